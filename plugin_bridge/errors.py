@@ -1,0 +1,37 @@
+"""Every error the bridge raises on purpose; the command line prints it as one line.
+
+BridgeError
+├── AudioFileError    a file cannot be read or written as audio
+├── SessionError      a project cannot be read
+├── PresetError       a preset file is wrong (also a ValueError)
+├── PluginError       a third-party plug-in is missing, crashed, hung or refused a value
+└── JobError          a job cannot be done: name collisions, nothing selected, no space
+
+Errors of the algorithms are :mod:`separators.errors`.
+"""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Base of all errors that :mod:`plugin_bridge` raises on purpose."""
+
+
+class AudioFileError(BridgeError):
+    """A file cannot be read or written as audio."""
+
+
+class SessionError(BridgeError):
+    """A project file or folder cannot be read."""
+
+
+class PresetError(BridgeError, ValueError):
+    """A preset file holds a wrong key, value or name."""
+
+
+class PluginError(BridgeError):
+    """A third-party plug-in is missing, crashed, hung or refused a value."""
+
+
+class JobError(BridgeError):
+    """A job cannot be done."""

@@ -1,0 +1,46 @@
+"""Source separation: audio in, named stems out.
+
+    from separators import NMF
+    stems = NMF(mode="drums").separate(loop, 44100)
+    stems["kick"]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from separators.base import Audio, Separator, Stems
+from separators.errors import AudioError, ChannelError, ParameterError, SeparatorError
+from separators.parameters import Parameter, parameter
+from separators.registry import create, get, names
+
+if TYPE_CHECKING:
+    from separators.ica import ICA
+    from separators.nmf import NMF
+
+# Imported on first use, so that `stembridge --help` does not load what it will not run.
+_LAZY = {"NMF": "separators.nmf", "ICA": "separators.ica"}
+
+__all__ = [
+    "ICA",
+    "NMF",
+    "Audio",
+    "AudioError",
+    "ChannelError",
+    "Parameter",
+    "ParameterError",
+    "Separator",
+    "SeparatorError",
+    "Stems",
+    "create",
+    "get",
+    "names",
+    "parameter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'separators' has no attribute {name!r}")

@@ -1,0 +1,139 @@
+"""The contract every separation algorithm fulfils: audio in, named stems out.
+
+A separator holds parameters only, never audio. It works in two steps so that an hour of
+audio costs the memory of a minute: :meth:`Separator.fit` learns from a bounded sample and
+returns a :data:`Transform`, which turns one block after the other into stems.
+:mod:`separators.streaming` drives both; :meth:`Separator.separate` is the same path for an
+array in memory.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separators.errors import AudioError, ParameterError
+from separators.parameters import Parameter, Value
+
+Audio = NDArray[np.float32]
+"""float32 audio, ``(channels, frames)``; stem arrays are ``(stems, channels, frames)``."""
+
+Transform = Callable[[Audio], Audio]
+"""Turns a block ``(channels, frames)`` into ``(stems, channels, frames)``.
+
+Blocks arrive in order of time and overlap their neighbours. A transform may keep state from
+block to block (to keep a voice on its stem); its output sums to its input.
+"""
+
+
+class Stems(Mapping[str, Audio]):
+    """Ordered, named stems of one mixture: ``name -> (channels, frames)``.
+
+    >>> stems = Stems(("voice", "rest"), np.zeros((2, 1, 8), np.float32), 48000)
+    >>> list(stems), stems["rest"].shape
+    (['voice', 'rest'], (1, 8))
+    """
+
+    def __init__(self, names: tuple[str, ...], array: Audio, sample_rate: int) -> None:
+        """Name the stems of ``array`` ``(stems, channels, frames)``."""
+        if array.ndim != 3 or len(names) != len(array) or len(set(names)) != len(names):
+            raise AudioError(f"{len(names)} distinct names do not fit stems of shape {array.shape}")
+        self.names = names
+        self.array = array
+        self.sample_rate = sample_rate
+
+    def __getitem__(self, name: str) -> Audio:
+        try:
+            return self.array[self.names.index(name)]
+        except ValueError:
+            raise KeyError(f"no stem {name!r}; there are {', '.join(self.names)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<Stems {', '.join(self.names)}: {self.array.shape[1:]} at {self.sample_rate} Hz>"
+
+
+class Separator(ABC):
+    """One separation algorithm with its parameters; reusable, picklable, comparable.
+
+    Subclasses declare ``name``, ``summary``, their parameters (:func:`~separators.parameters.parameter`)
+    and implement :meth:`stem_names` and :meth:`fit`.
+    """
+
+    name: ClassVar[str]
+    """The registered name, as used in presets: ``nmf``, ``ica``, ..."""
+    summary: ClassVar[str]
+    """One line: what it separates."""
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+
+    fit_seconds: ClassVar[float] = 60.0
+    """Length of the sample that :meth:`fit` is given at most."""
+    block_seconds: ClassVar[float] = 20.0
+    """Length of the blocks a transform is given, without their overlap."""
+    overlap_seconds: ClassVar[float] = 1.0
+    """How much neighbouring blocks overlap; stems are cross-faded there."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {key: value for key, value in vars(cls).items() if isinstance(value, Parameter)}
+        cls.parameters = {**cls.parameters, **own}
+
+    def __init__(self, **values: Value) -> None:
+        """Check ``values`` against the table; raises :class:`ParameterError`."""
+        for key in values:
+            if key not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise ParameterError(f"{self.name}: no parameter {key!r}; there are: {known}")
+        for key, row in self.parameters.items():
+            setattr(self, key, row.validate(values.get(key, row.default), self.name))
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """All parameters and their present values."""
+        return {key: getattr(self, key) for key in self.parameters}
+
+    @abstractmethod
+    def stem_names(self, channels: int) -> tuple[str, ...]:
+        """The names of the stems that a mixture of ``channels`` channels gives, in order.
+
+        Raises :class:`~separators.errors.ChannelError` where the method cannot serve that
+        number of channels.
+        """
+
+    @abstractmethod
+    def fit(self, sample: Audio, sample_rate: int) -> Transform:
+        """Learn from ``sample`` ``(channels, frames)`` and return the block transform.
+
+        The sample is finite, not silent, at most :attr:`fit_seconds` long and scaled to
+        an RMS of 1; the blocks given to the transform carry the same scale. A sample or
+        block may be as short as one frame.
+        """
+
+    def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
+        """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.
+
+        The stems have the mixture's channels, length and rate, and sum to it.
+        Raises :class:`AudioError` on NaN, infinity, integers or wrong shapes.
+        """
+        from separators.streaming import separate_array
+
+        return separate_array(self, mixture, sample_rate)
+
+    def __repr__(self) -> str:
+        changed = (f"{k}={v!r}" for k, v in self.values.items() if v != self.parameters[k].default)
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.values == getattr(other, "values", None)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(self.values.items())))

@@ -1,0 +1,27 @@
+"""Every error a separator raises on purpose.
+
+SeparatorError
+├── ParameterError    a parameter's name, type or range is wrong (also a ValueError)
+├── AudioError        the audio itself cannot be separated: NaN, wrong shape (also a ValueError)
+└── ChannelError      too few or too many channels for this method (also a ValueError)
+
+Messages are one line: the offending value, what is allowed, what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SeparatorError(Exception):
+    """Base of all errors that :mod:`separators` raises on purpose."""
+
+
+class ParameterError(SeparatorError, ValueError):
+    """A parameter's name, type or value is not allowed."""
+
+
+class AudioError(SeparatorError, ValueError):
+    """The audio given cannot be separated (shape, dtype, NaN or infinity)."""
+
+
+class ChannelError(AudioError):
+    """The method needs another number of channels than the audio has."""

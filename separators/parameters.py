@@ -1,0 +1,97 @@
+"""Parameter tables: declared once in a separator's class body, used everywhere.
+
+    class NMF(Separator):
+        components: int = parameter(30, "Number of spectral templates.", minimum=1, maximum=500)
+
+Validation, preset files, ``--help`` and the reference page all read these tables.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from separators.errors import ParameterError
+
+Value = bool | int | float | str
+T = TypeVar("T", bool, int, float, str)
+
+
+@dataclass
+class Parameter:
+    """One row of a parameter table: what a value may be, its unit and its meaning.
+
+    ``minimum`` and ``maximum`` are inclusive. ``unit`` is empty for plain numbers.
+    """
+
+    default: Value
+    help: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Value, ...] = ()
+    name: str = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @property
+    def type(self) -> type:
+        """The Python type of the value: ``bool``, ``int``, ``float`` or ``str``."""
+        return type(self.default)
+
+    @property
+    def allowed(self) -> str:
+        """What may be set, in words for error messages and help."""
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.type]
+        low, high = self.minimum, self.maximum
+        unit = f" {self.unit}" if self.unit else ""
+        if low is not None and high is not None:
+            return f"{kind} from {low:g} to {high:g}{unit}"
+        if low is not None:
+            return f"{kind} of at least {low:g}{unit}"
+        if high is not None:
+            return f"{kind} of at most {high:g}{unit}"
+        return f"{kind}{unit}"
+
+    def validate(self, value: Any, owner: str) -> Value:
+        """Return ``value`` as this parameter's type, or raise :class:`ParameterError`."""
+        checked: Value | None = None
+        if self.type is bool:
+            checked = value if isinstance(value, bool) else None
+        elif self.type is str:
+            checked = value if isinstance(value, str) else None
+        elif isinstance(value, bool):
+            checked = None
+        elif self.type is int:
+            checked = int(value) if hasattr(value, "__index__") else None
+        elif hasattr(value, "__float__") and not isinstance(value, str):
+            checked = float(value) if math.isfinite(float(value)) else None
+        if checked is None or not self._in_range(checked):
+            raise ParameterError(f"{owner}: {self.name} must be {self.allowed}, not {value!r}")
+        return checked
+
+    def _in_range(self, value: Value) -> bool:
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, str):
+            return True
+        return (self.minimum is None or value >= self.minimum) and (
+            self.maximum is None or value <= self.maximum
+        )
+
+
+def parameter(
+    default: T,
+    help: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[T, ...] = (),
+) -> T:
+    """Declare a parameter in a class body; on an instance the attribute is its value."""
+    return cast(T, Parameter(default, help, unit, minimum, maximum, tuple(choices)))

@@ -1,0 +1,208 @@
+"""Runs any separator over audio of any length in flat memory.
+
+The separator learns from a bounded sample, spread out over the whole source, and then
+transforms overlapping blocks, which are cross-faded where they overlap. The cross-fade's
+weights sum to one, so stems that sum to the mixture in every block sum to it everywhere.
+Block borders lie on a grid of :data:`GRID` frames, so that the STFT frames of neighbouring
+blocks fall on the same samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separators.base import Audio, Separator, Stems, Transform
+from separators.errors import AudioError
+
+GRID = 4096
+"""Blocks start at multiples of this many frames."""
+SAMPLE_PIECES = 12
+"""The fitting sample of a long source consists of this many pieces."""
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all); may raise to stop the work."""
+
+
+class AudioSource(Protocol):
+    """Anything that audio can be read from at any position: an array, a file, a session's track."""
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+
+    def read(self, start: int, frames: int) -> Audio:
+        """Frames ``start`` to ``start + frames`` as ``(channels, frames)``, all inside the source."""
+        ...
+
+
+class ArraySource:
+    """Audio in memory as an :class:`AudioSource`."""
+
+    def __init__(self, audio: Audio, sample_rate: int) -> None:
+        self.audio = audio
+        self.sample_rate = sample_rate
+        self.channels, self.frames = audio.shape
+
+    def read(self, start: int, frames: int) -> Audio:
+        return self.audio[:, start : start + frames]
+
+
+def as_audio(audio: NDArray[Any]) -> Audio:
+    """Check ``(channels, frames)`` or ``(frames,)`` float audio; returns float32 ``(channels, frames)``."""
+    array = np.asarray(audio)
+    if array.dtype not in (np.float32, np.float64):
+        raise AudioError(f"audio must be float32 or float64, not {array.dtype}; scale it to -1..1 first")
+    if array.ndim == 1:
+        array = array[np.newaxis]
+    if array.ndim != 2:
+        raise AudioError(f"audio must have the shape (channels, frames) or (frames,), not {array.shape}")
+    if array.shape[0] == 0 and array.shape[1] > 0:
+        raise AudioError(f"audio of shape {array.shape} has no channels")
+    _refuse_non_finite(array, 0)
+    return array.astype(np.float32, copy=False)
+
+
+def separate_array(separator: Separator, mixture: NDArray[Any], sample_rate: float) -> Stems:
+    """Separate audio in memory; see :meth:`separators.base.Separator.separate`."""
+    audio = as_audio(mixture)
+    if not (math.isfinite(sample_rate) and sample_rate >= 1):
+        raise AudioError(f"the sample rate must be at least 1 Hz, not {sample_rate!r}")
+    source = ArraySource(audio, round(sample_rate))
+    names = separator.stem_names(source.channels)
+    array = np.zeros((len(names), *audio.shape), np.float32)
+    position = 0
+    for stems in separate_blocks(separator, source):
+        array[:, :, position : position + stems.shape[2]] = stems
+        position += stems.shape[2]
+    return Stems(names, array, source.sample_rate)
+
+
+def separate_blocks(
+    separator: Separator, source: AudioSource, progress: Progress | None = None
+) -> Iterator[Audio]:
+    """Separate ``source`` and yield its stems ``(stems, channels, frames)`` in consecutive pieces.
+
+    The pieces join without gap or overlap to the source's length. Raises
+    :class:`~separators.errors.ChannelError` before any work if the method cannot serve the
+    source's channels, :class:`AudioError` if the source holds NaN or infinity.
+    """
+    stem_count = len(separator.stem_names(source.channels))
+    if source.frames == 0:
+        return
+    transform = _FittedTransform(separator, source, stem_count)
+    block = _on_grid(separator.block_seconds * source.sample_rate)
+    overlap = min(_on_grid(separator.overlap_seconds * source.sample_rate), block)
+    fade_in = _fade(overlap)
+
+    tail: Audio | None = None  # the faded end of the last block, waiting for the next one
+    for start in range(0, source.frames, block):
+        # A short rest joins the block before it, so that no block is shorter than the overlap.
+        last = source.frames - start <= block + overlap
+        end = source.frames if last else start + block + overlap
+        stems = transform(_read(source, start, end - start))
+        if tail is not None:
+            stems[:, :, :overlap] *= fade_in
+            stems[:, :, :overlap] += tail
+        if not last:
+            tail = stems[:, :, block:] * fade_in[::-1]
+            stems = stems[:, :, :block]
+        yield stems
+        if progress is not None:
+            progress(min(start + stems.shape[2], source.frames), source.frames)
+        if last:
+            return
+
+
+class _FittedTransform:
+    """Fits on the source's sample (or, if that is silent, on the first block that is not)."""
+
+    def __init__(self, separator: Separator, source: AudioSource, stem_count: int) -> None:
+        self.separator = separator
+        self.sample_rate = source.sample_rate
+        self.stem_count = stem_count
+        self.scale = 1.0
+        self.transform: Transform | None = None
+        self._fit(fitting_sample(source, separator.fit_seconds))
+
+    def _fit(self, sample: Audio) -> None:
+        level = _rms(sample)
+        if level > 0:
+            # Fitted at a fixed level, so that a gain on the mixture is the same gain on the stems.
+            self.scale = level
+            self.transform = self.separator.fit(sample / np.float32(level), self.sample_rate)
+
+    def __call__(self, block: Audio) -> Audio:
+        if not block.any():
+            return np.zeros((self.stem_count, *block.shape), np.float32)
+        if self.transform is None:
+            self._fit(block)
+        assert self.transform is not None  # the block is not silent, so _fit has set it
+        stems = self.transform(block / np.float32(self.scale))
+        stems *= np.float32(self.scale)
+        return stems
+
+
+def fitting_sample(source: AudioSource, seconds: float) -> Audio:
+    """The whole source if it is short enough, else pieces spread evenly over it.
+
+    The pieces' ends are faded over 5 ms, so that their joints add no broadband clicks
+    that a method would learn.
+    """
+    length = round(seconds * source.sample_rate)
+    if source.frames <= length:
+        return _read(source, 0, source.frames)
+    piece = length // SAMPLE_PIECES
+    fade = min(round(0.005 * source.sample_rate), piece // 2)
+    ramp = _linear(fade)
+    sample = np.empty((source.channels, piece * SAMPLE_PIECES), np.float32)
+    for index, start in enumerate(np.linspace(0, source.frames - piece, SAMPLE_PIECES).astype(int)):
+        part = sample[:, index * piece : (index + 1) * piece]
+        part[:] = _read(source, int(start), piece)
+        part[:, :fade] *= ramp
+        part[:, piece - fade :] *= ramp[::-1]
+    return sample
+
+
+def _read(source: AudioSource, start: int, frames: int) -> Audio:
+    audio = source.read(start, frames)
+    _refuse_non_finite(audio, start)
+    return audio
+
+
+def _refuse_non_finite(audio: NDArray[Any], start: int) -> None:
+    finite = np.isfinite(audio)
+    if not finite.all():
+        channel, frame = np.argwhere(~finite)[0]
+        raise AudioError(
+            f"the audio holds {audio[channel, frame]} at frame {start + frame} of channel {channel + 1}; "
+            "replace such samples before separating"
+        )
+
+
+def _rms(audio: Audio) -> float:
+    return math.sqrt(float(np.mean(np.square(audio, dtype=np.float64))))
+
+
+def _on_grid(frames: float) -> int:
+    return max(1, round(frames / GRID)) * GRID
+
+
+def _linear(frames: int) -> Audio:
+    """A ramp from 0 to 1 whose sum with its mirror image is 1."""
+    return ((np.arange(frames) + 0.5) / max(frames, 1)).astype(np.float32)
+
+
+def _fade(overlap: int) -> Audio:
+    """The cross-fade over an overlap: only its middle half is used, since every method is
+    least certain at a block's edge."""
+    quarter = overlap // 4
+    ramp = _linear(overlap - 2 * quarter)
+    return np.concatenate([np.zeros(quarter, np.float32), ramp, np.ones(quarter, np.float32)])
