@@ -1,0 +1,113 @@
+"""Where results go: names that are safe on every system, templates, and collisions found before any work.
+
+A template is a relative path with closed fields, such as ``{track}/{stem}``. What goes into a
+field is made safe first, so that only the template itself makes folders.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from plugin_bridge.errors import JobError
+
+FIELDS = ("track", "stem", "preset", "separator", "index", "parent")
+"""The fields a template may hold: the track's (or file's) name, the stem's, the preset's and the
+separator's, the track's number (``01``), and the folder (or group track) that the track lies in."""
+DEFAULT_TEMPLATE = "{track}/{stem}"
+MAXIMUM_BYTES = 200
+"""Longest name in UTF-8; systems allow 255, and suffixes and temporary names need some of it."""
+
+_FORBIDDEN = set('<>:"/\\|?*')
+_RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"
+}
+"""Windows opens a device under these names, with any suffix and in any case."""
+
+
+def safe_name(text: str) -> str:
+    """One file or folder name that Linux, macOS and Windows take, as near to ``text`` as can be.
+
+    >>> safe_name("AC/DC: live?"), safe_name("con.wav"), safe_name(" Müller... ")
+    ('AC_DC_ live_', '_con.wav', 'Müller')
+    >>> safe_name("")
+    ''
+    """
+    kept = "".join("_" if _is_forbidden(character) else character for character in text)
+    name = _trim(unicodedata.normalize("NFC", kept))
+    if name.startswith("."):
+        name = "_" + name[1:]  # a leading dot would hide the file
+    if name.split(".")[0].rstrip().casefold() in _RESERVED:
+        name = "_" + name
+    return _trim(name.encode()[:MAXIMUM_BYTES].decode(errors="ignore"))
+
+
+def _is_forbidden(character: str) -> bool:
+    return character in _FORBIDDEN or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _trim(name: str) -> str:
+    """Windows drops dots and spaces at the end; spaces at the start are only ever an accident."""
+    return name.strip().rstrip(". ")
+
+
+class Template:
+    """A relative path without suffix, with fields in braces.
+
+    >>> Template("{track}/{index} {stem}").path(track="Drums", index=3, stem="kick")
+    PurePosixPath('Drums/03 kick')
+    """
+
+    def __init__(self, text: str = DEFAULT_TEMPLATE) -> None:
+        """Check ``text``; raises :class:`JobError` on unknown fields and paths that lead elsewhere."""
+        try:
+            pieces = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise JobError(f"name template {text!r}: {error}; write {{{{ for a brace") from None
+        self.text = text
+        self.fields = {field for _, field, _, _ in pieces if field is not None}
+        known = ", ".join(f"{{{field}}}" for field in FIELDS)
+        for _, field, form, conversion in pieces:
+            if field is not None and (field not in FIELDS or form or conversion):
+                raise JobError(f"name template {text!r}: no field {{{field}}}; there are {known}")
+        if not self.fields & {"track", "index"}:
+            raise JobError(f"name template {text!r} must hold {{track}} or {{index}}, to tell tracks apart")
+        path = PurePosixPath(text.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise JobError(f"name template {text!r} must be a relative path inside the output folder")
+
+    def path(self, **values: str | int) -> PurePosixPath:
+        """The path that ``values`` of the fields give; a part that comes out empty is left out."""
+        texts = dict.fromkeys(FIELDS, "")
+        for field, value in values.items():
+            texts[field] = f"{value:02d}" if isinstance(value, int) else safe_name(value)
+        texts["track"] = texts["track"] or "untitled"
+        parts = (safe_name(part.format_map(texts)) for part in self.text.replace("\\", "/").split("/"))
+        return PurePosixPath(*(part for part in parts if part))
+
+
+def collision_key(path: Path | PurePosixPath) -> str:
+    """Equal for two paths that some system would take for the same file."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def refuse_collisions(outputs: Iterable[tuple[Path, str]], inputs: Iterable[Path] = ()) -> None:
+    """Raise :class:`JobError` if two results, or a result and an input, share a file name.
+
+    ``outputs`` are pairs of a path and of what it belongs to, in words for the message.
+    """
+    sources = {collision_key(path.resolve()) for path in inputs}
+    owners: dict[str, str] = {}
+    for path, owner in outputs:
+        key = collision_key(path.resolve())
+        if key in sources:
+            raise JobError(f"{path} would overwrite the input itself; choose another --out or --name")
+        if key in owners:
+            both = f"{owner} twice" if owners[key] == owner else f"{owners[key]} and {owner}"
+            raise JobError(
+                f"{path} would be written for {both}; tell them apart with "
+                "--name, for example --name '{index} {track}/{stem}'"
+            )
+        owners[key] = owner
