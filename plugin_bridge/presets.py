@@ -1,0 +1,366 @@
+"""Preset files: everything a job needs, in one TOML file.
+
+    title = "Drum loop"
+    description = "Splits a drum loop into kick, snare and hi-hat."
+    purpose = "Loops and drum stems without voices."
+
+    [separator]
+    name = "nmf"                     # its parameters stand beside its name
+    mode = "drums"
+
+    [[before]]                       # plug-ins on the mixture, in order
+    plugin = "HighpassFilter"
+    cutoff_frequency_hz = 30
+
+    [[stems.kick]]                   # plug-ins on one stem
+    plugin = "Compressor"
+    threshold_db = -20
+
+    [output]
+    format = "flac"
+    bit_depth = 24
+
+With ``remix = true`` the stems are summed back after their chains, and ``[[after]]`` is a chain on
+the sum. With ``together = true`` the tracks of a session (or the files of one call) are the
+channels of one mixture.
+
+:meth:`Preset.read` looks at the file's form only; :meth:`Preset.load` also checks every name and
+range, which imports the separator. Names of stems and third-party plug-ins are checked when
+:meth:`Preset.board` makes them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+import separators
+from plugin_bridge.errors import JobError, PluginError, PresetError
+from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
+from plugin_bridge.preset_chains import PluginEntry, entries_of
+
+if TYPE_CHECKING:
+    import pedalboard
+
+    from plugin_bridge.board import Board
+
+MAXIMUM_BYTES = 8_000_000
+"""Longest preset file; the states of third-party plug-ins are its largest part."""
+_PACKAGE = Path(__file__).parent
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
+
+
+class SeparatorTable(BaseModel):
+    """``[separator]``: its registered name, and its parameters beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the preset sets."""
+        return dict(self.model_extra or {})
+
+
+class Output(_Table):
+    """``[output]``: how results are written. What is left out follows the input or the command line."""
+
+    format: Literal["wav", "flac", "aiff", "ogg", "mp3"] = "wav"
+    bit_depth: Literal[16, 24, "float32"] | None = None
+    """None: the input's, or better."""
+    layout: Literal["files", "multichannel"] = "files"
+    name: str = DEFAULT_TEMPLATE
+    """The template of the files' names; see :mod:`plugin_bridge.naming`."""
+    stems: list[str] | None = None
+    """The stems to write; None: all."""
+
+    @field_validator("name")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        try:
+            Template(value)
+        except JobError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+class Preset(_Table):
+    """What a job needs: a separator with its parameters, chains around it, and how to write the result."""
+
+    title: str
+    description: str = ""
+    purpose: str = ""
+    """What it is for: the material that it suits."""
+    together: bool = False
+    """Whether the tracks of a session are the channels of one mixture."""
+    remix: bool = False
+    """Whether the stems are summed back after their chains."""
+    separator: SeparatorTable
+    before: list[PluginEntry] = Field(default_factory=list)
+    stems: dict[str, list[PluginEntry]] = Field(default_factory=dict)
+    after: list[PluginEntry] = Field(default_factory=list)
+    output: Output = Field(default_factory=Output)
+
+    _source: str = PrivateAttr(default="preset")
+
+    @model_validator(mode="after")
+    def _after_a_remix(self) -> Preset:
+        if self.after and not self.remix:
+            raise ValueError(
+                "after: a chain after the stems needs remix = true; use [[stems.NAME]] for single stems"
+            )
+        return self
+
+    # -- files -------------------------------------------------------------------------------
+
+    @staticmethod
+    def folder() -> Path:
+        """The folder of the presets that come with Stembridge (in a wheel, or in a checkout)."""
+        in_wheel = _PACKAGE / "shipped_presets"
+        return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / "presets"
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the presets that come with Stembridge, sorted."""
+        return sorted(path.stem for path in cls.folder().glob("*.toml"))
+
+    @classmethod
+    def read(cls, name_or_path: str | os.PathLike[str]) -> Preset:
+        """Read a preset by name, or a file by path, and check its form; imports no separator.
+
+        Raises :class:`PresetError` with the file, the key, what is wrong and what would be right.
+        """
+        path = cls._find(name_or_path)
+        return cls.parse(_read_text(path), str(path))
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str]) -> Preset:
+        """:meth:`read`, and check the separator's and the built-in plug-ins' names and ranges."""
+        preset = cls.read(name_or_path)
+        preset.check()
+        return preset
+
+    @classmethod
+    def parse(cls, text: str, source: str = "preset") -> Preset:
+        """Read a preset from TOML ``text``; ``source`` names it in errors."""
+        try:
+            values = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise PresetError(f"{source}: not TOML: {error}") from None
+        try:
+            preset = cls.model_validate(values)
+        except ValidationError as error:
+            raise PresetError(f"{source}: {_first_error(error)}") from None
+        preset._source = source
+        return preset
+
+    def dump(self) -> str:
+        """The preset as TOML; :meth:`parse` gives an equal preset."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True, exclude_defaults=True))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the preset to ``path``, whole or not at all."""
+        target = Path(path)
+        text = self.dump()
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def _find(cls, name_or_path: str | os.PathLike[str]) -> Path:
+        text = os.fspath(name_or_path)
+        if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or os.sep in text:
+            return Path(text)
+        names = cls.names()
+        if text not in names:
+            raise PresetError(
+                f"no preset {text!r}{_near(text, names)}; there are: {', '.join(names)}; "
+                "a file of your own is given by its path, ending in .toml"
+            )
+        return cls.folder() / f"{text}.toml"
+
+    # -- what it makes -----------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check the separator's and the built-in plug-ins' names and ranges; raises :class:`PresetError`."""
+        self.make_separator()
+        for key, entries in self._chains().items():
+            for index, entry in enumerate(entries):
+                try:
+                    entry.check()
+                except PluginError as error:
+                    raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
+
+    def make_separator(self) -> separators.Separator:
+        """The separator with its parameters; raises :class:`PresetError`."""
+        table = self.separator
+        try:
+            cls = separators.get(table.name)
+        except separators.ParameterError as error:
+            near = _near(table.name, separators.names())
+            raise PresetError(f"{self._source}: separator.name: {error}{near}") from None
+        for key in table.parameters:
+            if key not in cls.parameters:
+                known = ", ".join(cls.parameters) or "none"
+                near = _near(key, cls.parameters)
+                raise PresetError(
+                    f"{self._source}: separator.{key}: {table.name} has no such parameter{near}; "
+                    f"it has: {known}"
+                )
+        try:
+            return cls(**table.parameters)
+        except separators.ParameterError as error:
+            raise PresetError(f"{self._source}: separator: {error}") from None
+
+    def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
+        """New plug-ins of the chain ``before``, ``after`` or ``stems.NAME`` (empty for a stem without one).
+
+        Plug-ins carry state: make a chain for each stream of audio. Raises :class:`PresetError`.
+        """
+        entries = self._chains().get(key, [])
+        made = []
+        for index, entry in enumerate(entries):
+            try:
+                made.append(entry.create(plugin_paths))
+            except PluginError as error:
+                raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
+        return made
+
+    def board(self, plugin_paths: Sequence[Path] = ()) -> Board:
+        """The preset as a :class:`~plugin_bridge.board.Board`; raises :class:`PresetError`.
+
+        Third-party plug-ins are looked for in the system's folders and in ``plugin_paths``.
+        """
+        from plugin_bridge.board import Board, StemRack
+        from plugin_bridge.processor import SeparatorPlugin
+
+        separator = self.make_separator()
+        core: pedalboard.Plugin
+        if self.stems or self.remix:
+            chains = {name: self.make_chain(f"stems.{name}", plugin_paths) for name in self.stems}
+            try:
+                core = StemRack(separator, chains, remix=self.remix)
+            except ValueError as error:
+                raise PresetError(f"{self._source}: stems: {error}") from None
+        else:
+            core = SeparatorPlugin(separator)
+        before, after = self.make_chain("before", plugin_paths), self.make_chain("after", plugin_paths)
+        return Board([*before, core, *after])
+
+    @classmethod
+    def from_board(cls, board: pedalboard.Chain, title: str, **fields: Any) -> Preset:
+        """The preset whose :meth:`board` gives the same audio as ``board``.
+
+        ``board`` holds plug-ins, then one separator or :class:`StemRack`, then (after a rack that
+        remixes) plug-ins. ``fields`` are further fields: ``description``, ``purpose``, ``output``.
+        Raises :class:`PresetError` for a board of another shape.
+        """
+        from plugin_bridge.board import StemRack
+        from plugin_bridge.processor import SeparatorPlugin
+
+        parts = [plugin for plugin in board if plugin is not None]
+        places = [i for i, plugin in enumerate(parts) if isinstance(plugin, StemRack | SeparatorPlugin)]
+        if len(places) != 1:
+            raise PresetError(
+                f"a preset holds exactly one separator or StemRack, this board holds {len(places)} "
+                "at its top level; make one board, and one preset, for each separator"
+            )
+        core = parts[places[0]]
+        stems, remix = {}, False
+        try:
+            if isinstance(core, StemRack):
+                remix = core.remix
+                stems = {name: entries_of(list(chain)) for name, chain in core.chains.items() if len(chain)}
+            before, after = entries_of(parts[: places[0]]), entries_of(parts[places[0] + 1 :])
+        except PluginError as error:
+            raise PresetError(f"this board does not fit into a preset: {error}") from None
+        separator = core.separator
+        changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
+        try:
+            return cls(
+                title=title,
+                remix=remix,
+                separator=SeparatorTable(name=separator.name, **changed),
+                before=before,
+                stems=stems,
+                after=after,
+                **fields,
+            )
+        except ValidationError as error:
+            raise PresetError(f"this board does not fit into a preset: {_first_error(error)}") from None
+
+    def _chains(self) -> dict[str, list[PluginEntry]]:
+        stems = {f"stems.{name}": entries for name, entries in self.stems.items()}
+        return {"before": self.before, **stems, "after": self.after}
+
+
+def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Path] = ()) -> Board:
+    """The board of the preset called ``name_or_path``, or of the file at that path.
+
+    Raises :class:`PresetError` with the file, the key, what is wrong and what would be right.
+    """
+    return Preset.load(name_or_path).board(plugin_paths)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise PresetError(
+                f"{path}: there is no such file; give a preset's name or the path of a .toml file"
+            )
+        size = path.stat().st_size
+        if size > MAXIMUM_BYTES:
+            raise PresetError(f"{path}: {size} bytes are too long for a preset; at most {MAXIMUM_BYTES}")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PresetError(f"{path}: not TOML: it is not UTF-8 text") from None
+
+
+def _near(wrong: str, known: Any) -> str:
+    matches = get_close_matches(wrong, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def _first_error(error: ValidationError) -> str:
+    """``key: what is wrong; what would be right`` of the first thing pydantic found."""
+    first = error.errors(include_url=False)[0]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "is missing"
+    if first["type"] == "extra_forbidden":
+        parent = Output if first["loc"][0] == "output" else Preset
+        known = list(parent.model_fields)
+        message = f"no such key{_near(str(first['loc'][-1]), known)}; there are: {', '.join(known)}"
+    elif isinstance(first.get("input"), bool | int | float | str):
+        message = f"{message[:1].lower()}{message[1:]}, not {first['input']!r}"
+    return f"{key}: {message}" if key else message
