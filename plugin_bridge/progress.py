@@ -1,0 +1,147 @@
+"""How far the jobs are: bars with the time left on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+Report = Callable[[str, float], None]
+"""Called by a job with its stage and the fraction of the whole job that is done; may raise to stop it."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A job, the stage it is in and the fraction of the whole job that is done (0 to 1)."""
+
+    job: str
+    stage: str
+    fraction: float
+
+
+class Reporter:
+    """Shows nothing; the base of those that do. Events may come from any thread."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def begin(self, jobs: int) -> None:
+        """So many jobs are to be done."""
+
+    def update(self, event: Event) -> None:
+        """A job is further than before."""
+
+    def finish(self, job: str, outcome: str) -> None:
+        """A job has ended: ``done in 3.2 s``, ``failed: ...``."""
+
+
+class LineReporter(Reporter):
+    """Plain lines for logs and pipes: each stage's start, each quarter of a job, each end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._shown: dict[str, tuple[str, int]] = {}
+        self._jobs = 0
+        self._ended = 0
+
+    def begin(self, jobs: int) -> None:
+        """Count from here."""
+        self._jobs, self._ended = jobs, 0
+
+    def update(self, event: Event) -> None:
+        """A line at most for each stage and each quarter."""
+        step = (event.stage, int(event.fraction * 4))
+        with self._lock:
+            if self._shown.get(event.job) != step:
+                self._shown[event.job] = step
+                self._line(f"{event.job}: {event.stage}, {100 * event.fraction:.0f} %")
+
+    def finish(self, job: str, outcome: str) -> None:
+        """A line with the count."""
+        with self._lock:
+            self._ended += 1
+            self._shown.pop(job, None)
+            self._line(f"{job}: {outcome} ({self._ended} of {self._jobs})")
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class BarReporter(Reporter):
+    """A bar for the whole batch with the time left, and one for each job at work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._console = Console(file=stream, highlight=False)
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._lock = threading.Lock()
+        self._all: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._fractions: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, jobs: int) -> None:
+        """Show the bar of the whole batch."""
+        self._all = self._progress.add_task("all", total=jobs)
+
+    def update(self, event: Event) -> None:
+        """Move the job's bar and the batch's."""
+        with self._lock:
+            if event.job not in self._tasks:
+                self._tasks[event.job] = self._progress.add_task(event.job, total=1.0)
+            self._progress.update(
+                self._tasks[event.job],
+                completed=event.fraction,
+                description=f"{event.job}: {event.stage}",
+            )
+            self._advance(event.job, event.fraction)
+
+    def finish(self, job: str, outcome: str) -> None:
+        """Replace the job's bar by a line."""
+        with self._lock:
+            if job in self._tasks:
+                self._progress.remove_task(self._tasks.pop(job))
+            self._advance(job, 1.0)
+        self._console.print(f"{job}: {outcome}", markup=False)
+
+    def _advance(self, job: str, fraction: float) -> None:
+        self._fractions[job] = fraction
+        if self._all is not None:
+            self._progress.update(self._all, completed=sum(self._fractions.values()))
+
+
+def reporter(quiet: bool = False, stream: TextIO | None = None) -> Reporter:
+    """The reporter that fits ``stream`` (standard error by default)."""
+    stream = sys.stderr if stream is None else stream
+    if quiet:
+        return Reporter()
+    return BarReporter(stream) if stream.isatty() else LineReporter(stream)
