@@ -1,0 +1,1 @@
+"""Neural separators: one backbone, small heads, inference, and the trained weights."""

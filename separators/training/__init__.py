@@ -1,0 +1,1 @@
+"""Training of the neural separators: data, mixing on the fly, losses, the trainer, recipes."""

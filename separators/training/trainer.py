@@ -1,0 +1,202 @@
+"""Trains any network on batches that are made on the fly; survives being killed.
+
+The trainer knows nothing of audio. A task gives it a network and three functions: a batch from a
+random generator, the loss of a batch, and the scores of the network on fixed validation data.
+Batches depend on the seed and the step alone, so a resumed run continues exactly.
+
+The learning rate warms up, stays constant, and falls to zero over the last part of a run (warm-up,
+stable, decay; Hu et al. 2024), so training is open-ended: a checkpoint of the stable part can
+be trained further at any time, or annealed into weights to ship. A moving average of the
+weights (EMA) is validated and exported.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Report = Callable[[str], None]
+"""Called with one line of progress now and then."""
+
+
+class Task(Protocol):
+    """What is trained: a network, its data and its loss."""
+
+    network: nn.Module
+
+    def batch(self, rng: np.random.Generator) -> Any:
+        """One batch; all its randomness comes from ``rng``."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Any) -> Tensor:
+        """The loss of ``batch``, a scalar; ``network`` is the one to call."""
+        ...
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Scores on fixed data; ``score`` decides which weights are best, higher is better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how fast to train; the defaults suit a run of hours on one core."""
+
+    minutes: float = math.inf
+    """Wall-clock length of this run, without what was trained before."""
+    steps: float = math.inf
+    """Number of steps of this run."""
+    decay: float = 0.0
+    """The last part of the run, 0 to 1, over which the learning rate falls to zero."""
+    learning_rate: float = 1e-3
+    warm_up_steps: int = 300
+    weight_decay: float = 0.01
+    clip: float = 5.0
+    ema: float = 0.999
+    seed: int = 0
+    bfloat16: bool = True
+    checkpoint_minutes: float = 3.0
+    validate_minutes: float = 8.0
+    patience: int = 0
+    """Stop after this many validations without a better score; 0 never stops early."""
+
+
+class Trainer:
+    """Trains ``task`` in ``folder``, where it keeps checkpoint.pt, best.pt and log.jsonl."""
+
+    def __init__(self, task: Task, settings: Settings, folder: Path, report: Report = print) -> None:
+        self.task = task
+        self.settings = settings
+        self.folder = folder
+        self.report = report
+        self.network = task.network
+        self.average = copy.deepcopy(task.network)
+        matrices = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": settings.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        self.step = 0
+        self.seconds = 0.0
+        """Trained so far, over all runs, without validation."""
+        self.scores: dict[str, float] = {}
+        self.best_score = -math.inf
+        self.fruitless = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> dict[str, float]:
+        """Train until a limit of the settings is reached; returns the last validation scores.
+
+        An interrupt (Ctrl-C) saves a checkpoint and is passed on.
+        """
+        settings = self.settings
+        first_step, first_seconds = self.step, self.seconds
+        losses: list[float] = []
+        began = checkpointed = validated = time.monotonic()
+        try:
+            while True:
+                progress = max(
+                    (self.step - first_step) / settings.steps,
+                    (time.monotonic() - began) / 60 / settings.minutes,
+                )
+                if progress >= 1 or (settings.patience and self.fruitless >= settings.patience):
+                    break
+                started = time.monotonic()
+                losses.append(self._train_step(progress, self.step - first_step))
+                self.seconds += time.monotonic() - started
+                now = time.monotonic()
+                if now - validated > settings.validate_minutes * 60:
+                    self._validate(losses, first_step, first_seconds)
+                    losses, validated = [], time.monotonic()
+                if now - checkpointed > settings.checkpoint_minutes * 60:
+                    self.save(self.folder / "checkpoint.pt")
+                    checkpointed = time.monotonic()
+        finally:
+            self.save(self.folder / "checkpoint.pt")
+        self._validate(losses, first_step, first_seconds)
+        self.save(self.folder / "checkpoint.pt")
+        return self.scores
+
+    def _train_step(self, progress: float, step_of_run: int) -> float:
+        settings = self.settings
+        rate = settings.learning_rate * min(1.0, (step_of_run + 1) / settings.warm_up_steps)
+        if settings.decay > 0:
+            rate *= min(1.0, (1 - progress) / settings.decay)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        torch.manual_seed(hash((settings.seed, self.step)) & 0x7FFFFFFF)
+        batch = self.task.batch(np.random.default_rng((settings.seed, self.step)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            loss = self.task.loss(self.network, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        # One broken batch must not poison hours of work.
+        if math.isfinite(float(norm)):
+            self.optimizer.step()
+        self.step += 1
+        # The average forgets its random start quickly, then reaches back 1 / (1 - ema) steps.
+        keep = min(settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+        return loss.item()
+
+    def _validate(self, losses: list[float], first_step: int, first_seconds: float) -> None:
+        self.average.eval()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+            self.scores = self.task.validate(self.average)
+        self.fruitless += 1
+        if self.scores["score"] > self.best_score:
+            self.best_score, self.fruitless = self.scores["score"], 0
+            self.save(self.folder / "best.pt")
+        row = {
+            "step": self.step,
+            "hours": round(self.seconds / 3600, 4),
+            "seconds_per_step": round((self.seconds - first_seconds) / max(1, self.step - first_step), 4),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "loss": round(float(np.mean(losses)), 4) if losses else None,
+            **{name: round(value, 3) for name, value in self.scores.items()},
+        }
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+        self.report(", ".join(f"{key} {value}" for key, value in row.items()))
+
+    def save(self, path: Path) -> None:
+        """Write everything a later run needs to ``path``, which is never seen half-written."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best_score": self.best_score,
+            "settings": asdict(self.settings),
+        }
+        partial = path.with_suffix(".part")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from the checkpoint at ``path``: weights, average, optimizer, step."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best_score = state["best_score"]
