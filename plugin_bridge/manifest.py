@@ -1,0 +1,155 @@
+"""The manifest beside the stems: what they were made from, with what, and how well they sum.
+
+It is written last, so that it is there only if everything else is. A job whose manifest has the
+same key (program, preset, settings and input samples) and whose files are there is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+import numpy as np
+
+from plugin_bridge.naming import Template
+from separators.base import Audio, Separator
+from separators.streaming import AudioSource
+
+FORMAT = 1
+"""Raised when a field changes its meaning; older manifests then count as out of date."""
+HASHED_AT_ONCE = 1 << 18
+"""Frames read at once for hashing."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file that a job wrote."""
+
+    path: str
+    """Relative to the manifest's folder, with forward slashes."""
+    stems: list[str]
+    """What its channels hold: one stem, or several one after the other."""
+    bytes: int
+    sha256: str
+    """Of the file, as ``sha256sum`` prints it."""
+    peak: float
+    """The largest sample's magnitude, linear, after ``gain``."""
+
+
+@dataclass
+class Manifest:
+    """What one track's stems are and where they come from; JSON on disk."""
+
+    key: dict[str, Any]
+    """Everything that decides how the result sounds; equal keys give equal results."""
+    track: str
+    input: dict[str, Any]
+    """Path, sample rate, channels, frames and time stamp of what was separated."""
+    outputs: list[Output] = field(default_factory=list)
+    gain: float = 1.0
+    """Linear, the same for all stems; below 1 only where an integer format would have clipped."""
+    residual_db: float | None = None
+    """Energy of what the separator's stems lack to its mixture, relative to the mixture; None for none."""
+    seconds: float = 0.0
+    """How long the job took."""
+    not_honoured: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    format: int = FORMAT
+
+    def write(self, path: Path, work: Path) -> None:
+        """Put the manifest at ``path``, by way of the temporary folder ``work``, and onto the disk."""
+        handle, temporary = tempfile.mkstemp(dir=work, suffix=".json")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The manifest at ``path``, or None if there is none that this version understands."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            outputs = [Output(**output) for output in values.pop("outputs")]
+            manifest = cls(outputs=outputs, **values)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return manifest if manifest.format == FORMAT else None
+
+    def files_are_there(self, path: Path) -> bool:
+        """Whether all outputs of this manifest, which lies at ``path``, still have their size."""
+        try:
+            return all((path.parent / output.path).stat().st_size == output.bytes for output in self.outputs)
+        except OSError:
+            return False
+
+
+def manifest_path(template: Template, **fields: str | int) -> PurePosixPath:
+    """Where the manifest lies: where a stem called ``manifest`` would.
+
+    >>> str(manifest_path(Template("{track}/{stem}"), track="Drums"))
+    'Drums/manifest.json'
+    >>> str(manifest_path(Template("{track}"), track="Drums"))
+    'Drums.manifest.json'
+    """
+    path = template.path(**fields, stem="manifest")
+    return path.with_name(path.name + (".json" if "stem" in template.fields else ".manifest.json"))
+
+
+def samples_hash(source: AudioSource) -> str:
+    """BLAKE2b of a source's samples, sample rate and channel count, whatever file they stand in."""
+    digest = SamplesHash(source.sample_rate, source.channels)
+    for start in range(0, source.frames, HASHED_AT_ONCE):
+        digest.update(source.read(start, min(HASHED_AT_ONCE, source.frames - start)))
+    return digest.hexdigest()
+
+
+class SamplesHash:
+    """:func:`samples_hash`, block by block; how the audio is cut into blocks makes no difference."""
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._digest = hashlib.blake2b(f"{sample_rate} Hz, {channels} channels".encode(), digest_size=32)
+
+    def update(self, audio: Audio) -> None:
+        """Take in a block ``(channels, frames)``."""
+        self._digest.update(np.ascontiguousarray(audio.T, "<f4").data)
+
+    def hexdigest(self) -> str:
+        """The hash of all blocks so far."""
+        return self._digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_hash(text: str) -> str:
+    """BLAKE2b of ``text``."""
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+
+
+@cache
+def program_version() -> str:
+    """``stembridge 0.1.0``."""
+    try:
+        return f"stembridge {version('stembridge')}"
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "stembridge (not installed)"
+
+
+@cache
+def code_hash(separator: type[Separator]) -> str:
+    """A hash of the module that defines ``separator``, so that a changed method makes new stems."""
+    path = inspect.getsourcefile(separator)
+    return file_hash(Path(path)) if path else ""
