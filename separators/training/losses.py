@@ -40,3 +40,35 @@ def pit_loss(estimates: Tensor, targets: Tensor) -> Tensor:
     """Negative SI-SDR in dB of ``(batch, speakers, frames)`` under the best permutation of each mixture."""
     scores = si_sdr(estimates[:, :, None], targets[:, None])
     return -best_permutation(scores)[0].mean()
+
+
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+def attractors(embeddings: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean embedding of each speaker (Chen, Luo, Mesgarani 2017), ``(batch, speakers, dimensions)``.
+
+    ``embeddings`` ``(batch, bands, times, dimensions)``; ``weights`` ``(batch, speakers, bands, times)``.
+    """
+    sums = torch.einsum("bkft,bftd->bkd", weights, embeddings)
+    return sums / weights.sum((2, 3))[..., None].clamp_min(1e-6)
+
+
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+def whitened_clustering_loss(embeddings: Tensor, weights: Tensor) -> Tensor:
+    """Deep clustering (Hershey et al. 2016) by whitened k-means (Wang, Le Roux, Hershey 2018).
+
+    ``embeddings`` ``(batch, bands, times, dimensions)``; ``weights[b, k, f, t]`` is the loudness of a
+    band where speaker ``k`` is the loudest, else 0. From 0, where the embeddings tell the
+    speakers apart linearly, to the number of speakers.
+    """
+    loudness = weights.sum(1)
+    scaled = embeddings * loudness[..., None]
+    second = torch.einsum("bftd,bfte->bde", scaled, embeddings)
+    dimensions = second.shape[-1]
+    ridge = 1e-4 * second.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    second = second + ridge * torch.eye(dimensions)
+    sums = torch.einsum("bkft,bftd->bkd", weights, embeddings)
+    whitened = torch.linalg.solve(second, sums.transpose(1, 2))
+    per_speaker = torch.einsum("bkd,bdk->bk", sums, whitened)
+    explained = (per_speaker / weights.sum((2, 3)).clamp_min(1e-6)).sum(1)
+
+    return (weights.shape[1] - explained).mean()

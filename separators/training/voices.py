@@ -1,26 +1,33 @@
-"""Recipes for the voice separators: what each network is, its loss, and how it is validated."""
+"""What the trainer needs to know of each voice separator: network, data, loss and validation."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from separators.neural.network import Architecture, Network
+from separators.neural.clustering import attractor_masks, kmeans
+from separators.neural.network import Architecture, Network, pool_bands, unpool_bands
 from separators.training.corpus import Corpus
-from separators.training.losses import best_permutation, pit_loss, si_sdr
+from separators.training.losses import (
+    attractors,
+    best_permutation,
+    pit_loss,
+    si_sdr,
+    whitened_clustering_loss,
+)
 from separators.training.mixing import Mixer, MixingSettings
 
 VALIDATION_SEED = 20_000
 VALIDATION_BATCHES = 12
 FEATURE_BATCHES = 40
-
-PLAIN = MixingSettings(speeds=(1.0, 1.0), equaliser_db=0.0, room=0.0, band_limit=0.0, noise=0.0, partial=0.0)
-"""Validation mixtures: recordings as they are."""
+LOUD_RANGE_DB = 40.0
+"""Bands more than this below the loudest one do not shape the clusters."""
 
 
 @dataclass(frozen=True)
@@ -32,41 +39,109 @@ class Validation:
     sexes: list[str]
 
 
-@dataclass
-class PITTask:
-    """Utterance-level permutation invariant training of complex masks on SI-SDR."""
+class VoiceTask:
+    """Voices mixed at random, the SI-SDR improvement on voices never heard as the score."""
 
-    corpus: Corpus
-    mixing: MixingSettings = field(default_factory=MixingSettings)
-    architecture: Architecture = field(default_factory=Architecture)
-
-    def __post_init__(self) -> None:
-        self.mixer = Mixer(self.corpus, "train", self.mixing)
-        self.network = Network(self.architecture)
-        set_feature_scale(self.network, self.mixer, 0)
-        self.validation = validation_batches(self.corpus, self.architecture.speakers, self.mixing)
+    def __init__(self, corpus: Corpus, mixing: MixingSettings, network: Network) -> None:
+        self.mixer = Mixer(corpus, "train", mixing)
+        self.network = network
+        self.validation = validation_batches(corpus, mixing)
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A batch of mixtures and their voices."""
         return self.mixer(rng)
 
+    @abstractmethod
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Negative SI-SDR in dB under the best permutation."""
-        mixture, targets = batch
-        return pit_loss(_estimate(network, mixture), targets)
+        """The loss of a batch, a scalar."""
+
+    @abstractmethod
+    def estimate(self, network: Network, mixture: Tensor) -> Tensor:
+        """Voices ``(batch, 2, frames)`` of mixtures ``(batch, frames)``, without knowing the targets."""
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """SI-SDR improvement in dB over the mixture, voices never heard in training."""
-        return score(self.validation, lambda mixture, _: _estimate(network, mixture))
+        return score(self.validation, lambda mixture: self.estimate(cast(Network, network), mixture))
 
 
-def score(batches: list[Validation], separate: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-    """SI-SDR improvement in dB of ``separate(mixture, targets)``: all, same sex, different sex."""
+class PITTask(VoiceTask):
+    """Utterance-level permutation invariant training (Kolbaek et al. 2017) of complex masks on SI-SDR."""
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Negative SI-SDR in dB under the best permutation."""
+        mixture, targets = batch
+        return pit_loss(self.estimate(cast(Network, network), mixture), targets)
+
+    def estimate(self, network: Network, mixture: Tensor) -> Tensor:
+        """The network's outputs."""
+        spectrum = network.spectrogram(mixture)
+        return network.audio(network(spectrum) * spectrum[:, None], mixture.shape[-1])
+
+
+class DANetTask(VoiceTask):
+    """Masks from attractors (Chen, Luo, Mesgarani 2017): ideal ones in training, k-means in validation."""
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Negative SI-SDR in dB of the voices behind the masks of the ideal attractors."""
+        network = cast(Network, network)
+        mixture, targets = batch
+        spectrum = network.spectrogram(mixture)
+        embeddings = network(spectrum)
+        ideal = attractors(embeddings, ideal_assignment(spectrum, network.spectrogram(targets)))
+        estimates = _masked(network, spectrum, attractor_masks(embeddings, ideal), mixture.shape[-1])
+        return -si_sdr(estimates, targets).mean()
+
+    def estimate(self, network: Network, mixture: Tensor) -> Tensor:
+        """Soft masks from k-means centroids."""
+        spectrum = network.spectrogram(mixture)
+        embeddings = network(spectrum)
+        loudness = band_loudness(spectrum)
+        centroids = torch.stack(
+            [
+                kmeans(points.flatten(0, 1), weights.flatten(), 2, seed=0)
+                for points, weights in zip(embeddings, loudness, strict=True)
+            ]
+        )
+        return _masked(network, spectrum, attractor_masks(embeddings, centroids), mixture.shape[-1])
+
+
+class DeepClusteringTask(DANetTask):
+    """Embeddings that cluster by voice (Hershey et al. 2016), by the whitened k-means loss."""
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The whitened k-means loss, weighted by loudness."""
+        network = cast(Network, network)
+        mixture, targets = batch
+        spectrum = network.spectrogram(mixture)
+        weights = ideal_assignment(spectrum, network.spectrogram(targets))
+        loss: Tensor = whitened_clustering_loss(network(spectrum), weights)
+        return loss
+
+
+def band_loudness(spectrum: Tensor) -> Tensor:
+    """Magnitude of each band ``(batch, bands, times)``, 0 where it is far below the loudest."""
+    power = pool_bands(spectrum.abs().square())
+    limit = power.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
+    return torch.where(power > limit, power, 0.0).sqrt()
+
+
+def ideal_assignment(mixture: Tensor, targets: Tensor) -> Tensor:
+    """The mixture's loudness, given to each band's loudest speaker: ``(batch, speakers, bands, times)``."""
+    power = pool_bands(targets.abs().square())
+    loudest = nn.functional.one_hot(power.argmax(1), power.shape[1]).movedim(-1, 1)
+    return loudest * band_loudness(mixture)[:, None]
+
+
+def _masked(network: Network, spectrum: Tensor, band_masks: Tensor, frames: int) -> Tensor:
+    return network.audio(unpool_bands(band_masks) * spectrum[:, None], frames)
+
+
+def score(batches: list[Validation], separate: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """SI-SDR improvement in dB of ``separate(mixture)``: all, same sex, different sex."""
     gains: list[float] = []
     sexes: list[str] = []
     for batch in batches:
-        estimates = separate(batch.mixture, batch.targets)
-        gains += improvement(estimates, batch.targets, batch.mixture).tolist()
+        gains += improvement(separate(batch.mixture), batch.targets, batch.mixture).tolist()
         sexes += batch.sexes
     known = [(gain, len(set(sex)) == 1) for gain, sex in zip(gains, sexes, strict=True) if "?" not in sex]
     return {
@@ -74,12 +149,6 @@ def score(batches: list[Validation], separate: Callable[[Tensor, Tensor], Tensor
         "same_sex": _mean([gain for gain, same in known if same]),
         "different_sex": _mean([gain for gain, same in known if not same]),
     }
-
-
-def _estimate(network: nn.Module, mixture: Tensor) -> Tensor:
-    network = cast(Network, network)
-    spectrum = network.spectrogram(mixture)
-    return network.audio(network(spectrum) * spectrum[:, None], mixture.shape[-1])
 
 
 def improvement(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
@@ -93,11 +162,20 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def validation_batches(corpus: Corpus, speakers: int, mixing: MixingSettings) -> list[Validation]:
-    """Fixed mixtures of the validation speakers, unprocessed."""
-    split = "valid" if len(corpus.speakers("valid")) >= speakers else "train"
-    settings = replace(PLAIN, speakers=(speakers,), source_weights=mixing.source_weights)
-    mixer = Mixer(corpus, split, settings)
+def validation_batches(corpus: Corpus, mixing: MixingSettings) -> list[Validation]:
+    """Fixed, unprocessed mixtures of two validation speakers."""
+    split = "valid" if len(corpus.speakers("valid")) >= 2 else "train"
+    plain = MixingSettings(
+        batch=6,
+        speeds=(1.0, 1.0),
+        equaliser_db=0.0,
+        room=0.0,
+        band_limit=0.0,
+        noise=0.0,
+        partial=0.0,
+        source_weights=mixing.source_weights,
+    )
+    mixer = Mixer(corpus, split, plain)
     batches = []
     for index in range(VALIDATION_BATCHES):
         mixture, targets, who = mixer.draw(np.random.default_rng((VALIDATION_SEED, index)))
@@ -107,8 +185,11 @@ def validation_batches(corpus: Corpus, speakers: int, mixing: MixingSettings) ->
     return batches
 
 
-def set_feature_scale(network: Network, mixer: Mixer, seed: int) -> None:
-    """Set the mean and deviation of each input bin from random mixtures."""
+def new_network(architecture: Architecture, corpus: Corpus, mixing: MixingSettings, seed: int) -> Network:
+    """An untrained network, its inputs scaled by the mean and deviation of each bin in random mixtures."""
+    torch.manual_seed(seed)
+    network = Network(architecture)
+    mixer = Mixer(corpus, "train", replace(mixing, speakers=(2,)))
     values = []
     for index in range(FEATURE_BATCHES):
         mixture, _ = mixer(np.random.default_rng((seed, VALIDATION_SEED, index)))
@@ -116,3 +197,12 @@ def set_feature_scale(network: Network, mixer: Mixer, seed: int) -> None:
     features = torch.cat(values, 1)
     network.feature_mean.copy_(features.mean(1, keepdim=True))
     network.feature_std.copy_(features.std(1, keepdim=True).clamp_min(0.1))
+    return network
+
+
+def convert(trained: Network, architecture: Architecture) -> Network:
+    """A network with the backbone of ``trained`` and a new head; sizes of the backbone must agree."""
+    network = Network(architecture)
+    kept = {name: value for name, value in trained.state_dict().items() if not name.startswith("outputs.")}
+    network.load_state_dict(kept, strict=False)
+    return network
