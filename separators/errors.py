@@ -5,6 +5,8 @@ SeparatorError
 ├── AudioError        the audio itself cannot be separated: NaN, wrong shape (also a ValueError)
 └── ChannelError      too few or too many channels for this method (also a ValueError)
 
+SeparatorWarning      a result was made, but the method says itself that it may be poor (a UserWarning)
+
 Messages are one line: the offending value, what is allowed, what to do next.
 """
 
@@ -25,3 +27,7 @@ class AudioError(SeparatorError, ValueError):
 
 class ChannelError(AudioError):
     """The method needs another number of channels than the audio has."""
+
+
+class SeparatorWarning(UserWarning):
+    """The stems keep every promise but one: the method could not find what it looks for."""
