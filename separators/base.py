@@ -48,9 +48,10 @@ class Stems(Mapping[str, Audio]):
 
     def __getitem__(self, name: str) -> Audio:
         try:
-            return self.array[self.names.index(name)]
+            stem: Audio = self.array[self.names.index(name)]
         except ValueError:
             raise KeyError(f"no stem {name!r}; there are {', '.join(self.names)}") from None
+        return stem
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
