@@ -1,4 +1,4 @@
-"""Clusters unit embeddings into voices: weighted k-means on the sphere, and masks from its centroids."""
+"""Sorts unit embeddings into voices: weighted k-means on the sphere, and masks from its centroids."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from separators.neural.network import pool_bands
+
+LOUD_RANGE_DB = 40.0
+"""Bands more than this below the loudest one do not shape the clusters."""
+POINTS = 60_000
+"""At most this many points are clustered, a random choice of all."""
 RESTARTS = 4
 ITERATIONS = 30
 SHARPNESS = 5.0
@@ -17,10 +23,14 @@ def kmeans(points: Tensor, weights: Tensor, clusters: int, seed: int) -> Tensor:
     """Centroids ``(clusters, dimensions)``, weighted means, of unit vectors ``(points, dimensions)``.
 
     Assigns by cosine (spherical k-means, Dhillon and Modha 2001) from k-means++ starts (Arthur and
-    Vassilvitskii 2007) and keeps the best of several. Deterministic for a seed. Centroids are
-    ordered by their total weight, heaviest first.
+    Vassilvitskii 2007) and keeps the best of several. Points of weight 0 don't count; leave them
+    in, so that the random choices stay the same when a gain moves a point across a threshold.
+    Deterministic for a seed. Centroids are ordered by their total weight, heaviest first.
     """
     rng = np.random.default_rng(seed)
+    if len(points) > POINTS:
+        kept = torch.from_numpy(rng.choice(len(points), POINTS, replace=False))
+        points, weights = points[kept], weights[kept]
     best: tuple[float, Tensor] | None = None
     for _ in range(RESTARTS):
         centroids = _seeds(points, weights, clusters, rng)
@@ -61,3 +71,10 @@ def attractor_masks(embeddings: Tensor, attractors: Tensor) -> Tensor:
     ``embeddings`` ``(batch, bands, times, dimensions)``, ``attractors`` ``(batch, speakers, dimensions)``.
     """
     return torch.softmax(SHARPNESS * torch.einsum("bftd,bkd->bkft", embeddings, attractors), 1)
+
+
+def band_loudness(spectrum: Tensor) -> Tensor:
+    """Magnitude of each band ``(batch, bands, times)``, 0 where it is far below the loudest."""
+    power = pool_bands(spectrum.abs().square())
+    limit = power.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
+    return torch.where(power > limit, power, 0.0).sqrt()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from separators.errors import SeparatorError
 from separators.neural.network import Architecture, Network
@@ -34,7 +34,7 @@ def save(network: Network, path: Path, notes: dict[str, Any]) -> None:
         "notes": json.dumps(notes),
     }
     partial = path.with_suffix(".part")
-    save_file(tensors, partial, metadata)
+    partial.write_bytes(to_bytes(tensors, metadata))
     partial.replace(path)
 
 

@@ -45,6 +45,8 @@ class MixingSettings:
     noise: float = 0.25
     partial: float = 0.15
     """Probability that a voice is silent for a part of the segment."""
+    pairs: bool = False
+    """Whether every second mixture has the same speakers as the one before, saying something else."""
     source_weights: dict[str, float] = field(default_factory=dict)
     """How much more often speakers of a source (a manifest's column) are drawn."""
 
@@ -78,8 +80,9 @@ class Mixer:
         frames = lead + round(settings.seconds * SAMPLE_RATE)
         dry = np.empty((settings.batch, count, frames), np.float32)
         who: list[list[Utterance]] = []
-        for row in dry:
-            chosen = rng.choice(len(self.voices), count, replace=False, p=self.weights)
+        for index, row in enumerate(dry):
+            if not (settings.pairs and index % 2):
+                chosen = rng.choice(len(self.voices), count, replace=False, p=self.weights)
             for voice, out in zip(chosen, row, strict=True):
                 out[:] = self._segment(int(voice), frames, rng)
             who.append([self.voices[voice][0] for voice in chosen])

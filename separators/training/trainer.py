@@ -32,7 +32,10 @@ Report = Callable[[str], None]
 class Task(Protocol):
     """What is trained: a network, its data and its loss."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """The network to train."""
+        ...
 
     def batch(self, rng: np.random.Generator) -> Any:
         """One batch; all its randomness comes from ``rng``."""
@@ -59,6 +62,7 @@ class Settings:
     """The last part of the run, 0 to 1, over which the learning rate falls to zero."""
     learning_rate: float = 1e-3
     warm_up_steps: int = 300
+    """Steps from a new optimizer over which the learning rate rises."""
     weight_decay: float = 0.01
     clip: float = 5.0
     ema: float = 0.999
@@ -92,8 +96,11 @@ class Trainer:
             fused=True,
         )
         self.step = 0
+        """Steps over all runs since the optimizer was new."""
         self.seconds = 0.0
-        """Trained so far, over all runs, without validation."""
+        """Time trained, over all runs, without validation."""
+        self.run_step = 0
+        self.run_seconds = 0.0
         self.scores: dict[str, float] = {}
         self.best_score = -math.inf
         self.fruitless = 0
@@ -105,38 +112,34 @@ class Trainer:
         An interrupt (Ctrl-C) saves a checkpoint and is passed on.
         """
         settings = self.settings
-        first_step, first_seconds = self.step, self.seconds
         losses: list[float] = []
-        began = checkpointed = validated = time.monotonic()
+        checkpointed = validated = self.run_seconds
         try:
-            while True:
-                progress = max(
-                    (self.step - first_step) / settings.steps,
-                    (time.monotonic() - began) / 60 / settings.minutes,
-                )
-                if progress >= 1 or (settings.patience and self.fruitless >= settings.patience):
-                    break
-                started = time.monotonic()
-                losses.append(self._train_step(progress, self.step - first_step))
-                self.seconds += time.monotonic() - started
-                now = time.monotonic()
-                if now - validated > settings.validate_minutes * 60:
-                    self._validate(losses, first_step, first_seconds)
-                    losses, validated = [], time.monotonic()
-                if now - checkpointed > settings.checkpoint_minutes * 60:
+            while self.progress < 1 and not (settings.patience and self.fruitless >= settings.patience):
+                losses.append(self._train_step())
+                if self.run_seconds - validated > settings.validate_minutes * 60:
+                    self._validate(losses)
+                    losses, validated = [], self.run_seconds
+                if self.run_seconds - checkpointed > settings.checkpoint_minutes * 60:
                     self.save(self.folder / "checkpoint.pt")
-                    checkpointed = time.monotonic()
+                    checkpointed = self.run_seconds
         finally:
             self.save(self.folder / "checkpoint.pt")
-        self._validate(losses, first_step, first_seconds)
-        self.save(self.folder / "checkpoint.pt")
+        self._validate(losses)
         return self.scores
 
-    def _train_step(self, progress: float, step_of_run: int) -> float:
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1."""
         settings = self.settings
-        rate = settings.learning_rate * min(1.0, (step_of_run + 1) / settings.warm_up_steps)
+        return max(self.run_step / settings.steps, self.run_seconds / 60 / settings.minutes)
+
+    def _train_step(self) -> float:
+        settings = self.settings
+        started = time.monotonic()
+        rate = settings.learning_rate * min(1.0, (self.step + 1) / settings.warm_up_steps)
         if settings.decay > 0:
-            rate *= min(1.0, (1 - progress) / settings.decay)
+            rate *= min(1.0, (1 - self.progress) / settings.decay)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -151,13 +154,17 @@ class Trainer:
         if math.isfinite(float(norm)):
             self.optimizer.step()
         self.step += 1
+        self.run_step += 1
         # The average forgets its random start quickly, then reaches back 1 / (1 - ema) steps.
         keep = min(settings.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+        elapsed = time.monotonic() - started
+        self.seconds += elapsed
+        self.run_seconds += elapsed
         return loss.item()
 
-    def _validate(self, losses: list[float], first_step: int, first_seconds: float) -> None:
+    def _validate(self, losses: list[float]) -> None:
         self.average.eval()
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
             self.scores = self.task.validate(self.average)
@@ -168,7 +175,7 @@ class Trainer:
         row = {
             "step": self.step,
             "hours": round(self.seconds / 3600, 4),
-            "seconds_per_step": round((self.seconds - first_seconds) / max(1, self.step - first_step), 4),
+            "seconds_per_step": round(self.run_seconds / max(1, self.run_step), 4),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "loss": round(float(np.mean(losses)), 4) if losses else None,
             **{name: round(value, 3) for name, value in self.scores.items()},
@@ -185,6 +192,9 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "run_step": self.run_step,
+            "run_seconds": self.run_seconds,
+            "fruitless": self.fruitless,
             "best_score": self.best_score,
             "settings": asdict(self.settings),
         }
@@ -192,11 +202,16 @@ class Trainer:
         torch.save(state, partial)
         partial.replace(path)
 
-    def resume(self, path: Path) -> None:
-        """Continue from the checkpoint at ``path``: weights, average, optimizer, step."""
+    def resume(self, path: Path, *, new_run: bool = False) -> None:
+        """Continue from the checkpoint at ``path``: weights, average, optimizer, step.
+
+        A new run has its own length and search for the best weights; else the interrupted one goes on.
+        """
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.best_score = state["best_score"]
+        if not new_run:
+            self.run_step, self.run_seconds = state["run_step"], state["run_seconds"]
+            self.best_score, self.fruitless = state["best_score"], state["fruitless"]

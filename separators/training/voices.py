@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from separators.neural.clustering import attractor_masks, kmeans
+from separators.neural import weights
+from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import Architecture, Network, pool_bands, unpool_bands
 from separators.training.corpus import Corpus
+from separators.training.corpus import load as load_corpus
 from separators.training.losses import (
     attractors,
     best_permutation,
@@ -22,12 +25,12 @@ from separators.training.losses import (
     whitened_clustering_loss,
 )
 from separators.training.mixing import Mixer, MixingSettings
+from separators.training.recipes import Prepared
+from separators.training.trainer import Report
 
 VALIDATION_SEED = 20_000
 VALIDATION_BATCHES = 12
 FEATURE_BATCHES = 40
-LOUD_RANGE_DB = 40.0
-"""Bands more than this below the loudest one do not shape the clusters."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class VoiceTask:
     def __init__(self, corpus: Corpus, mixing: MixingSettings, network: Network) -> None:
         self.mixer = Mixer(corpus, "train", mixing)
         self.network = network
-        self.validation = validation_batches(corpus, mixing)
+        self.validation = validation_batches(corpus, mixing, pairs=False)
+        self.pairs = validation_batches(corpus, mixing, pairs=True)[::3]
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A batch of mixtures and their voices."""
@@ -79,7 +83,12 @@ class PITTask(VoiceTask):
 
 
 class DANetTask(VoiceTask):
-    """Masks from attractors (Chen, Luo, Mesgarani 2017): ideal ones in training, k-means in validation."""
+    """Masks from attractors (Chen, Luo, Mesgarani 2017): ideal ones in training, k-means in validation.
+
+    Batches hold pairs of mixtures of the same speakers, which share their attractors: the
+    network learns to give a voice the same place in the embedding whenever it is heard, which
+    keeps it on its stem through a long file.
+    """
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Negative SI-SDR in dB of the voices behind the masks of the ideal attractors."""
@@ -87,42 +96,56 @@ class DANetTask(VoiceTask):
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
         embeddings = network(spectrum)
-        ideal = attractors(embeddings, ideal_assignment(spectrum, network.spectrogram(targets)))
+        weights = ideal_assignment(spectrum, network.spectrogram(targets))
+        ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights, 3)).repeat_interleave(2, 0)
         estimates = _masked(network, spectrum, attractor_masks(embeddings, ideal), mixture.shape[-1])
         return -si_sdr(estimates, targets).mean()
 
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
-        """Soft masks from k-means centroids."""
+        """Soft masks from k-means centroids of each mixture."""
         spectrum = network.spectrogram(mixture)
         embeddings = network(spectrum)
-        loudness = band_loudness(spectrum)
-        centroids = torch.stack(
-            [
-                kmeans(points.flatten(0, 1), weights.flatten(), 2, seed=0)
-                for points, weights in zip(embeddings, loudness, strict=True)
-            ]
-        )
+        centroids = _centroids(embeddings, band_loudness(spectrum))
         return _masked(network, spectrum, attractor_masks(embeddings, centroids), mixture.shape[-1])
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """As for every voice separator; ``joined``: with centroids shared by pairs, which must not swap."""
+        network = cast(Network, network)
+        joined: list[float] = []
+        for batch in self.pairs:
+            spectrum = network.spectrogram(batch.mixture)
+            embeddings = network(spectrum)
+            points, weights = _join_pairs(embeddings, 2), _join_pairs(band_loudness(spectrum), 2)
+            masks = attractor_masks(embeddings, _centroids(points, weights).repeat_interleave(2, 0))
+            estimates = _masked(network, spectrum, masks, batch.mixture.shape[-1])
+            whole = _join_pairs(estimates, 2), _join_pairs(batch.targets, 2), _join_pairs(batch.mixture, 1)
+            joined += improvement(*whole).tolist()
+        return super().validate(network) | {"joined": _mean(joined)}
 
 
 class DeepClusteringTask(DANetTask):
     """Embeddings that cluster by voice (Hershey et al. 2016), by the whitened k-means loss."""
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The whitened k-means loss, weighted by loudness."""
+        """The whitened k-means loss, weighted by loudness, over pairs of mixtures of the same speakers."""
         network = cast(Network, network)
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
         weights = ideal_assignment(spectrum, network.spectrogram(targets))
-        loss: Tensor = whitened_clustering_loss(network(spectrum), weights)
+        embeddings = network(spectrum)
+        loss: Tensor = whitened_clustering_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
         return loss
 
 
-def band_loudness(spectrum: Tensor) -> Tensor:
-    """Magnitude of each band ``(batch, bands, times)``, 0 where it is far below the loudest."""
-    power = pool_bands(spectrum.abs().square())
-    limit = power.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
-    return torch.where(power > limit, power, 0.0).sqrt()
+def _join_pairs(values: Tensor, axis: int) -> Tensor:
+    """Joins every two entries of a batch along the axis of time: ``(batch, ...)`` -> ``(batch / 2, ...)``."""
+    return torch.cat([values[::2], values[1::2]], axis)
+
+
+def _centroids(embeddings: Tensor, loudness: Tensor) -> Tensor:
+    """The two k-means centroids of each mixture ``(batch, 2, dimensions)``, weighted by loudness."""
+    pairs = zip(embeddings.flatten(1, 2), loudness.flatten(1), strict=True)
+    return torch.stack([kmeans(points, weights, 2, seed=0) for points, weights in pairs])
 
 
 def ideal_assignment(mixture: Tensor, targets: Tensor) -> Tensor:
@@ -162,7 +185,7 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def validation_batches(corpus: Corpus, mixing: MixingSettings) -> list[Validation]:
+def validation_batches(corpus: Corpus, mixing: MixingSettings, *, pairs: bool) -> list[Validation]:
     """Fixed, unprocessed mixtures of two validation speakers."""
     split = "valid" if len(corpus.speakers("valid")) >= 2 else "train"
     plain = MixingSettings(
@@ -173,6 +196,7 @@ def validation_batches(corpus: Corpus, mixing: MixingSettings) -> list[Validatio
         band_limit=0.0,
         noise=0.0,
         partial=0.0,
+        pairs=pairs,
         source_weights=mixing.source_weights,
     )
     mixer = Mixer(corpus, split, plain)
@@ -206,3 +230,43 @@ def convert(trained: Network, architecture: Architecture) -> Network:
     kept = {name: value for name, value in trained.state_dict().items() if not name.startswith("outputs.")}
     network.load_state_dict(kept, strict=False)
     return network
+
+
+TASKS: dict[str, type[VoiceTask]] = {
+    "pit": PITTask,
+    "danet": DANetTask,
+    "deep-clustering": DeepClusteringTask,
+}
+
+
+def prepare(
+    name: str,
+    data: Path,
+    work: Path,
+    *,
+    start: Path | None,
+    seed: int,
+    source_weights: Mapping[str, float],
+    report: Report,
+) -> Prepared:
+    """The task of the voice separator ``name`` on the recordings in ``data``; see :mod:`.recipes`."""
+    corpus = load_corpus(data, work, report)
+    head = "masks" if name == "pit" else "embeddings"
+    # Attractors of three voices are learnt beside those of two; the outputs of PIT are always two.
+    mixing = MixingSettings(
+        speakers=(2,) if name == "pit" else (2, 2, 3),
+        pairs=name != "pit",
+        source_weights=dict(source_weights),
+    )
+    if start is None:
+        network = new_network(Architecture(head=head), corpus, mixing, seed)
+    else:
+        network = weights.load(start).requires_grad_(True)
+        if network.architecture.head != head:
+            network = convert(network, replace(network.architecture, head=head))
+    speakers = len(corpus.speakers("train"))
+
+    def export(trained: nn.Module, path: Path, notes: Mapping[str, Any]) -> None:
+        weights.save(cast(Network, trained), path, {**notes, "training_speakers": speakers})
+
+    return Prepared(TASKS[name](corpus, mixing, network), export)

@@ -1,0 +1,29 @@
+"""Voices apart with a deep attractor network (Chen, Luo, Mesgarani 2017)."""
+
+from __future__ import annotations
+
+from separators.base import Audio, Separator, Transform
+from separators.neural.clustered import clustered_transform
+from separators.neural.weights import shipped
+from separators.parameters import parameter
+
+
+class DANet(Separator):
+    """Two or three voices by their attractors: centroids of a network's embeddings, found by k-means."""
+
+    name = "danet"
+    summary = "two or three voices on one microphone, by attractors in an embedding of the spectrogram"
+
+    speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
+    seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
+
+    block_seconds = 15.0
+    overlap_seconds = 3.0
+
+    def stem_names(self, channels: int) -> tuple[str, ...]:
+        """``voice-1`` to ``voice-2`` or ``voice-3``."""
+        return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))
+
+    def fit(self, sample: Audio, sample_rate: int) -> Transform:
+        """Find the voices' attractors in the sample; every block is masked by the same ones."""
+        return clustered_transform(shipped("danet"), sample, sample_rate, self.speakers, self.seed)
