@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from plugin_bridge.audio_writer import AudioWriter as AudioWriter
 from plugin_bridge.audio_writer import check_output as check_output
 from plugin_bridge.errors import AudioFileError
 from plugin_bridge.riff import bext_time_reference, read_container
+from plugin_bridge.sequential import SequentialReader
 from plugin_bridge.tags import TIME_REFERENCE_TAG, from_id3, read_tags
 from separators.base import Audio
 
@@ -46,8 +47,6 @@ BIT_DEPTHS = {"PCM_S8": "16", "PCM_U8": "16", "PCM_16": "16", "ULAW": "16", "ALA
 SEEKABLE = ("wav", "aiff", "flac")
 """Only these are decoded exactly from the middle; Ogg and MP3 seeks land near the place asked for."""
 DECODED_AT_ONCE = 1 << 16
-HISTORY = 1 << 21
-"""Frames of an Ogg or MP3 file that are kept for stepping back (44 seconds at 48 kHz)."""
 LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 UNKNOWN_LENGTH = 1 << 62
 
@@ -151,41 +150,24 @@ class _Seeking:
 
 
 class _Sequential:
-    """Reads formats that libsndfile seeks only roughly (Ogg near its end, MP3 with a variable rate).
-
-    Audio is decoded from the start on and the last :data:`HISTORY` frames are kept, so that a reader who
-    steps back by less than that costs nothing; one who steps back further starts again.
-    """
+    """Reads formats that libsndfile seeks only roughly: Ogg near its end, MP3 with a variable rate."""
 
     def __init__(self, info: AudioInfo) -> None:
         self.info = info
         self.file = soundfile.SoundFile(info.path)
-        self.position = 0
-        self.blocks: deque[tuple[int, Audio]] = deque()
+        self.reader = SequentialReader(info.channels, self._decode)
 
     def read(self, start: int, frames: int) -> Audio:
-        if start < (self.blocks[0][0] if self.blocks else self.position):
-            self.file.close()
-            self.file = soundfile.SoundFile(self.info.path)
-            self.position = 0
-            self.blocks.clear()
-        while self.position < start + frames:
-            self._decode(keep_from=min(start, self.position - HISTORY))
-        audio = np.empty((self.info.channels, frames), np.float32)
-        for at, block in self.blocks:
-            first, last = max(at, start), min(at + block.shape[1], start + frames)
-            if first < last:
-                audio[:, first - start : last - start] = block[:, first - at : last - at]
+        audio = self.reader.read(start, frames)
+        if audio.shape[1] < frames:
+            raise _cut_short(self.info, start + audio.shape[1])
         return audio
 
-    def _decode(self, keep_from: int) -> None:
-        block = self.file.read(DECODED_AT_ONCE, dtype="float32", always_2d=True).T
-        if block.shape[1] == 0:
-            raise _cut_short(self.info, self.position)
-        self.blocks.append((self.position, block))
-        self.position += block.shape[1]
-        while self.blocks[0][0] + self.blocks[0][1].shape[1] <= keep_from:
-            self.blocks.popleft()
+    def _decode(self) -> Iterator[Audio]:
+        self.file.close()
+        self.file = soundfile.SoundFile(self.info.path)
+        while len(block := self.file.read(DECODED_AT_ONCE, dtype="float32", always_2d=True)):
+            yield block.T
 
 
 def read_info(path: Path) -> AudioInfo:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class FadeShape(Enum):
-    """The curve of a fade-in from 0 to 1; a fade-out is its mirror image."""
+    """The curve of a fade-in from 0 to 1; a fade-out is its mirror image. See :mod:`.fades`."""
 
     LINEAR = "linear"
     EQUAL_POWER = "equal power"
@@ -24,14 +24,30 @@ class FadeShape(Enum):
     FAST_END_STEEP = "fast end, steep"
     S_CURVE = "s-curve"
     S_CURVE_STEEP = "s-curve, steep"
+    BEND = "bend"
+    """A line bent by ``bend`` and into an S by ``s_bend``."""
 
 
 @dataclass(frozen=True)
 class Fade:
-    """A fade at one end of a clip."""
+    """A fade at one end of a clip; a clip shorter than its two fades keeps the fade-in whole."""
 
     seconds: float = 0.0
     shape: FadeShape = FadeShape.LINEAR
+    bend: float | None = None
+    """-1..1, bent towards a fast (-) or a slow (+) start; None for the shape as named."""
+    s_bend: float = 0.0
+    """0..1, for :attr:`FadeShape.BEND` only."""
+
+
+class ChannelMode(Enum):
+    """Which of a source's channels a clip plays."""
+
+    ALL = "all"
+    SWAPPED = "left and right swapped"
+    MONO = "mono mix"
+    LEFT = "left"
+    RIGHT = "right"
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ class Clip:
     """A stretch of one audio file on the timeline."""
 
     source: Path
-    """The audio file, resolved; it may be missing (``Session.not_honoured`` says so)."""
+    """The audio file, resolved."""
     position: float
     """Start on the timeline, seconds."""
     length: float
@@ -54,8 +70,19 @@ class Clip:
     """Play rate: 2 is twice as fast and an octave up (no pitch preservation)."""
     loop: bool = False
     """Repeat the source when its end is reached, else silence follows."""
+    section_start: float = 0.0
+    """Only the source from here on is used; seconds of the source."""
+    section_length: float | None = None
+    """... and only this much of it; None to its end."""
+    reversed: bool = False
+    """The source (its section) runs backwards; ``offset`` counts from its end then."""
+    channel_mode: ChannelMode = ChannelMode.ALL
+    pan: float = 0.0
+    """-1 left, 0 centre, +1 right: the clip's own balance."""
     muted: bool = False
     name: str = ""
+    problem: str = ""
+    """Why the source cannot be played (missing, outside the project folder, damaged); one line."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +118,7 @@ class Track:
     """Names of the plug-ins on the strip, which rendering leaves out."""
     color: str = ""
     identifier: str = ""
-    """The format's own id, where there is one."""
+    """Unique in the session: the format's own id, or the file's name."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +127,11 @@ class TempoChange:
 
     seconds: float
     bpm: float
+    """Quarter notes a minute."""
     numerator: int = 4
     denominator: int = 4
+    ramp: bool = False
+    """The tempo moves linearly in time to the next change's."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,9 @@ class Session:
     tempo: list[TempoChange] = field(default_factory=lambda: [TempoChange(0.0, 120.0)])
     markers: list[Marker] = field(default_factory=list)
     start: float = 0.0
-    """Timeline time of the DAW's time zero; time stamps in bext are relative to midnight."""
+    """The DAW's clock at this timeline's 0, seconds; a file at 0 carries this as its time stamp."""
+    master_volume: float = 1.0
+    master_pan: float = 0.0
     not_honoured: list[str] = field(default_factory=list)
     """One line for everything met in the files that rendering will not reproduce."""
 

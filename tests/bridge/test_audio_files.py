@@ -105,14 +105,15 @@ def test_any_piece_equals_the_same_piece_of_the_whole(tmp_path, format):
 
 
 def test_a_step_back_beyond_the_history_decodes_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("plugin_bridge.audio_files.HISTORY", 1000)
+    monkeypatch.setattr("plugin_bridge.sequential.HISTORY", 1000)
     monkeypatch.setattr("plugin_bridge.audio_files.DECODED_AT_ONCE", 500)
     path = write(tmp_path / "a", noise(frames=20000), format="mp3")
     whole = read_all(path)
     with AudioFileSource(path) as source:
         for start in (15000, 14800, 2000, 19000, 0):
             assert np.array_equal(source.read(start, 700), whole[:, start : start + 700])
-        assert sum(block.shape[1] for _, block in source._reader.blocks) <= 1000 + 500 + 700
+        kept = sum(block.shape[1] for _, block in source._reader.reader._kept)
+        assert kept <= 1000 + 500 + 700
 
 
 def test_reading_outside_the_file_is_an_error_and_nothing_is_nothing(tmp_path):
