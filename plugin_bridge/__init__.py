@@ -4,6 +4,8 @@
 
     board = Board([StemRack(NMF(mode="drums"), chains={"kick": [Compressor(-20, 4)]}, remix=True)])
     out = board(audio, sample_rate)
+
+Each name is imported on first use.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Board(pedalboard.Pedalboard):
 
     def _fit(self, plugin: Member) -> pedalboard.Plugin:
         made = _as_plugin(plugin)
-        if any(inner is self for inner, _ in _inside([made])):
+        if any(inner is self for inner, _ in inside([made])):
             raise ValueError("a board cannot hold itself")
         return made
 
@@ -223,7 +223,7 @@ def run_native(
     channels, frames = audio.shape
     if frames == 0:
         return audio.copy()
-    for plugin, _ in _inside(plugins):
+    for plugin, _ in inside(plugins):
         if isinstance(plugin, pedalboard.MP3Compressor) and channels > 2:
             raise ValueError(
                 f"MP3Compressor takes 1 or 2 channels, not {channels}; "
@@ -250,7 +250,7 @@ def check_members(plugins: Iterable[pedalboard.Plugin | None]) -> None:
     """Raise RuntimeError where a plug-in is used twice, or a Python one sits in a native container."""
     seen: set[int] = set()
     kept = []  # while a member is held, its id is its own
-    for plugin, container in _inside(plugins):
+    for plugin, container in inside(plugins):
         kept.append(plugin)
         if id(plugin) in seen:
             raise RuntimeError(
@@ -264,7 +264,7 @@ def check_members(plugins: Iterable[pedalboard.Plugin | None]) -> None:
             )
 
 
-def _inside(
+def inside(
     plugins: Iterable[pedalboard.Plugin | None], container: pedalboard.Plugin | None = None
 ) -> Iterator[tuple[pedalboard.Plugin, pedalboard.Plugin | None]]:
     """Every plug-in and the container that holds it, depth first."""
@@ -273,12 +273,13 @@ def _inside(
     while pending:
         plugin, holder = pending.pop()
         yield plugin, holder
-        if _is_container(plugin) and id(plugin) not in entered:
+        if is_container(plugin) and id(plugin) not in entered:
             entered[id(plugin)] = plugin
             pending += [(child, plugin) for child in reversed(list(plugin)) if child is not None]
 
 
-def _is_container(plugin: pedalboard.Plugin) -> TypeGuard[pedalboard.Chain]:
+def is_container(plugin: pedalboard.Plugin) -> TypeGuard[pedalboard.Chain]:
+    """Whether ``plugin`` is a list of plug-ins: a Chain, Pedalboard, Board or Mix."""
     return isinstance(plugin, pedalboard.PluginContainer) and not isinstance(plugin, PythonPlugin)
 
 

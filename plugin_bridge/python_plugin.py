@@ -29,6 +29,8 @@ class PythonPlugin(pedalboard.Chain):
 
     mono_to_1d = True
     """Whether a 1-D input comes back 1-D (it cannot where mono becomes several channels)."""
+    streams = False
+    """Whether ``run`` continues a signal with ``reset=False``, returning fewer frames if need be."""
 
     def __init__(self) -> None:
         tripwire = pedalboard.Gain()
