@@ -41,8 +41,10 @@ class Result:
     seconds: float = 0.0
     not_honoured: list[str] = field(default_factory=list)
     """What was met in the input and could not be reproduced."""
-    data: dict[str, Any] = field(default_factory=dict)
-    """What the kind of job adds: manifests, gains, residuals."""
+    warnings: list[str] = field(default_factory=list)
+    """What the method itself says against its result."""
+    tracks: list[dict[str, Any]] = field(default_factory=list)
+    """For each track its name, number, manifest and files, as far as the kind of job has them."""
 
     @property
     def outcome(self) -> str:

@@ -7,9 +7,9 @@ same key (program, preset, settings and input samples) and whose files are there
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
+import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -150,6 +150,11 @@ def program_version() -> str:
 
 @cache
 def code_hash(separator: type[Separator]) -> str:
-    """A hash of the module that defines ``separator``, so that a changed method makes new stems."""
-    path = inspect.getsourcefile(separator)
-    return file_hash(Path(path)) if path else ""
+    """A hash of the package that ``separator`` comes from, so that a changed method makes new stems."""
+    module = sys.modules[separator.__module__.partition(".")[0]]
+    folders = [Path(folder) for folder in getattr(module, "__path__", [])]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    if not folders and module.__file__:
+        files = [Path(module.__file__)]
+    kept = sorted(path for path in files if "__pycache__" not in path.parts)
+    return text_hash("".join(file_hash(path) for path in kept))

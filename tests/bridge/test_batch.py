@@ -48,7 +48,7 @@ class Touch:
         finally:
             half.unlink(missing_ok=True)
         environment = {"threads": os.environ.get("OMP_NUM_THREADS", "")}
-        return Result(self.label, "done", [str(self.folder / f"{self.label}.done")], data=environment)
+        return Result(self.label, "done", [str(self.folder / f"{self.label}.done")], tracks=[environment])
 
 
 def _runs(folder, label):
@@ -93,7 +93,7 @@ def test_one_worker_runs_in_this_process_and_two_in_others(tmp_path):
     results = run_jobs([Touch("c", tmp_path), Touch("d", tmp_path)], Reporter(), 2)
     assert str(os.getpid()) not in _runs(tmp_path, "c") + _runs(tmp_path, "d")
     share = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // 2))
-    assert [result.data["threads"] for result in results] == [share, share]
+    assert [result.tracks[0]["threads"] for result in results] == [share, share]
 
 
 def test_a_killed_workers_job_runs_again_and_a_poisonous_one_is_told_apart(tmp_path):
