@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from separators.base import Audio
 from separators.errors import ChannelError, SeparatorWarning
 from separators.fast_ica import Matrix, fast_ica
-from separators.nonstationarity import refine, stretch_covariances
+from separators.nonstationarity import refine
 
 SILENT = 1e-12
 """A channel whose power is at most this much of the loudest one's (-120 dB) counts as silent."""
@@ -98,7 +98,7 @@ def _unmix(
     unmixing = rotation.matrix @ whitener
     settled = rotation.change < settings.tolerance
     if settings.refine:
-        refined = refine(unmixing, stretch_covariances(sample, mean, sample_rate))
+        refined = refine(unmixing, sample, mean, sample_rate)
         unmixing, settled = refined.unmixing, settled or refined.settled
     if not settled:
         _warn(

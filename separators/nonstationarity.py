@@ -43,62 +43,71 @@ class Refined(NamedTuple):
     """Whether it converged and every pair of sources could be told apart."""
 
 
-def stretch_covariances(audio: Audio, mean: Matrix, sample_rate: int) -> Matrix:
-    """Covariances ``(channels, channels, stretches)`` of short stretches of ``audio``.
+def refine(unmixing: Matrix, audio: Audio, mean: Matrix, sample_rate: int) -> Refined:
+    """Turn ``unmixing`` ``(sources, channels)`` so that short stretches of its sources are uncorrelated.
 
-    ``mean`` ``(channels,)`` is taken off. The stretches as they are and the differenced ones
-    are scaled to the same mean power.
+    ``mean`` ``(channels,)`` is taken off ``audio`` ``(channels, frames)``. Newton steps with the pairwise
+    approximation of the Hessian; a step that does not lower the negative log-likelihood is halved.
     """
-    channels, frames = audio.shape
+    covariances = stretch_covariances(unmixing, audio, mean, sample_rate)
+    if covariances.shape[2] < COVARIANCES_PER_SOURCE * len(unmixing):
+        return Refined(unmixing, False)
+    turn, settled = diagonalize(covariances)
+    return Refined(turn @ unmixing, settled)
+
+
+def stretch_covariances(unmixing: Matrix, audio: Audio, mean: Matrix, sample_rate: int) -> Matrix:
+    """Covariances ``(sources, sources, stretches)`` of the sources over short stretches.
+
+    The stretches as they are and the differenced ones are scaled to the same mean power.
+    Of the sources, not of the channels: channels that are much alike leave float32 no room.
+    """
+    sources, frames = len(unmixing), audio.shape[1]
     length = max(2, round(STRETCH_SECONDS * sample_rate))
     count = min(frames // length, MAXIMUM_STRETCHES)
     starts = np.linspace(0, frames - length, count).astype(int)
-    offset = mean.astype(np.float32)[:, None]
-    plain, differenced = np.zeros((2, count, channels, channels))
+    matrix = unmixing.astype(np.float32)
+    offset = (unmixing @ mean).astype(np.float32)[:, None]
+    plain, differenced = np.zeros((2, count, sources, sources))
     for index, start in enumerate(starts):
-        stretch = audio[:, start : start + length] - offset
+        stretch = matrix @ audio[:, start : start + length] - offset
         plain[index] = stretch @ stretch.T
         difference = stretch[:, 1:] - stretch[:, :-1]
         differenced[index] = difference @ difference.T
     kinds = []
     for kind in (plain, differenced):
-        power = np.einsum("kcc->k", kind)
+        power = np.einsum("kss->k", kind)
         if power.any():
             kinds.append(kind[power > 0] / power.mean())
     if not kinds:
-        return np.zeros((channels, channels, 0))
+        return np.zeros((sources, sources, 0))
     return np.ascontiguousarray(np.concatenate(kinds).transpose(1, 2, 0))
 
 
-def refine(unmixing: Matrix, covariances: Matrix) -> Refined:
-    """Turn ``unmixing`` ``(sources, channels)`` so that it diagonalizes ``covariances`` jointly.
+def diagonalize(covariances: Matrix) -> tuple[Matrix, bool]:
+    """The matrix ``(sources, sources)`` that makes covariances ``(sources, sources, stretches)`` diagonal.
 
-    Newton steps with the pairwise approximation of the Hessian; a step that does not lower
-    the negative log-likelihood is halved. Rows should come with about unit power.
+    Starts from the identity, which must be near. Also says whether it converged and could
+    tell every pair of sources apart.
     """
-    sources = len(unmixing)
-    if covariances.shape[2] < COVARIANCES_PER_SOURCE * sources:
-        return Refined(unmixing, False)
-    within = _transformed(unmixing, covariances)
-    turn = np.eye(sources)
-    loss, turned, levels = _evaluate(turn, within)
-    told_apart = False
+    turn = np.eye(len(covariances))
+    loss, turned, levels = _evaluate(turn, covariances)
     for _ in range(MAXIMUM_STEPS):
         step, told_apart = _newton_step(turned, levels)
         size = float(np.abs(step).max())
         if size < TOLERANCE:
-            return Refined(turn @ unmixing, told_apart)
+            return turn, told_apart
         step *= min(1.0, 0.5 / size)
         for _ in range(20):
             trial = turn + step @ turn
-            new_loss, turned, levels = _evaluate(trial, within)
+            new_loss, turned, levels = _evaluate(trial, covariances)
             if new_loss < loss:
                 break
             step /= 2
         else:  # no lower loss along the step: as good as float64 gets
-            return Refined(turn @ unmixing, told_apart)
+            return turn, told_apart
         turn, loss = trial, new_loss
-    return Refined(turn @ unmixing, False)
+    return turn, False
 
 
 def _newton_step(turned: Matrix, levels: Matrix) -> tuple[Matrix, bool]:
@@ -115,15 +124,10 @@ def _newton_step(turned: Matrix, levels: Matrix) -> tuple[Matrix, bool]:
 
 def _evaluate(turn: Matrix, covariances: Matrix) -> tuple[float, Matrix, Matrix]:
     """Negative log-likelihood, turned covariances and the sources' levels ``(sources, stretches)``."""
-    turned = _transformed(turn, covariances)
-    levels = np.einsum("ssk->sk", turned)
-    levels = levels + FLOOR * levels.mean(axis=1, keepdims=True)
+    sources = len(turn)
+    products = np.kron(turn, turn) @ covariances.reshape(sources * sources, -1)
+    turned: Matrix = products.reshape(covariances.shape)
+    levels = np.maximum(np.einsum("ssk->sk", turned), 0.0)
+    levels += FLOOR * levels.mean(axis=1, keepdims=True)
     loss = 0.5 * float(np.log(levels).mean(axis=1).sum()) - float(np.linalg.slogdet(turn)[1])
     return loss, turned, levels
-
-
-def _transformed(matrix: Matrix, covariances: Matrix) -> Matrix:
-    """``matrix @ C @ matrix.T`` of every covariance, as one product."""
-    rows, columns = matrix.shape
-    products: Matrix = np.kron(matrix, matrix) @ covariances.reshape(columns * columns, -1)
-    return products.reshape(rows, rows, -1)
