@@ -9,7 +9,7 @@ from separators import ICA
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
 from separators.fast_ica import fast_ica
-from separators.nonstationarity import diagonalize, stretch_covariances
+from separators.nonstationarity import FLOOR, diagonalize, stretch_covariances
 
 RATE = 16000
 SUM_DB = -120.0
@@ -221,8 +221,9 @@ def test_fast_ica_returns_a_rotation_and_says_when_it_has_settled():
 
 
 def coherence(covariances):
-    """The mean squared correlation of two sources within a stretch."""
-    size = np.sqrt(np.maximum(np.einsum("ssk->sk", covariances), 1e-12))
+    """The mean squared correlation of two sources within a stretch, in front of faint noise."""
+    power = np.einsum("ssk->sk", covariances)
+    size = np.sqrt(power + FLOOR * power.mean(axis=1, keepdims=True))
     squared = np.square(covariances / (size[:, None] * size[None]))
     return np.mean(squared[~np.eye(len(covariances), dtype=bool)])
 
