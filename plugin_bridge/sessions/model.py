@@ -165,7 +165,8 @@ class Session:
     @property
     def name(self) -> str:
         """The session's name: that of its file or folder, without suffix."""
-        return self.path.stem if self.path.is_file() else self.path.name
+        path = self.path.resolve()
+        return path.stem if path.is_file() else path.name
 
     def walk(self) -> Iterator[Track]:
         """All tracks, parents before their children, in the DAW's order."""

@@ -1,0 +1,109 @@
+"""A folder of audio files as a session, one track a file: what every DAW can export.
+
+A Broadcast WAV time stamp (or the same as a tag) places a file on the timeline; if all files have one, the
+smallest is the session's start, since DAWs count from their clock (an hour, often). One MIDI file beside
+them gives tempo, meter and markers, and its tracks' notes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from plugin_bridge.audio_files import AudioInfo, find_audio_files, read_info
+from plugin_bridge.errors import AudioFileError, SessionError
+from plugin_bridge.sessions.midi import read_midi
+from plugin_bridge.sessions.model import Clip, Session, Track
+from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
+
+MIDI_SUFFIXES = (".mid", ".midi", ".smf")
+
+
+def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
+    """The audio files directly in ``folder`` as tracks, in the order of their names.
+
+    Raises :class:`SessionError` if there are none that can be read. A single bad file is a track that
+    cannot be rendered, and said in ``not_honoured``.
+    """
+    files = find_audio_files(folder, recursive=False)
+    if not files:
+        raise SessionError(f"{folder}: no audio files and no REAPER project (.rpp) in this folder")
+    media = MediaFolders(folder, media_roots)
+    infos = {file: _info(file, media) for file in files}
+    readable = [info for info in infos.values() if isinstance(info, AudioInfo)]
+    if not readable:
+        raise SessionError(f"{folder}: none of the {len(files)} audio files can be read; {infos[files[0]]}")
+
+    stamps = [info.time_reference / info.sample_rate for info in readable if info.time_reference is not None]
+    all_stamped = len(stamps) == len(readable)
+    session = Session(folder, "folder", _common_rate(readable), start=min(stamps) if all_stamped else 0.0)
+    for file in files:
+        session.tracks.append(_track(file, infos[file], session, some_stamped=bool(stamps)))
+    _read_midi(folder, session)
+    return session
+
+
+def _info(file: Path, media: MediaFolders) -> AudioInfo | str:
+    """What the file is, or why it cannot be played."""
+    path, problem = media.find(file.name)
+    if problem:
+        return f"{file.name} {problem}"
+    try:
+        return read_info(path)
+    except AudioFileError as error:
+        return str(error)
+
+
+def _common_rate(infos: list[AudioInfo]) -> int:
+    """The rate that most files have; of equally common ones the higher, which loses nothing."""
+    counts = Counter(info.sample_rate for info in infos)
+    return max(counts, key=lambda rate: (counts[rate], rate))
+
+
+def _track(file: Path, info: AudioInfo | str, session: Session, some_stamped: bool) -> Track:
+    track = Track(file.stem, identifier=file.name)
+    if isinstance(info, str):
+        session.not_honoured.append(f"{track.name}: {info}")
+        track.clips.append(Clip(file, 0.0, 0.0, name=track.name, problem=info))
+        return track
+    position = 0.0
+    if info.time_reference is not None:
+        position = info.time_reference / info.sample_rate - session.start
+    elif some_stamped:
+        session.not_honoured.append(f"{track.name}: has no time stamp, unlike others; placed at 0")
+    if position + info.seconds > MAX_SECONDS:
+        session.not_honoured.append(
+            f"{track.name}: its time stamp of {position:.0f} s is no music's; placed at 0"
+        )
+        position = 0.0
+    track.channels = info.channels
+    track.clips.append(Clip(info.path, position, info.seconds, name=track.name))
+    return track
+
+
+def _read_midi(folder: Path, session: Session) -> None:
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in MIDI_SUFFIXES and not path.name.startswith(".")
+    )
+    if not files:
+        return
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
+        session.not_honoured.append(f"Session: of several MIDI files none gives the tempo: {names}")
+        return
+    path, problem = MediaFolders(folder).find(files[0].name)
+    if problem:
+        session.not_honoured.append(f"Session: {files[0].name} {problem}")
+        return
+    try:
+        midi = read_midi(path)
+    except SessionError as error:
+        session.not_honoured.append(f"Session: tempo and markers are left out: {error}")
+        return
+    session.tempo = midi.tempo
+    session.markers = midi.markers
+    for number, (name, notes) in enumerate(midi.tracks, start=1):
+        session.tracks.append(Track(name, notes=notes, identifier=f"{path.name} {number}"))
