@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge.sessions import open_session
+
 SESSION = Path(__file__).parents[1] / "examples" / "session"
 RATE = 44100
 BAR_SECONDS = 4 * 60 / 95
@@ -31,6 +33,8 @@ SIZE_LIMIT = 6_000_000
 ROUNDING = 0.5 + 1e-9
 """A mixture of whole 16-bit steps, rounded to whole steps, is off by half a step at most."""
 HIGHEST_PEAK = 10 ** (-5 / 20)
+MIDI_TEMPO_STEP = 1e-6
+"""A MIDI file keeps whole microseconds a beat, of which there are 631 579 here."""
 CLICK_FREE = 10 ** (-60 / 20)
 """A file begins and ends below this."""
 
@@ -159,3 +163,61 @@ def test_the_demo_names_tracks_and_sources_that_are_there():
         assert matching, job
         for source in job.get("sources", {}).values():
             assert read(source).shape == read(f"audio/{matching[0]}.wav").shape
+
+
+def clips(session):
+    return {track.name: track.clips for track in session.walk() if track.clips}
+
+
+def test_the_reaper_project_opens_complete():
+    session = open_session(SESSION)
+    assert session.format == "rpp"
+    assert session.sample_rate == RATE
+    assert session.start == 3600
+    assert set(clips(session)) == set(BARS)
+    assert all(clip.source.is_file() for track in clips(session).values() for clip in track)
+    assert session.not_honoured == ["Bass: MIDI items are not played"]
+    assert session.end == pytest.approx(7 * BAR_SECONDS, abs=1 / RATE)
+
+
+def test_the_reaper_project_uses_what_a_mix_uses():
+    tracks = {track.name: track for track in open_session(SESSION).walk()}
+    assert tracks["Click"].muted
+    assert tracks["Click"].clips[0].loop
+    assert [track.name for track in tracks["Room"].children] == ["Mic Guitar", "Mic Tabla"]
+    assert [track.name for track in tracks["Rhythm"].children] == ["Drums", "Bass"]
+    assert tracks["Mic Guitar"].pan == pytest.approx(-0.4)
+    assert tracks["Duo"].volume == pytest.approx(0.8)
+    assert tracks["Bass"].clips[0].gain == pytest.approx(0.8)
+    fades = {
+        fade.shape
+        for track in tracks.values()
+        for clip in track.clips
+        for fade in (clip.fade_in, clip.fade_out)
+        if fade.seconds
+    }
+    assert len(fades) == 4
+    first, second = tracks["Drums"].clips
+    assert second.offset == pytest.approx(first.length)
+    assert second.position == pytest.approx(first.position + first.length)
+    assert [note.pitch for note in tracks["Bass"].notes] == [31] * 8 + [33] * 8
+
+
+def test_the_plain_export_places_the_tracks_where_the_reaper_project_does():
+    plain, reaper = open_session(SESSION / "audio"), open_session(SESSION)
+    assert plain.format == "folder"
+    assert plain.start == reaper.start
+    assert plain.not_honoured == []
+    (tempo,), (reaper_tempo,) = plain.tempo, reaper.tempo
+    assert tempo.bpm == pytest.approx(reaper_tempo.bpm, rel=MIDI_TEMPO_STEP)
+    assert (tempo.numerator, tempo.denominator) == (reaper_tempo.numerator, reaper_tempo.denominator)
+    assert [(marker.name, marker.seconds) for marker in plain.markers] == [
+        (marker.name, pytest.approx(marker.seconds, rel=MIDI_TEMPO_STEP, abs=1 / RATE))
+        for marker in reaper.markers
+    ]
+    for name, (clip,) in clips(plain).items():
+        pieces = clips(reaper)[name]
+        assert clip.position == pytest.approx(pieces[0].position, abs=0.1 / RATE), name
+        assert clip.source == pieces[0].source
+        if name != "Click":  # looped in the project, once in the export
+            assert clip.length == pytest.approx(sum(piece.length for piece in pieces), abs=0.1 / RATE), name
