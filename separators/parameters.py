@@ -68,8 +68,8 @@ class Parameter:
             checked = None
         elif self.type is int:
             checked = int(value) if hasattr(value, "__index__") else None
-        elif hasattr(value, "__float__") and not isinstance(value, str):
-            checked = float(value) if math.isfinite(float(value)) else None
+        elif not isinstance(value, str):
+            checked = _finite(value)
         if checked is None or not self._in_range(checked):
             raise ParameterError(f"{owner}: {self.name} must be {self.allowed}, not {value!r}")
         return checked
@@ -82,6 +82,15 @@ class Parameter:
         return (self.minimum is None or value >= self.minimum) and (
             self.maximum is None or value <= self.maximum
         )
+
+
+def _finite(value: Any) -> float | None:
+    """``value`` as a float, None if it is no finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def parameter(

@@ -43,13 +43,20 @@ def names() -> list[str]:
 
 
 def get(name: str) -> type[Separator]:
-    """The class of the separator called ``name``, importing its module only now."""
+    """The class of the separator called ``name``, importing its module only now.
+
+    Raises :class:`ParameterError` for an unknown name, :class:`SeparatorError` if what is
+    registered cannot be loaded or is no separator.
+    """
     try:
         location = _locations()[name]
     except KeyError:
         raise ParameterError(f"no separator {name!r}; there are: {', '.join(names())}") from None
     module, _, attribute = location.partition(":")
-    found = getattr(import_module(module), attribute)
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SeparatorError(f"{location}, registered as {name!r}, cannot be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Separator)):
         raise SeparatorError(f"{location} is registered as {name!r} but is not a Separator")
     return found

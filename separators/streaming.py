@@ -32,11 +32,19 @@ class AudioSource(Protocol):
     """Anything that audio can be read from at any position: an array, a file, a session's track."""
 
     @property
-    def sample_rate(self) -> int: ...
+    def sample_rate(self) -> int:
+        """In hertz."""
+        ...
+
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """How many channels."""
+        ...
+
     @property
-    def frames(self) -> int: ...
+    def frames(self) -> int:
+        """How many frames from start to end."""
+        ...
 
     def read(self, start: int, frames: int) -> Audio:
         """Frames ``start`` to ``start + frames`` as ``(channels, frames)``, all inside the source."""
@@ -52,6 +60,7 @@ class ArraySource:
         self.channels, self.frames = audio.shape
 
     def read(self, start: int, frames: int) -> Audio:
+        """A view of frames ``start`` to ``start + frames``."""
         return self.audio[:, start : start + frames]
 
 
@@ -66,8 +75,10 @@ def as_audio(audio: NDArray[Any]) -> Audio:
         raise AudioError(f"audio must have the shape (channels, frames) or (frames,), not {array.shape}")
     if array.shape[0] == 0 and array.shape[1] > 0:
         raise AudioError(f"audio of shape {array.shape} has no channels")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
+        array = array.astype(np.float32, copy=False)
     _refuse_non_finite(array, 0)
-    return array.astype(np.float32, copy=False)
+    return array
 
 
 def separate_array(separator: Separator, mixture: NDArray[Any], sample_rate: float) -> Stems:
@@ -136,8 +147,8 @@ class _FittedTransform:
         level = _rms(sample)
         if level > 0:
             # Fitted at a fixed level, so that a gain on the mixture is the same gain on the stems.
-            self.scale = level
-            self.transform = self.separator.fit(sample / np.float32(level), self.sample_rate)
+            self.scale = max(level, float(np.finfo(np.float32).tiny))
+            self.transform = self.separator.fit(sample / np.float32(self.scale), self.sample_rate)
 
     def __call__(self, block: Audio) -> Audio:
         if not block.any():
@@ -201,8 +212,10 @@ def _linear(frames: int) -> Audio:
 
 
 def _fade(overlap: int) -> Audio:
-    """The cross-fade over an overlap: only its middle half is used, since every method is
-    least certain at a block's edge."""
+    """The cross-fade over an overlap.
+
+    Only its middle half is used, since every method is least certain at a block's edge.
+    """
     quarter = overlap // 4
     ramp = _linear(overlap - 2 * quarter)
     return np.concatenate([np.zeros(quarter, np.float32), ramp, np.ones(quarter, np.float32)])
