@@ -14,6 +14,8 @@ from separators import Audio
 
 BLOCK_FRAMES = 8192
 """Pedalboard's own default ``buffer_size``."""
+MAXIMUM_BLOCKS = 16
+"""So many blocks are fed at once at most; ``run`` cuts them up."""
 
 
 class FrameQueue:
@@ -53,8 +55,9 @@ class FrameQueue:
 class BlockStage:
     """Feeds ``run`` with blocks of one size and gives back as many frames as came in.
 
-    ``run`` takes a block and returns as many frames or, where it holds some back, fewer: the
-    latency, which is made up for with zeros at the end, as Pedalboard does inside one call.
+    ``run`` takes one or more whole blocks (at the end a shorter one) and returns as many frames or,
+    where it holds some back, fewer: the latency, which is made up for with zeros at the end, as
+    Pedalboard does inside one call.
     """
 
     def __init__(
@@ -71,8 +74,8 @@ class BlockStage:
         """Take frames; returns those that are ready."""
         self._waiting.put(block)
         ready = [self._waiting.take(0)]
-        while self._waiting.frames >= self._size:
-            ready.append(self._feed(self._waiting.take(self._size)))
+        while blocks := min(self._waiting.frames // self._size, MAXIMUM_BLOCKS):
+            ready.append(self._feed(self._waiting.take(blocks * self._size)))
         return np.concatenate(ready, axis=1)
 
     def flush(self) -> Audio:

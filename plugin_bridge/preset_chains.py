@@ -113,8 +113,8 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
         return PluginEntry(plugin="Mix", plugins=[entry_of(child) for child in plugin])
     if isinstance(plugin, pedalboard.ExternalPlugin):
         raise PluginError(
-            f"{plugin.name}: a preset keeps third-party plug-ins by name; "
-            f"put HostedPlugin({plugin.name!r}) in the chain instead of the loaded file"
+            "a preset keeps third-party plug-ins by name; put a HostedPlugin in the chain "
+            f"instead of the loaded file {plugin!r}"
         )
     if isinstance(plugin, pedalboard.Chain) and type(plugin).process is pedalboard.Chain.process:
         return PluginEntry(plugin="Chain", plugins=entries_of(list(plugin)))

@@ -286,19 +286,20 @@ class Preset(_Table):
         from plugin_bridge.processor import SeparatorPlugin
 
         parts = [plugin for plugin in board if plugin is not None]
-        places = [i for i, plugin in enumerate(parts) if isinstance(plugin, StemRack | SeparatorPlugin)]
-        if len(places) != 1:
+        cores = [plugin for plugin in parts if isinstance(plugin, StemRack | SeparatorPlugin)]
+        if len(cores) != 1:
             raise PresetError(
-                f"a preset holds exactly one separator or StemRack, this board holds {len(places)} "
+                f"a preset holds exactly one separator or StemRack, this board holds {len(cores)} "
                 "at its top level; make one board, and one preset, for each separator"
             )
-        core = parts[places[0]]
+        core = cores[0]
+        place = parts.index(core)
         stems, remix = {}, False
         try:
             if isinstance(core, StemRack):
                 remix = core.remix
                 stems = {name: entries_of(list(chain)) for name, chain in core.chains.items() if len(chain)}
-            before, after = entries_of(parts[: places[0]]), entries_of(parts[places[0] + 1 :])
+            before, after = entries_of(parts[:place]), entries_of(parts[place + 1 :])
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None
         separator = core.separator
