@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from separators.base import Audio, Separator, Transform
 from separators.neural.clustered import clustered_transform
-from separators.neural.weights import shipped
+from separators.neural.weights import network
 from separators.parameters import parameter
 
 
@@ -16,6 +16,7 @@ class DeepClustering(Separator):
 
     speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
     seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
+    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
 
     block_seconds = 15.0
     overlap_seconds = 3.0
@@ -26,4 +27,6 @@ class DeepClustering(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Cluster the sample; every block is masked by the same centroids."""
-        return clustered_transform(shipped("deep-clustering"), sample, sample_rate, self.speakers, self.seed)
+        return clustered_transform(
+            network(self.name, self.weights), sample, sample_rate, self.speakers, self.seed
+        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from separators.base import Audio, Separator, Transform
 from separators.neural.inference import tracked_transform
-from separators.neural.weights import shipped
+from separators.neural.weights import network
+from separators.parameters import parameter
 
 
 class PIT(Separator):
@@ -12,6 +13,8 @@ class PIT(Separator):
 
     name = "pit"
     summary = "two voices on one microphone, by a network with one output per voice"
+
+    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
 
     fit_seconds = 1.0
     block_seconds = 15.0
@@ -23,5 +26,5 @@ class PIT(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Nothing is learnt from the sample; the transform keeps the voices in place from block to block."""
-        network = shipped("pit")
-        return tracked_transform(network, network, sample_rate, self.overlap_seconds)
+        trained = network(self.name, self.weights)
+        return tracked_transform(trained, trained, sample_rate, self.overlap_seconds)

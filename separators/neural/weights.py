@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
@@ -53,17 +52,19 @@ def load(path: Path) -> Network:
     return network.eval()
 
 
-def shipped(name: str) -> Network:
-    """The network that comes with the package, loaded on first use; one copy for all threads."""
+def network(name: str, path: str) -> Network:
+    """The trained network of separator ``name``: the file at ``path``, or the package's own if that is empty.
+
+    Loaded on first use, one copy for all threads; a file that has changed is loaded anew.
+    """
+    file = Path(path) if path else FOLDER / f"{name}.safetensors"
+    if not file.is_file():
+        raise WeightsError(f"{name}: there is no weights file {file}")
+    status = file.stat()
     with _lock:
-        return _shipped(name)
+        return _cached(file, status.st_mtime_ns, status.st_size)
 
 
-@cache
-def _shipped(name: str) -> Network:
-    return load(FOLDER / f"{name}.safetensors")
-
-
-def bfloat16_is_fast() -> bool:
-    """Whether this processor multiplies bfloat16 natively."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+@lru_cache(maxsize=8)
+def _cached(file: Path, _modified: int, _size: int) -> Network:
+    return load(file)
