@@ -8,7 +8,6 @@ every stem of a job shares one gain, which only the caller knows.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +19,12 @@ import soundfile
 from mutagen import MutagenError
 from numpy.typing import NDArray
 
+from plugin_bridge.atomic import put_in_place, temporary_beside
 from plugin_bridge.errors import AudioFileError
 from plugin_bridge.riff import MAX_32_BIT, WavWriter
 from plugin_bridge.tags import TIME_REFERENCE_TAG, to_id3, write_tags
 from separators.base import Audio
 
-TEMPORARY_SUFFIX = ".part"
-"""Files under construction are hidden and end in this; one that is left over came from a killed process."""
 BIT_DEPTHS = {"16": 16, "24": 24, "float32": 32}
 FULL_SCALE_TOLERANCE = 1e-6
 """A gain that brings the peak to 1.0 may leave it this far above, by float32's rounding."""
@@ -130,7 +128,7 @@ class AudioWriter:
         self.tags = dict(tags or {})
         self.frames = 0
         """Frames written so far."""
-        self._temporary = self.path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+        self._temporary = temporary_beside(self.path)
         self._encoder: _Encoder | None = None
 
     def __enter__(self) -> Self:
@@ -199,16 +197,7 @@ class AudioWriter:
         tags = self._file_tags()
         if tags and self.format != "wav":
             write_tags(self._temporary, self.format, tags)
-        with self._temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        self._temporary.replace(self.path)
-        # The new name, too, must survive a power cut; Windows cannot open folders and needs it not.
-        if os.name == "posix":
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        put_in_place(self._temporary, self.path)
 
     def _file_tags(self) -> dict[str, list[str]]:
         if self.time_reference is None or self.format == "wav":

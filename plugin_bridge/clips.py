@@ -144,7 +144,7 @@ def _with_channels(audio: Audio, mode: ChannelMode) -> Audio:
         case ChannelMode.RIGHT:
             return audio[1:2]
         case ChannelMode.MONO:
-            return (audio[:1] + audio[1:2]) / 2
+            return (audio[:1] + audio[1:2]) * np.float32(0.5)
 
 
 def balanced(audio: Audio, pan: float) -> Audio:

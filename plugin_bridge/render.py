@@ -56,7 +56,7 @@ class TrackSource:
         self.start_frame = max(0, extent[0])
         """Where the first frame lies on the timeline."""
         self.frames = max(0, extent[1] - self.start_frame)
-        self.channels = self._strip.channels
+        self.channels: int = self._strip.channels
         self.not_honoured = list(self._strip.not_honoured())
         """What the reader could not know: one line each."""
 
@@ -175,9 +175,9 @@ class _Strip:
                 if child.sends_to_parent
             ]
         widths = [*(clip.channels for clip in self.clips), *(child.channels for child in self.children)]
-        self._mixed_channels = max(widths, default=1)
+        self._mixed_channels: int = max(widths, default=1)
         is_panned = post_fader and track.pan != 0
-        self.channels = max(2, self._mixed_channels) if is_panned else self._mixed_channels
+        self.channels: int = max(2, self._mixed_channels) if is_panned else self._mixed_channels
         self._read_lately: set[ClipSource] = set()
 
     def read(self, start: int, frames: int) -> Audio:

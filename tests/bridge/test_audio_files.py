@@ -11,8 +11,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plugin_bridge.atomic import TEMPORARY_SUFFIX
 from plugin_bridge.audio_files import AudioFileSource, AudioWriter, check_output, find_audio_files, read_info
-from plugin_bridge.audio_writer import TEMPORARY_SUFFIX, has_full_scale, to_integers
+from plugin_bridge.audio_writer import has_full_scale, to_integers
 from plugin_bridge.errors import AudioFileError
 
 RATE = 44100

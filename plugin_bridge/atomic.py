@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".part"
+"""Files under construction are hidden and end in this; one that is left over came from a killed process."""
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name that nothing has yet, in the folder of ``path``."""
+    return path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush ``temporary`` to disk and give it the name ``path``, which a power cut does not undo."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    # The new name is in the folder; Windows cannot open folders and needs it not.
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a small file whole. Raises :class:`OSError` and then leaves nothing behind."""
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
