@@ -1,0 +1,262 @@
+"""What every registered separator promises, whatever it does.
+
+A new separator needs no test here: it is picked up by its name, in its default form and once
+for every other choice of a parameter that has choices.
+"""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import separators
+from separators.errors import AudioError, ChannelError, ParameterError, SeparatorWarning
+from separators.streaming import ArraySource, separate_blocks
+
+SUM_DB = -120.0
+SAME_DB = -80.0
+"""A gain that is no power of two rounds the input differently; iterations may amplify that."""
+SECONDS = 1.2
+
+pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
+
+
+def forms():
+    """Every separator in its default form, and once for each other choice that a parameter offers.
+
+    Modes and algorithms (choices in words) go through all tests, sizes (numbers) only through the first.
+    """
+    for name in separators.names():
+        kind = separators.get(name)
+        yield kind(), True
+        for key, row in kind.parameters.items():
+            for choice in row.choices:
+                if choice != row.default:
+                    try:
+                        yield kind(**{key: choice}), row.type is str
+                    except ParameterError:
+                        continue  # a choice that needs another parameter beside it
+
+
+def serves(separator, channels):
+    try:
+        return bool(separator.stem_names(channels))
+    except ChannelError:
+        return False
+
+
+def cases(everything):
+    return [
+        pytest.param(separator, channels, id=f"{separator!r}-{['mono', 'stereo'][channels - 1]}")
+        for separator, in_words in forms()
+        for channels in (1, 2)
+        if (everything or in_words) and serves(separator, channels)
+    ]
+
+
+FORMS = [separator for separator, in_words in forms() if in_words]
+each_form = pytest.mark.parametrize("separator", FORMS, ids=repr)
+each_case = pytest.mark.parametrize(("separator", "channels"), cases(everything=False))
+
+
+def music(channels, sample_rate, seconds=SECONDS, seed=0):
+    """Tones, thuds and hiss that come and go, each at its own place in the panorama."""
+    rng = np.random.default_rng(seed)
+    frames = round(seconds * sample_rate)
+    t = np.arange(frames) / sample_rate
+    sources = np.stack(
+        [
+            np.sin(2 * np.pi * 220 * t) * (np.sin(2 * np.pi * 1.1 * t) > -0.3),
+            np.sin(2 * np.pi * 70 * t) * np.exp(-9 * (t % 0.4)),
+            0.3 * rng.standard_normal(frames) * np.exp(-30 * (t % 0.3)),
+        ]
+    )
+    panorama = np.array([[0.9, 0.6, 0.2], [0.3, 0.6, 0.8]])[:channels]
+    return (0.2 * panorama @ sources).astype(np.float32)
+
+
+def difference_db(one, other):
+    return 20 * np.log10(np.linalg.norm(one - other) / np.linalg.norm(other) + 1e-30)
+
+
+def assert_keeps_promises(stems, mixture, separator):
+    assert stems.names == separator.stem_names(len(mixture))
+    assert len(set(stems.names)) == len(stems.names)
+    assert stems.array.shape == (len(stems.names), *mixture.shape)
+    assert stems.array.dtype == np.float32
+    assert np.isfinite(stems.array).all()
+    if mixture.any():
+        assert difference_db(stems.array.sum(axis=0, dtype=np.float64), mixture) <= SUM_DB
+
+
+@pytest.mark.parametrize("sample_rate", [44100, 48000])
+@pytest.mark.parametrize(("separator", "channels"), cases(everything=True))
+def test_stems_keep_length_rate_and_channels_and_sum_to_the_mixture(separator, channels, sample_rate):
+    mixture = music(channels, sample_rate)
+    before = mixture.copy()
+    stems = separator.separate(mixture, sample_rate)
+    assert stems.sample_rate == sample_rate
+    assert_keeps_promises(stems, mixture, separator)
+    np.testing.assert_array_equal(mixture, before)
+
+
+@each_case
+def test_stems_differ_from_the_mixture(separator, channels):
+    mixture = music(channels, 44100)
+    stems = separator.separate(mixture, 44100)
+    # Somewhere every stem but silent ones must depart from a plain share of the mixture.
+    for stem in stems.values():
+        share = np.vdot(stem, mixture) / np.vdot(mixture, mixture)
+        if stem.any() and len(stems) > 1:
+            assert difference_db(share * mixture, stem) > -60.0
+
+
+@each_case
+def test_silence_gives_silence(separator, channels):
+    silence = np.zeros((channels, 30000), np.float32)
+    stems = separator.separate(silence, 44100)
+    assert_keeps_promises(stems, silence, separator)
+    assert not stems.array.any()
+
+
+@each_case
+def test_a_gain_on_the_mixture_is_the_same_gain_on_the_stems(separator, channels):
+    mixture = music(channels, 44100)
+    stems = separator.separate(mixture, 44100).array
+    np.testing.assert_array_equal(separator.separate(np.float32(0.125) * mixture, 44100).array, 0.125 * stems)
+    gain = np.float32(3.3)
+    assert difference_db(separator.separate(gain * mixture, 44100).array, gain * stems) <= SAME_DB
+
+
+@each_case
+def test_turned_polarity_turns_the_stems(separator, channels):
+    mixture = music(channels, 44100)
+    turned = separator.separate(-mixture, 44100).array
+    assert difference_db(turned, -separator.separate(mixture, 44100).array) <= SAME_DB
+
+
+@each_case
+def test_the_same_again_is_the_same_to_the_bit(separator, channels):
+    mixture = music(channels, 44100)
+    once = separator.separate(mixture, 44100).array
+    separator.separate(music(channels, 44100, seed=9), 44100)  # what was separated in between leaves no trace
+    again = type(separator)(**separator.values).separate(mixture, 44100).array
+    np.testing.assert_array_equal(separator.separate(mixture, 44100).array, once)
+    np.testing.assert_array_equal(again, once)
+
+
+@each_case
+def test_a_pickled_separator_is_the_same(separator, channels):
+    copy = pickle.loads(pickle.dumps(separator))
+    assert copy == separator
+    assert repr(copy) == repr(separator)
+    mixture = music(channels, 44100, seconds=0.5)
+    np.testing.assert_array_equal(
+        copy.separate(mixture, 44100).array, separator.separate(mixture, 44100).array
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@each_case
+def test_non_finite_frames_are_an_error(separator, channels, value):
+    mixture = music(channels, 44100, seconds=0.3)
+    mixture[-1, 1234] = value
+    with pytest.raises(AudioError, match=f"holds {value} at frame 1234 of channel {channels}"):
+        separator.separate(mixture, 44100)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2, 100, 2047])
+@each_case
+def test_very_short_mixtures_work(separator, channels, frames):
+    mixture = np.ascontiguousarray(music(channels, 44100)[:, 4000 : 4000 + frames])
+    assert_keeps_promises(separator.separate(mixture, 44100), mixture, separator)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 22050, 96000])
+@each_case
+def test_other_rates_work(separator, channels, sample_rate):
+    mixture = music(channels, sample_rate, seconds=0.6)
+    assert_keeps_promises(separator.separate(mixture, sample_rate), mixture, separator)
+
+
+@each_case
+def test_sound_after_long_silence_and_a_click_keep_the_promises(separator, channels):
+    mixture = np.zeros((channels, 60000), np.float32)
+    mixture[:, 40000:] = music(channels, 44100)[:, :20000]
+    mixture[0, 100] = 1.0
+    assert_keeps_promises(separator.separate(mixture, 44100), mixture, separator)
+
+
+@each_form
+def test_one_silent_channel_keeps_the_promises(separator):
+    if not serves(separator, 2):
+        pytest.skip("serves mono only")
+    mixture = music(2, 44100)
+    mixture[1] = 0.0
+    stems = separator.separate(mixture, 44100)
+    assert_keeps_promises(stems, mixture, separator)
+    assert not stems.array[:, 1].any()
+
+
+@each_case
+def test_block_by_block_the_stems_still_sum_and_keep_the_length(separator, channels):
+    kind = type(separator)
+    # Three seconds and a bit in blocks of half a second, fitted on one second of them.
+    hurried = type("Hurried", (kind,), {"block_seconds": 0.5, "overlap_seconds": 0.1, "fit_seconds": 1.0})
+    in_blocks = hurried(**separator.values)
+    mixture = music(channels, 44100, seconds=3.1)
+    pieces = list(separate_blocks(in_blocks, ArraySource(mixture, 44100)))
+    assert len(pieces) > 4
+    joined = separators.Stems(separator.stem_names(channels), np.concatenate(pieces, axis=2), 44100)
+    assert_keeps_promises(joined, mixture, separator)
+
+
+@each_form
+def test_unserved_channel_counts_are_refused_with_one_line(separator):
+    for channels in (1, 2, 6):
+        if not serves(separator, channels):
+            with pytest.raises(ChannelError) as error:
+                separator.separate(np.ones((channels, 100), np.float32), 44100)
+            assert separator.name in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", separators.names())
+def test_names_and_parameter_tables_are_complete(name):
+    kind = separators.get(name)
+    assert kind.name == name
+    assert kind.summary
+    assert "\n" not in kind.summary
+    assert kind.__doc__
+    for key, row in kind.parameters.items():
+        assert row.name == key
+        assert row.help.endswith("."), f"{key}: the help is a sentence"
+        assert row.validate(row.default, name) == row.default
+        for value in (row.minimum, row.maximum):
+            if value is not None:
+                assert row.validate(row.type(value), name) == value
+        if row.type in (int, float) and not row.choices:
+            assert row.minimum is not None or row.maximum is not None, f"{key}: a number needs a range"
+        for value in row.choices:
+            assert row.validate(value, name) == value
+
+
+@pytest.mark.parametrize("name", separators.names())
+def test_values_out_of_range_name_the_parameter_and_what_is_allowed(name):
+    kind = separators.get(name)
+    for key, row in kind.parameters.items():
+        wrong = []
+        if row.minimum is not None:
+            wrong.append(row.type(row.minimum) - 1)
+        if row.maximum is not None:
+            wrong.append(row.type(row.maximum) + 1)
+        if row.choices:
+            wrong.append(row.type("no such choice") if row.type is str else -12345)
+        for value in wrong:
+            with pytest.raises(ParameterError) as error:
+                kind(**{key: value})
+            assert f"{name}: {key} must be {row.allowed}" in str(error.value)
+
+
+def test_a_warning_is_no_error_of_the_interpreter():
+    assert issubclass(SeparatorWarning, UserWarning)
