@@ -19,15 +19,18 @@ import numpy as np
 import pedalboard
 
 from plugin_bridge.array_contract import ArrayLayout, check_call
-from plugin_bridge.processor import SeparatorPlugin, describe, refuse_streaming
+from plugin_bridge.processor import (
+    SeparatorPlugin,
+    describe,
+    possible_stems,
+    refuse_streaming,
+    refuse_unknown_stems,
+)
 from plugin_bridge.python_plugin import PythonPlugin, runs_in_python
-from separators import Audio, ChannelError, Separator
+from separators import Audio, Separator
 
 Member = pedalboard.Plugin | Separator
 """What a board takes: plug-ins, boards, and separators, which it wraps."""
-
-TRIED_CHANNELS = range(1, 9)
-"""Channel counts for which a rack asks its separator for stem names before it has seen audio."""
 
 
 class Board(pedalboard.Pedalboard):
@@ -148,8 +151,8 @@ class StemRack(PythonPlugin):
         self.chains = {name: _as_board(chain) for name, chain in (chains or {}).items()}
         self.remix = remix
         self.mono_to_1d = remix
-        known = list(dict.fromkeys(name for c in TRIED_CHANNELS for name in self._names_or_none(c)))
-        self._refuse_unknown(known)
+        if self.chains:
+            refuse_unknown_stems(self.separator, self.chains, possible_stems(self.separator))
 
     @property
     def separator(self) -> Separator:
@@ -164,7 +167,7 @@ class StemRack(PythonPlugin):
         """Separate and run the chains; raises ValueError as the separator does, and for wrong stem names."""
         refuse_streaming(self, reset)
         channels, frames = audio.shape
-        self._refuse_unknown(self.stem_names(channels))
+        refuse_unknown_stems(self.separator, self.chains, self.stem_names(channels))
         chains = {name: chain for name, chain in self.chains.items() if len(chain)}
         if self.remix and not chains:
             return audio.copy()
@@ -198,19 +201,6 @@ class StemRack(PythonPlugin):
             f"<plugin_bridge.StemRack {describe(self.separator)} remix={self.remix} "
             f"chains={{{chains}}} at {id(self):#x}>"
         )
-
-    def _names_or_none(self, channels: int) -> tuple[str, ...]:
-        try:
-            return self.stem_names(channels)
-        except ChannelError:
-            return ()
-
-    def _refuse_unknown(self, known: Sequence[str]) -> None:
-        for name in self.chains:
-            if name not in known:
-                raise ValueError(
-                    f"{self.separator.name} gives no stem {name!r} here; its stems are: {', '.join(known)}"
-                )
 
 
 def run_native(

@@ -83,7 +83,7 @@ class HostedParameter:
             return bool(asked == got)
         assert self.minimum is not None
         assert self.maximum is not None
-        return abs(asked - got) <= max(self.step or 0.0, 1e-3 * (self.maximum - self.minimum))
+        return abs(float(asked) - float(got)) <= max(self.step or 0.0, 1e-3 * (self.maximum - self.minimum))
 
 
 class HostedPlugin(PythonPlugin):

@@ -26,6 +26,10 @@ NOT_IN_TABLE = {
 }
 """Built-ins that a preset cannot hold, with the reason."""
 
+LARGEST = 1e6
+RANGES = {("Resample", "target_sample_rate"): (100.0, LARGEST)}
+"""Numbers beyond these make Pedalboard hang, or ask for all memory (Phaser's rate, Resample)."""
+
 
 @dataclass(frozen=True)
 class BuiltIn:
@@ -40,13 +44,13 @@ class BuiltIn:
     def create(self, values: Mapping[str, Any]) -> pedalboard.Plugin:
         """A new instance with ``values``; raises :class:`PluginError` on a wrong name, type or range."""
         arguments = {key: self._argument(key, value) for key, value in values.items()}
-        try:
-            plugin = self.cls(**arguments)
-        except (ValueError, RuntimeError, TypeError, IndexError) as error:
-            said = str(error).strip().splitlines()[0]
-            given = ", ".join(f"{key} = {value!r}" for key, value in values.items())
-            raise PluginError(f"{self.name}: {given} is refused: {said}") from None
-        return plugin
+        for key, argument in arguments.items():
+            try:
+                self.cls(**{key: argument})
+            except (ValueError, RuntimeError, TypeError, IndexError) as error:
+                said = str(error).strip().splitlines()[0]
+                raise PluginError(f"{self.name}: {key} cannot be {values[key]!r}: {said}") from None
+        return self.cls(**arguments)
 
     def values(self, plugin: pedalboard.Plugin) -> dict[str, Value]:
         """The present values of ``plugin``'s parameters, such that :meth:`create` gives its equal."""
@@ -70,6 +74,9 @@ class BuiltIn:
             return value
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise PluginError(f"{self.name}: {key} must be a number, not {value!r}")
+        low, high = RANGES.get((self.name, key), (-LARGEST, LARGEST))
+        if not low <= value <= high:
+            raise PluginError(f"{self.name}: {key} must be a number from {low:g} to {high:g}, not {value!r}")
         return float(value)
 
 

@@ -32,7 +32,6 @@ range, which imports the separator. Names of stems and third-party plug-ins are 
 from __future__ import annotations
 
 import os
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -51,6 +50,7 @@ from pydantic import (
 )
 
 import separators
+from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
 from plugin_bridge.preset_chains import PluginEntry, entries_of
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_BYTES = 8_000_000
 """Longest preset file; the states of third-party plug-ins are its largest part."""
+TRACK_STEMS = ("direct", "bleed")
+"""The stems of each track where tracks are separated together; see :mod:`plugin_bridge.together`."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -180,18 +182,10 @@ class Preset(_Table):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the preset to ``path``, whole or not at all."""
-        target = Path(path)
-        text = self.dump()
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            write_atomically(Path(path), self.dump().encode())
+        except OSError as error:
+            raise PresetError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from None
 
     @classmethod
     def _find(cls, name_or_path: str | os.PathLike[str]) -> Path:
@@ -208,15 +202,29 @@ class Preset(_Table):
 
     # -- what it makes -----------------------------------------------------------------------
 
-    def check(self) -> None:
-        """Check the separator's and the built-in plug-ins' names and ranges; raises :class:`PresetError`."""
-        self.make_separator()
+    def check(self, plugin_paths: Sequence[Path] | None = None) -> None:
+        """Check the names and ranges of the separator, its stems and the built-in plug-ins.
+
+        With ``plugin_paths`` (which may be empty) third-party plug-ins are loaded and checked too.
+        Raises :class:`PresetError`.
+        """
+        from plugin_bridge.processor import possible_stems, refuse_unknown_stems
+
+        separator = self.make_separator()
+        if named := [*self.stems, *(self.output.stems or ())]:
+            known = TRACK_STEMS if self.together else possible_stems(separator)
+            try:
+                refuse_unknown_stems(separator, named, known)
+            except ValueError as error:
+                raise PresetError(f"{self._source}: stems: {error}") from None
         for key, entries in self._chains().items():
             for index, entry in enumerate(entries):
                 try:
                     entry.check()
                 except PluginError as error:
                     raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
+            if plugin_paths is not None:
+                self.make_chain(key, plugin_paths)
 
     def make_separator(self) -> separators.Separator:
         """The separator with its parameters; raises :class:`PresetError`."""
@@ -261,6 +269,11 @@ class Preset(_Table):
         from plugin_bridge.board import Board, StemRack
         from plugin_bridge.processor import SeparatorPlugin
 
+        if self.together and self.stems:
+            raise PresetError(
+                f"{self._source}: stems: with together = true these are the stems of each track, "
+                "which a job makes and a board does not"
+            )
         separator = self.make_separator()
         core: pedalboard.Plugin
         if self.stems or self.remix:
@@ -273,6 +286,13 @@ class Preset(_Table):
             core = SeparatorPlugin(separator)
         before, after = self.make_chain("before", plugin_paths), self.make_chain("after", plugin_paths)
         return Board([*before, core, *after])
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The JSON schema of preset files, with every separator's and built-in plug-in's parameters."""
+        from plugin_bridge.preset_schema import with_tables
+
+        return with_tables(super().model_json_schema(*args, **kwargs))
 
     @classmethod
     def from_board(cls, board: pedalboard.Chain, title: str, **fields: Any) -> Preset:
@@ -362,6 +382,6 @@ def _first_error(error: ValidationError) -> str:
         parent = Output if first["loc"][0] == "output" else Preset
         known = list(parent.model_fields)
         message = f"no such key{_near(str(first['loc'][-1]), known)}; there are: {', '.join(known)}"
-    elif isinstance(first.get("input"), bool | int | float | str):
+    elif first["type"] != "value_error" and isinstance(first.get("input"), bool | int | float | str):
         message = f"{message[:1].lower()}{message[1:]}, not {first['input']!r}"
     return f"{key}: {message}" if key else message

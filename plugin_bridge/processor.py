@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
 
 from plugin_bridge.python_plugin import PythonPlugin
-from separators import Audio, Separator, Stems
+from separators import Audio, ChannelError, Separator, Stems
 from separators.parameters import Value
+
+TRIED_CHANNELS = range(1, 65)
+"""Channel counts for which a separator is asked for its stem names before there is audio."""
 
 
 class SeparatorPlugin(PythonPlugin):
@@ -75,6 +79,25 @@ def refuse_streaming(plugin: PythonPlugin, reset: bool) -> None:
             f"{type(plugin).__name__} works on a whole signal and cannot continue one with reset=False; "
             "pass the whole signal, or use separators.streaming for long files"
         )
+
+
+def possible_stems(separator: Separator) -> list[str]:
+    """Every stem name that ``separator`` can give, whatever the mixture's channels."""
+    names: dict[str, None] = {}
+    for channels in TRIED_CHANNELS:
+        with suppress(ChannelError):
+            names |= dict.fromkeys(separator.stem_names(channels))
+    return list(names)
+
+
+def refuse_unknown_stems(separator: Separator, asked: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a name in ``asked`` that is not ``known``."""
+    for name in asked:
+        if name not in known:
+            more = ", ..." if len(known) > 8 else ""
+            raise ValueError(
+                f"{separator.name} gives no stem {name!r} here; its stems are: {', '.join(known[:8])}{more}"
+            )
 
 
 def describe(separator: Separator) -> str:
