@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from plugin_bridge.errors import BridgeError
@@ -70,30 +71,40 @@ class Job(Protocol):
         """Do it; raises what went wrong. Running it again must be harmless."""
         ...
 
+    def inputs(self) -> list[Path]:
+        """Files that no result may overwrite."""
+        ...
+
+    def outputs(self) -> list[Path]:
+        """The files that :meth:`run` will write; raises if that cannot be known."""
+        ...
+
 
 def attempt(job: Job, report: Report) -> Result:
     """Run ``job`` and turn whatever goes wrong into a failed result of one line."""
     try:
         return job.run(report)
-    except (BridgeError, SeparatorError) as error:
-        return Result(job.label, "failed", error=_one_line(error))
-    except OSError as error:
-        return Result(job.label, "failed", error=_os_error(error))
-    except MemoryError:
-        return Result(job.label, "failed", error="not enough memory; run fewer jobs at once (--jobs)")
-    except Exception as error:  # a defect of ours or of a plug-in: the other jobs still run
-        text = f"internal error: {type(error).__name__}: {_one_line(error)}; --debug shows where"
-        return Result(job.label, "failed", error=text, details=traceback.format_exc())
+    except Exception as error:  # the other jobs still run
+        details = "" if _is_expected(error) else traceback.format_exc()
+        return Result(job.label, "failed", error=describe(error), details=details)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _is_expected(error: Exception) -> bool:
+    return isinstance(error, BridgeError | SeparatorError | OSError | MemoryError)
 
 
-def _os_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    advice = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
-    return f"{where}{error.strerror or _one_line(error)}{advice}"
+def describe(error: Exception) -> str:
+    """One line for people: what went wrong and what to do."""
+    text = " ".join(str(error).split())
+    if not _is_expected(error):  # a defect of ours or of a plug-in
+        return f"internal error: {type(error).__name__}: {text}; --debug shows where"
+    if isinstance(error, MemoryError):
+        return "not enough memory; run fewer jobs at once (--jobs)"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        advice = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
+        return f"{where}{error.strerror[0].lower()}{error.strerror[1:]}{advice}"
+    return text
 
 
 def run_jobs(

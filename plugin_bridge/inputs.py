@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from plugin_bridge.audio_files import AudioFileSource
+from plugin_bridge.errors import SessionError
+from plugin_bridge.render import MixSource, TrackSource
+from plugin_bridge.sessions import Session, Track, open_session
 from separators.streaming import AudioSource
 
 
@@ -55,3 +59,77 @@ class FileInput:
         with AudioFileSource(self.path) as source:
             info = source.info
             yield Opened(source, self.path, info.bit_depth, info.time_reference, info.tags)
+
+
+@dataclass(frozen=True)
+class TrackInput:
+    """A track of a session; its audio is rendered when it is read, as float32 like in the DAW."""
+
+    path: Path
+    """The project file or folder."""
+    identifier: str
+    """The track's."""
+    media_roots: tuple[Path, ...] = ()
+    post_fader: bool = False
+    whole: bool = False
+    """From the session's start to its end, rather than from the track's first clip to its last."""
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the session and the track's files; raises what their readers raise."""
+        session = read_session(self.path, self.media_roots)
+        track = _find(session, self.identifier)
+        with TrackSource(session, track, post_fader=self.post_fader, whole=self.whole) as source:
+            yield _opened(session, source, remarks(session, track))
+
+
+@dataclass(frozen=True)
+class MixInput:
+    """A whole session through its faders."""
+
+    path: Path
+    media_roots: tuple[Path, ...] = ()
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the session and all its files; raises what their readers raise."""
+        session = read_session(self.path, self.media_roots)
+        with MixSource(session) as source:
+            yield _opened(session, source, session.not_honoured)
+
+
+def _opened(session: Session, source: TrackSource, lines: list[str]) -> Opened:
+    return Opened(
+        source,
+        session.path,
+        "float32",
+        round(session.start * source.sample_rate) + source.start_frame,
+        rendered=True,
+        not_honoured=(*lines, *source.not_honoured),
+    )
+
+
+@lru_cache(maxsize=1)
+def read_session(path: Path, media_roots: tuple[Path, ...] = ()) -> Session:
+    """The session at ``path``, read once for all its tracks; a new plan begins with ``cache_clear()``."""
+    return open_session(path, media_roots=media_roots)
+
+
+def _find(session: Session, identifier: str) -> Track:
+    for track in session.walk():
+        if track.identifier == identifier:
+            return track
+    raise SessionError(f"{session.path}: the track {identifier!r} is gone; run the command again")
+
+
+def remarks(session: Session, track: Track) -> list[str]:
+    """What the session's reader could not honour in ``track`` and in the session as a whole."""
+    family = {track.name} | {child.name for child in _children(track)}
+    others = {other.name for other in session.walk()} - family
+    return [line for line in session.not_honoured if not any(line.startswith(f"{name}: ") for name in others)]
+
+
+def _children(track: Track) -> Iterator[Track]:
+    for child in track.children:
+        yield child
+        yield from _children(child)

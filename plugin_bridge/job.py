@@ -49,6 +49,13 @@ class Settings:
         return "float32" if needed == "float32" and self.format != "flac" else "24"
 
 
+def refuse_if_strict(settings: Settings, lines: Sequence[str]) -> None:
+    """Raise :class:`JobError` for the first of ``lines`` if ``settings`` are strict."""
+    if lines and settings.strict:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise JobError(f"{lines[0]}{more}; --strict refuses this")
+
+
 @dataclass(frozen=True)
 class Part:
     """One track of a job and where its results go."""
@@ -91,6 +98,10 @@ class SeparateJob:
         from plugin_bridge.separation import separate
 
         return separate(self, report)
+
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        return [part.input.path for part in self.parts]
 
     def outputs(self) -> list[Path]:
         """The files that :meth:`run` will write, manifests included; opens the inputs to know."""

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -137,15 +136,6 @@ def file_hash(path: Path) -> str:
 def text_hash(text: str) -> str:
     """BLAKE2b of ``text``."""
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
-
-
-@cache
-def program_version() -> str:
-    """``stembridge 0.1.0``."""
-    try:
-        return f"stembridge {version('stembridge')}"
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "stembridge (not installed)"
 
 
 @cache

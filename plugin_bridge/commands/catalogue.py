@@ -1,0 +1,127 @@
+"""``stembridge presets`` and ``stembridge separators``: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from plugin_bridge.commands import options
+from plugin_bridge.commands.group import FAILED, Group
+from plugin_bridge.commands.running import table
+
+
+@click.group(cls=Group)
+def presets() -> None:
+    """The presets: what there is, what is in them, whether a file of your own is right."""
+
+
+@presets.command("list")
+@options.json_option
+def list_presets(as_json: bool) -> None:
+    """List the presets that come with Stembridge."""
+    from plugin_bridge.presets import Preset
+
+    found = [(name, Preset.read(name)) for name in Preset.names()]
+    if as_json:
+        keys = ("title", "description", "purpose")
+        rows = [{"name": name, **{key: getattr(preset, key) for key in keys}} for name, preset in found]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    rows_ = [(name, preset.separator.name, preset.purpose or preset.title) for name, preset in found]
+    click.echo(table(("preset", "separator", "for"), rows_))
+
+
+@presets.command("show")
+@click.argument("preset", metavar="NAME|FILE")
+def show_preset(preset: str) -> None:
+    """Print a preset as the TOML file that it is: a start for one of your own."""
+    from plugin_bridge.presets import Preset
+
+    click.echo(Preset.read(preset).dump(), nl=False)
+
+
+@presets.command("check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--plugin-path",
+    "plugin_paths",
+    type=options.EXISTING,
+    multiple=True,
+    help="A folder to look for third-party plug-ins in, besides the system's; may be repeated.",
+)
+def check_presets(files: tuple[str, ...], plugin_paths: tuple[Path, ...]) -> int:
+    """Check preset files: every name, every range, every plug-in."""
+    from plugin_bridge.errors import BridgeError
+    from plugin_bridge.presets import Preset
+
+    status = 0
+    for file in files:
+        try:
+            Preset.load(file).board(plugin_paths)
+        except BridgeError as error:
+            click.echo(f"failed: {error}", err=True)
+            status = FAILED
+        else:
+            click.echo(f"{file}: right")
+    return status
+
+
+@presets.command("schema")
+def schema() -> None:
+    """Print the JSON schema of preset files, for editors that check and complete them."""
+    from plugin_bridge.presets import Preset
+
+    click.echo(json.dumps(Preset.model_json_schema(), indent=2))
+
+
+@click.group(cls=Group)
+def separators() -> None:
+    """The separation algorithms, built in and installed by other packages."""
+
+
+@separators.command("list")
+@options.json_option
+def list_separators(as_json: bool) -> None:
+    """List all separators."""
+    import separators as algorithms
+
+    found = [(name, algorithms.get(name).summary) for name in algorithms.names()]
+    if as_json:
+        rows = [{"name": name, "summary": summary} for name, summary in found]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    click.echo(table(("separator", "what it does"), found))
+
+
+@separators.command("show")
+@click.argument("name")
+@options.json_option
+def show_separator(name: str, as_json: bool) -> None:
+    """Show a separator's parameters, their ranges and defaults."""
+    import separators as algorithms
+
+    found = algorithms.get(name)
+    rows = [
+        {
+            "parameter": key,
+            "type": row.type.__name__,
+            "unit": row.unit,
+            "default": row.default,
+            "allowed": row.allowed,
+            "help": row.help,
+        }
+        for key, row in found.parameters.items()
+    ]
+    if as_json:
+        values = {"name": name, "summary": found.summary, "parameters": rows}
+        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{name}: {found.summary}\n")
+    click.echo(
+        table(
+            ("parameter", "default", "allowed", "meaning"),
+            [(row["parameter"], row["default"], row["allowed"], row["help"]) for row in rows],
+        )
+    )

@@ -1,0 +1,115 @@
+"""``stembridge demo``: the example session into stems, measured against what is known of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plugin_bridge.commands import options
+from plugin_bridge.commands.group import Command
+from plugin_bridge.commands.running import report, run, table
+from plugin_bridge.errors import SessionError
+
+if TYPE_CHECKING:
+    from plugin_bridge.batch import Result
+    from plugin_bridge.job import SeparateJob
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def example_session() -> Path:
+    """The folder of the example session (in a wheel, or in a checkout)."""
+    for folder in (_PACKAGE / "example_session", _PACKAGE.parent / "examples" / "session"):
+        if (folder / "demo.toml").is_file():
+            return folder
+    raise SessionError(f"the example session is missing: there is no {folder}")
+
+
+@click.command(cls=Command)
+@click.option(
+    "--out",
+    "-o",
+    type=options.FOLDER,
+    default=Path("stems"),
+    show_default=True,
+    help="Folder for the results; made if it is missing.",
+)
+@options.work_options
+@options.json_option
+def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: bool) -> int:
+    """Separate the example session with four presets and measure the stems.
+
+    A drum loop, a stereo duo, two microphones that hear each other, and a band of which nothing is
+    known. The sources of the first three are known, so that the stems can be measured against them.
+    """
+    from plugin_bridge.job import Settings
+    from plugin_bridge.plan import preset_text, session_jobs, session_parts
+    from plugin_bridge.stems_project import write_project
+
+    folder = example_session()
+    rows = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))["job"]
+    planned: list[SeparateJob] = []
+    known: list[dict[str, str]] = []
+    for row in rows:
+        parts = session_parts(folder, [row["tracks"]], out)
+        settings = Settings(force=force, strict=strict)
+        made = session_jobs(parts, preset_text(row["preset"]), settings, row.get("together", False))
+        planned += made
+        known += [row.get("sources", {})] * len(made)
+    results = run(planned, workers=jobs, quiet=quiet)
+    project = write_project(planned, results, out)
+    measured = [
+        {"preset": job.preset.name, **stem}
+        for job, result, sources in zip(planned, results, known, strict=True)
+        for stem in measure(result, sources, folder)
+    ]
+    status = report(results, out, project, quiet=quiet, as_json=as_json, measured=measured)
+    if not as_json:
+        click.echo()
+        click.echo(_table(measured))
+    return status
+
+
+def measure(result: Result, sources: dict[str, str], folder: Path) -> list[dict[str, Any]]:
+    """Each stem of a result with its SI-SDR in dB and that of the unseparated track, where it is known.
+
+    ``sources`` maps stems, or for tracks separated together tracks, to the files of their sources.
+    """
+    from separators.evaluation import si_sdr
+
+    rows = []
+    for track in result.tracks:
+        audio = {file["stems"][0]: _read(Path(file["path"])) for file in track["files"]}
+        mixture = sum(audio.values())
+        for stem, estimate in audio.items():
+            name = sources.get(stem) or (sources.get(track["track"]) if stem == "direct" else None)
+            row = {"track": track["track"], "stem": stem, "si_sdr": None, "track_si_sdr": None}
+            if name is not None:
+                source = _read(folder / name)
+                row["si_sdr"] = round(si_sdr(source, estimate), 2)
+                row["track_si_sdr"] = round(si_sdr(source, mixture), 2)
+            rows.append(row)
+    return rows
+
+
+def _read(path: Path) -> Any:
+    from plugin_bridge.audio_files import AudioFileSource
+
+    with AudioFileSource(path) as source:
+        return source.read(0, source.frames)
+
+
+def _table(measured: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        (row["track"], row["preset"], row["stem"], _decibels(row["si_sdr"]), _decibels(row["track_si_sdr"]))
+        for row in measured
+    ]
+    return table(("track", "preset", "stem", "SI-SDR dB", "before, dB"), rows)
+
+
+def _decibels(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1f}"

@@ -1,0 +1,180 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from plugin_bridge.job import PresetText, Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(file_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("name at least one stem")
+    return names
+
+
+def _preset(context: click.Context, parameter: click.Parameter, value: str) -> PresetText:
+    from plugin_bridge.errors import PresetError
+    from plugin_bridge.plan import preset_text
+
+    try:
+        return preset_text(value)
+    except PresetError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check a name template."""
+    from plugin_bridge.errors import JobError
+    from plugin_bridge.naming import Template
+
+    if value is not None:
+        try:
+            Template(value)
+        except JobError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
+preset_option = click.option(
+    "--preset",
+    "-p",
+    required=True,
+    callback=_preset,
+    metavar="NAME|FILE",
+    help="A preset by name (stembridge presets list), or the path of a .toml file.",
+)
+out_option = click.option(
+    "--out", "-o", type=FOLDER, required=True, help="Folder for the results; made if it is missing."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+format_options = together(
+    click.option(
+        "--format",
+        type=click.Choice(["wav", "flac", "aiff", "ogg", "mp3"]),
+        help="File format; the preset's if not given, else wav.",
+    ),
+    click.option(
+        "--bit-depth",
+        type=click.Choice(["16", "24", "float32"]),
+        help="Bit depth; if neither this nor the preset says one: 24 for integers, float32 for the rest.",
+    ),
+)
+stem_options = together(
+    click.option("--stems", callback=_names, metavar="NAME,...", help="Write these stems only."),
+    click.option(
+        "--layout",
+        type=click.Choice(["files", "multichannel"]),
+        help="A file for each stem, or one with all stems in its channels.",
+    ),
+    click.option(
+        "--name",
+        "template",
+        callback=template,
+        metavar="TEMPLATE",
+        help="Names of the results, with {track} {stem} {preset} {separator} {index} {parent}; "
+        "'{track}/{stem}' if neither this nor the preset says one.",
+    ),
+    click.option(
+        "--plugin-path",
+        "plugin_paths",
+        type=EXISTING,
+        multiple=True,
+        help="A folder to look for third-party plug-ins in, besides the system's; may be repeated.",
+    ),
+)
+together_option = click.option(
+    "--together/--no-together",
+    default=None,
+    help="Take the tracks (or files) as the channels of one mixture, to remove microphone bleed; "
+    "the preset says it if this does not.",
+)
+jobs_option = click.option(
+    "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
+)
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, help="No progress and no summary; errors are still shown."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be written, and do nothing.")
+media_root_option = click.option(
+    "--media-root",
+    "media_roots",
+    type=EXISTING_FOLDER,
+    multiple=True,
+    help="A folder outside the project that its audio may be read from; may be repeated.",
+)
+track_options = together(
+    click.option(
+        "--tracks",
+        "patterns",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only tracks whose name fits, with * and ?; may be repeated.",
+    ),
+    media_root_option,
+)
+work_options = together(
+    jobs_option,
+    click.option("--force", is_flag=True, help="Do again what is done already."),
+    click.option("--strict", is_flag=True, help="Fail where something cannot be honoured or a method warns."),
+    quiet_option,
+)
+run_options = together(
+    work_options,
+    dry_run_option,
+    json_option,
+)
+
+
+def settings(
+    preset: PresetText,
+    *,
+    format: str | None,
+    bit_depth: str | None,
+    layout: str | None,
+    template: str | None,
+    stems: tuple[str, ...] | None,
+    plugin_paths: tuple[Path, ...],
+    force: bool,
+    strict: bool,
+) -> Settings:
+    """What the command line says, over what the preset says, over the defaults."""
+    from plugin_bridge.job import Settings
+
+    output = preset.preset.output
+    depth = bit_depth or output.bit_depth
+    wanted = stems if stems is not None else output.stems
+    return Settings(
+        format=format or output.format,
+        bit_depth=None if depth is None else str(depth),
+        multichannel=(layout or output.layout) == "multichannel",
+        template=template or output.name,
+        stems=None if wanted is None else tuple(wanted),
+        force=force,
+        strict=strict,
+        plugin_paths=tuple(plugin_paths),
+    )

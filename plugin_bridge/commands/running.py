@@ -1,0 +1,139 @@
+"""Runs jobs for a command and says how they ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plugin_bridge.commands.group import FAILED, debugging
+
+if TYPE_CHECKING:
+    from plugin_bridge.batch import Job, Result
+
+
+def run_plan(
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    workers: int = 1,
+    only: Collection[str] | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+    finish: Callable[[list[Result]], list[Path]] | None = None,
+) -> int:
+    """Check the plan, run it (or the jobs labelled ``only``) and report; returns the exit status.
+
+    ``finish`` gets all results and may write further files, whose paths it returns.
+    """
+    from plugin_bridge.plan import planned_outputs
+
+    if dry_run:
+        _show_plan(planned_outputs(jobs), as_json)
+        return 0
+    results = run(jobs, workers=workers, only=only, quiet=quiet)
+    further = finish(results) if finish else []
+    return report(results, out, further, quiet=quiet, as_json=as_json)
+
+
+def run(
+    jobs: Sequence[Job], *, workers: int = 1, only: Collection[str] | None = None, quiet: bool = False
+) -> list[Result]:
+    """Check the plan and run it, or the jobs labelled ``only``, with progress on standard error."""
+    from plugin_bridge.batch import run_jobs
+    from plugin_bridge.plan import planned_outputs
+    from plugin_bridge.progress import reporter
+
+    planned_outputs(jobs)
+    chosen = [job for job in jobs if only is None or job.label in only]
+    with reporter(quiet) as progress:
+        return run_jobs(chosen, progress, workers)
+
+
+def _show_plan(outputs: Mapping[str, Sequence[Path]], as_json: bool) -> None:
+    if as_json:
+        plan = [{"job": job, "outputs": [str(path) for path in paths]} for job, paths in outputs.items()]
+        click.echo(json.dumps({"jobs": plan}, indent=2, ensure_ascii=False))
+        return
+    for job, paths in outputs.items():
+        click.echo(f"{job}:")
+        for path in paths:
+            click.echo(f"  {path}")
+        if not paths:
+            click.echo("  cannot be planned, since its input cannot be opened or does not suit the preset")
+
+
+def report(
+    results: Sequence[Result],
+    out: Path,
+    further: Iterable[Path] = (),
+    *,
+    quiet: bool,
+    as_json: bool,
+    **more: Any,
+) -> int:
+    """Print what was done, what was not honoured and, last, what failed; returns the exit status.
+
+    ``more`` goes into the JSON.
+    """
+    failed = [result for result in results if result.status == "failed"]
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "status": "failed" if failed else "done",
+                    "jobs": [result.as_json() for result in results],
+                    "further_outputs": [str(path) for path in further],
+                    **more,
+                },
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+    elif not quiet:
+        _summarise(results, out, further)
+    for result in failed:
+        click.echo(f"failed: {result.job}: {result.error}", err=True)
+        if result.details and debugging():
+            click.echo(result.details, err=True)
+    return FAILED if failed else 0
+
+
+def _summarise(results: Sequence[Result], out: Path, further: Iterable[Path]) -> None:
+    for result in results:
+        for track in result.tracks:
+            if track.get("gain", 1.0) != 1.0:
+                click.echo(
+                    f"{track['track']}: all stems were turned down by one gain of {track['gain']:.4g} "
+                    "so that none clips; float32 needs none"
+                )
+        for line in result.warnings:
+            click.echo(f"{result.job}: {line}")
+    lines = dict.fromkeys(line for result in results for line in result.not_honoured)
+    if lines:
+        click.echo(f"Not honoured ({len(lines)}):")
+        for line in lines:
+            click.echo(f"  {line}")
+    counts: Counter[str] = Counter(result.status for result in results)
+    words = {"done": "done", "skipped": "up to date", "failed": "failed"}
+    said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
+    click.echo(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
+    for path in further:
+        click.echo(f"Open in REAPER: {path}")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Aligned columns of text."""
+    lines = [list(map(str, row)) for row in (header, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])

@@ -1,0 +1,101 @@
+"""``stembridge separate`` and ``watch``: audio files and folders into stems."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plugin_bridge.commands import options
+from plugin_bridge.commands.group import Command
+from plugin_bridge.commands.running import run_plan
+from plugin_bridge.errors import JobError
+
+if TYPE_CHECKING:
+    from plugin_bridge.job import PresetText
+
+
+@click.command(cls=Command)
+@click.argument("paths", type=options.EXISTING, nargs=-1, required=True, metavar="FILE|FOLDER...")
+@options.preset_option
+@options.out_option
+@options.format_options
+@options.stem_options
+@options.together_option
+@options.run_options
+def separate(
+    paths: tuple[Path, ...],
+    preset: PresetText,
+    out: Path,
+    together: bool | None,
+    jobs: int,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> int:
+    """Separate audio files, and all audio files in folders, into stems.
+
+    The results of a folder keep its tree. What is done already, from the same samples with the same
+    preset, is not done again.
+    """
+    from plugin_bridge.plan import file_jobs
+
+    settings = options.settings(preset, **chosen)
+    as_one = preset.preset.together if together is None else together
+    planned = file_jobs(paths, out, preset, settings, as_one)
+    return run_plan(planned, out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=options.EXISTING_FOLDER)
+@options.preset_option
+@options.out_option
+@options.format_options
+@options.stem_options
+@options.work_options
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks.",
+)
+def watch(
+    folder: Path, preset: PresetText, out: Path, jobs: int, quiet: bool, interval: float, **chosen: Any
+) -> int:
+    """Separate every audio file that comes into FOLDER, until Ctrl-C.
+
+    A file is taken when it has not changed from one look to the next, so that copying it may take its
+    time; a file that changes later is separated again.
+    """
+    from plugin_bridge.plan import file_jobs, files_in
+
+    settings = options.settings(preset, **chosen)
+    click.echo(f"Watching {folder}; Ctrl-C ends it.", err=True)
+    seen: dict[Path, tuple[int, int]] = {}
+    taken: dict[Path, tuple[int, int]] = {}
+    while True:
+        before, seen = seen, {path: _signature(path) for path, _ in files_in(folder, out)}
+        settled = {path for path, sign in seen.items() if before.get(path) == sign != taken.get(path)}
+        if settled:
+            taken.update((path, seen[path]) for path in settled)
+            # All files are planned, so that names that collide with earlier results are found.
+            planned = file_jobs([folder], out, preset, settings)
+            new = {job.label for job in planned if job.parts[0].input.path in settled}
+            try:
+                run_plan(planned, out, only=new, workers=jobs, quiet=quiet)
+            except JobError as error:
+                click.echo(f"failed: {error}", err=True)
+        time.sleep(interval)
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    """Size and time of change; zeros for a file that is gone by now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)

@@ -1,0 +1,202 @@
+"""``stembridge render``, ``bounce`` and ``inspect``: what can be done with a DAW session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from plugin_bridge.commands import options
+from plugin_bridge.commands.group import FAILED, Command
+from plugin_bridge.commands.running import run_plan, table
+
+if TYPE_CHECKING:
+    from plugin_bridge.batch import Result
+    from plugin_bridge.job import PresetText
+    from plugin_bridge.sessions import Session, Track
+
+project_argument = click.argument("project", type=options.EXISTING)
+post_fader_option = click.option(
+    "--post-fader", is_flag=True, help="With the tracks' volume, pan, polarity, mute and solo."
+)
+
+
+@click.command(cls=Command)
+@project_argument
+@options.preset_option
+@options.out_option
+@options.track_options
+@post_fader_option
+@options.format_options
+@options.stem_options
+@options.together_option
+@options.run_options
+def render(
+    project: Path,
+    preset: PresetText,
+    out: Path,
+    patterns: tuple[str, ...],
+    media_roots: tuple[Path, ...],
+    post_fader: bool,
+    together: bool | None,
+    jobs: int,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> int:
+    """Separate the tracks of a DAW session into stems.
+
+    PROJECT is a REAPER project (.rpp), a folder that holds one, or a folder of audio files as every
+    DAW exports them. It is never changed. Beside the stems lies a REAPER project with the original
+    tracks muted and the stems under them.
+    """
+    from plugin_bridge.plan import session_jobs, session_parts
+    from plugin_bridge.stems_project import write_project
+
+    settings = options.settings(preset, **chosen)
+    as_one = preset.preset.together if together is None else together
+    parts = session_parts(project, patterns, out, media_roots, post_fader)
+    planned = session_jobs(parts, preset, settings, as_one)
+
+    def finish(results: list[Result]) -> list[Path]:
+        return write_project(planned, results, out)
+
+    return run_plan(planned, out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, finish=finish)
+
+
+@click.command(cls=Command)
+@project_argument
+@options.out_option
+@options.track_options
+@post_fader_option
+@click.option("--mix", is_flag=True, help="The whole mix through all faders instead of the tracks.")
+@options.format_options
+@click.option(
+    "--name",
+    "template",
+    default="{track}",
+    show_default=True,
+    callback=options.template,
+    metavar="TEMPLATE",
+    help="Names of the results, with {track} {index} {parent}.",
+)
+@options.jobs_option
+@click.option("--strict", is_flag=True, help="Fail where something cannot be honoured.")
+@options.quiet_option
+@options.dry_run_option
+@options.json_option
+def bounce(
+    project: Path,
+    out: Path,
+    patterns: tuple[str, ...],
+    media_roots: tuple[Path, ...],
+    post_fader: bool,
+    mix: bool,
+    format: str | None,
+    bit_depth: str | None,
+    template: str,
+    jobs: int,
+    strict: bool,
+    quiet: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Write the tracks of a DAW session, or its mix, without separating them.
+
+    All files begin at the session's start and are equally long. Tracks are taken before their faders
+    and effects; third-party effects are never rendered.
+    """
+    from plugin_bridge.job import Settings
+    from plugin_bridge.plan import bounce_jobs, mix_part, session_parts
+
+    if mix and patterns:
+        raise click.UsageError("--mix is all tracks; leave out --tracks")
+    settings = Settings(format=format or "wav", bit_depth=bit_depth, template=template, strict=strict)
+    parts = (
+        [mix_part(project, out, media_roots)]
+        if mix
+        else session_parts(project, patterns, out, media_roots, post_fader, whole=True)
+    )
+    return run_plan(
+        bounce_jobs(parts, settings), out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json
+    )
+
+
+@click.command(cls=Command)
+@project_argument
+@options.media_root_option
+@click.option("--strict", is_flag=True, help="Exit with status 1 if anything cannot be honoured.")
+@options.json_option
+def inspect(project: Path, media_roots: tuple[Path, ...], strict: bool, as_json: bool) -> int:
+    """Show what is in a DAW session, and what of it rendering will not reproduce."""
+    from plugin_bridge.sessions import open_session
+
+    session = open_session(project, media_roots=media_roots)
+    click.echo(json.dumps(_plain(session), indent=2, ensure_ascii=False) if as_json else _text(session))
+    return FAILED if strict and session.not_honoured else 0
+
+
+def _plain(session: Session) -> dict[str, Any]:
+    """The session as JSON can hold it."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(session), default=_plain_value))
+    return {"name": session.name, "end": session.end, **values}
+
+
+def _plain_value(value: Any) -> Any:
+    return getattr(value, "value", None) or str(value)
+
+
+def _text(session: Session) -> str:
+    first = session.tempo[0]
+    tempo = f"{first.bpm:g} bpm, {first.numerator}/{first.denominator}"
+    if len(session.tempo) > 1:
+        tempo += f", {len(session.tempo) - 1} changes"
+    lines = [
+        f"{session.name} ({session.format}): {session.sample_rate} Hz, {session.end:.3f} s, {tempo}",
+        "",
+        table(
+            ("", "track", "clips", "from", "to", "notes", "strip"),
+            [_row(number, track, depth) for number, (track, depth) in enumerate(_nested(session.tracks), 1)],
+        ),
+    ]
+    if session.start:
+        lines.insert(1, f"starts at {session.start:.3f} s of the DAW's clock")
+    if session.markers:
+        places = ", ".join(f"{marker.name or 'unnamed'} {marker.seconds:.3f} s" for marker in session.markers)
+        lines += ["", f"Markers: {places}"]
+    if session.not_honoured:
+        lines += ["", f"Not honoured ({len(session.not_honoured)}):"]
+        lines += [f"  {line}" for line in session.not_honoured]
+    return "\n".join(lines)
+
+
+def _nested(tracks: Sequence[Track], depth: int = 0) -> list[tuple[Track, int]]:
+    rows = []
+    for track in tracks:
+        rows += [(track, depth), *_nested(track.children, depth + 1)]
+    return rows
+
+
+def _row(number: int, track: Track, depth: int) -> tuple[Any, ...]:
+    starts = [clip.position for clip in track.clips]
+    ends = [clip.position + clip.length for clip in track.clips]
+    strip = [word for word in ("muted", "soloed", "inverted") if getattr(track, word)]
+    if track.volume != 1:
+        strip.append(f"volume {track.volume:.3g}")
+    if track.pan:
+        strip.append(f"pan {track.pan:+.2g}")
+    strip += track.plugins
+    return (
+        number,
+        "  " * depth + track.name,
+        len(track.clips),
+        f"{min(starts):.3f}" if starts else "",
+        f"{max(ends):.3f}" if ends else "",
+        len(track.notes) or "",
+        ", ".join(strip),
+    )
