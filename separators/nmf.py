@@ -1,0 +1,91 @@
+"""Non-negative matrix factorization as a separator; each mode lives in a file of its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from separators.base import Audio, Separator, Transform
+from separators.errors import ParameterError
+from separators.nmf_analysis import Analysis
+from separators.parameters import Value, parameter
+
+MODES = {"blind": "separators.nmf_blind", "drums": "separators.nmf_drums"}
+"""Mode -> the module that does it."""
+
+
+class Mode(Protocol):
+    """What a mode's module provides."""
+
+    def stem_names(self, settings: NMF) -> tuple[str, ...]:
+        """The names of the stems, in order."""
+        ...
+
+    def fit(self, settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
+        """Learn from ``sample`` and return the transform; see :meth:`Separator.fit`."""
+        ...
+
+
+class NMF(Separator):
+    """Explains the spectrogram as a sum of sounds that recur, and gives each stem its share.
+
+    Mode ``blind`` learns ``components`` spectral templates from the audio itself and groups
+    them into ``stems`` (see :mod:`separators.nmf_blind`). Mode ``drums`` knows what a kick, a
+    snare and a hi-hat sound like and adapts that to the loop (see :mod:`separators.nmf_drums`).
+
+    Raises :class:`~separators.errors.ParameterError` if there are fewer components than stems.
+    """
+
+    name = "nmf"
+    summary = (
+        "splits by recurring sounds: drum loops into kick, snare and hi-hat, anything into similar sounds"
+    )
+
+    mode: str = parameter("blind", "What is known of the stems.", choices=tuple(MODES))
+    stems: int = parameter(4, "Number of stems in mode blind.", minimum=1, maximum=16)
+    components: int = parameter(30, "Number of spectral templates in mode blind.", minimum=1, maximum=500)
+    beta: int = parameter(
+        1,
+        "Divergence that is minimised: 0 Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean.",
+        choices=(0, 1, 2),
+    )
+    iterations: int = parameter(100, "Most iterations when learning.", minimum=1, maximum=10000)
+    tolerance: float = parameter(
+        1e-3,
+        "Learning stops when ten iterations improve the divergence by less than this part of it.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    fft_size: int = parameter(
+        0,
+        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms.",
+        unit="samples",
+        choices=(0, 256, 512, 1024, 2048, 4096, 8192, 16384),
+    )
+    overlap: int = parameter(4, "How many windows lie over each sample.", choices=(2, 4, 8))
+    mask_power: float = parameter(
+        1.0,
+        "Contrast of the masks: 1 shares by magnitude, 2 by power (Wiener), more is harder.",
+        minimum=0.5,
+        maximum=8.0,
+    )
+    seed: int = parameter(0, "Seed of the random start in mode blind.", minimum=0, maximum=2**31 - 1)
+
+    def __init__(self, **values: Value) -> None:
+        super().__init__(**values)
+        if self.components < self.stems:
+            raise ParameterError(
+                f"nmf: components must be at least stems ({self.stems}), not {self.components}"
+            )
+
+    def stem_names(self, channels: int) -> tuple[str, ...]:
+        """``stem-1`` and so on in mode blind; ``kick``, ``snare``, ``hihat`` in mode drums."""
+        return self._mode().stem_names(self)
+
+    def fit(self, sample: Audio, sample_rate: int) -> Transform:
+        """Learn the templates from ``sample`` ``(channels, frames)``."""
+        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta, self.mask_power)
+        return self._mode().fit(self, analysis, sample)
+
+    def _mode(self) -> Mode:
+        return cast(Mode, import_module(MODES[self.mode]))
