@@ -31,7 +31,8 @@ def clustered_transform(
 
 def find_centroids(network: Network, sample: Audio, sample_rate: int, speakers: int, seed: int) -> Tensor:
     """The centroids ``(speakers, dimensions)`` of the embeddings of ``sample``, weighted by loudness."""
-    signal = leading_signal(resample(sample, sample_rate, SAMPLE_RATE))
+    frames = max(1, round(sample.shape[-1] * SAMPLE_RATE / sample_rate))
+    signal = leading_signal(resample(sample, sample_rate, SAMPLE_RATE, frames))
     piece = round(PIECE_SECONDS * SAMPLE_RATE)
     points: list[Tensor] = []
     weights: list[Tensor] = []

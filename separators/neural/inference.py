@@ -48,7 +48,9 @@ def tracked_transform(network: Network, masks: Masks, sample_rate: int, overlap_
 
 def separate_block(network: Network, masks: Masks, block: Audio, sample_rate: int) -> tuple[Audio, Audio]:
     """Stems ``(stems, channels, frames)`` of ``block``, and the part of them that 16 kHz carries."""
-    low = resample(block, sample_rate, SAMPLE_RATE)
+    low = resample(
+        block, sample_rate, SAMPLE_RATE, max(1, round(block.shape[-1] * SAMPLE_RATE / sample_rate))
+    )
     with torch.inference_mode():
         mask = masks(network.spectrogram(torch.from_numpy(leading_signal(low))[None]))[0]
         spectra = mask[:, None] * network.spectrogram(torch.from_numpy(low))

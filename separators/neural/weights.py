@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import nn
 
 from separators.errors import SeparatorError
 from separators.neural.network import Architecture, Network
 
 FOLDER = Path(__file__).parent / "weights"
 FORMAT = "stembridge-voices-1"
+
+N = TypeVar("N", bound=nn.Module)
 
 _lock = Lock()
 
@@ -25,34 +29,48 @@ class WeightsError(SeparatorError):
 
 
 def save(network: Network, path: Path, notes: dict[str, Any]) -> None:
-    """Write ``network`` in half precision, with its architecture and ``notes`` in the file's metadata."""
+    """Write a voice network in half precision, with its architecture and ``notes`` in the file's metadata."""
+    write(network, path, FORMAT, network.architecture.to_dict(), notes)
+
+
+def load(path: Path) -> Network:
+    """The voice network in ``path``, ready for inference in single precision."""
+    return read(path, FORMAT, lambda values: Network(Architecture.from_dict(values)))
+
+
+def network(name: str, path: str) -> Network:
+    """The trained network of the voice separator ``name``; see :func:`trained`."""
+    return trained(name, path, load)
+
+
+def write(
+    network: nn.Module, path: Path, format: str, architecture: Mapping[str, Any], notes: Mapping[str, Any]
+) -> None:
+    """Write the weights of ``network`` in half precision, and what it takes to build it again."""
     tensors = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
-    metadata = {
-        "format": FORMAT,
-        "architecture": json.dumps(network.architecture.to_dict()),
-        "notes": json.dumps(notes),
-    }
+    metadata = {"format": format, "architecture": json.dumps(architecture), "notes": json.dumps(notes)}
     partial = path.with_suffix(".part")
     partial.write_bytes(to_bytes(tensors, metadata))
     partial.replace(path)
 
 
-def load(path: Path) -> Network:
-    """The network in ``path``, ready for inference in single precision."""
+def read(path: Path, format: str, build: Callable[[dict[str, Any]], N]) -> N:
+    """The network in ``path``, which must be of this ``format``, made by ``build(architecture)``."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise WeightsError(f"{path} is not a weights file of a voice separator")
-            network = Network(Architecture.from_dict(json.loads(metadata["architecture"])))
+            found = metadata.get("format")
+            if found != format:
+                raise WeightsError(f"{path} holds weights of the format {found}, not {format}")
+            network = build(json.loads(metadata["architecture"]))
             network.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"cannot load the weights {path}: {error}") from error
     network.requires_grad_(False)
     return network.eval()
 
 
-def network(name: str, path: str) -> Network:
+def trained(name: str, path: str, load: Callable[[Path], N]) -> N:
     """The trained network of separator ``name``: the file at ``path``, or the package's own if that is empty.
 
     Loaded on first use, one copy for all threads; a file that has changed is loaded anew.
@@ -62,9 +80,10 @@ def network(name: str, path: str) -> Network:
         raise WeightsError(f"{name}: there is no weights file {file}")
     status = file.stat()
     with _lock:
-        return _cached(file, status.st_mtime_ns, status.st_size)
+        found: N = _cached(load, file, status.st_mtime_ns, status.st_size)
+        return found
 
 
 @lru_cache(maxsize=8)
-def _cached(file: Path, _modified: int, _size: int) -> Network:
+def _cached(load: Callable[[Path], Any], file: Path, _modified: int, _size: int) -> Any:
     return load(file)

@@ -11,8 +11,10 @@ from pathlib import Path
 def main() -> int:
     """Parse the command line and train; errors are one line."""
     parser = argparse.ArgumentParser(prog="python -m separators.training", description=__doc__)
-    parser.add_argument("name", help="pit, danet or deep-clustering")
-    parser.add_argument("--data", type=Path, required=True, help="folder per speaker, or with manifest.csv")
+    parser.add_argument("name", help="pit, danet, deep-clustering or wave-u-net")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder per speaker or song, or with manifest.csv"
+    )
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the run (60)")
     parser.add_argument("--decay", type=float, default=0.2, help="last part over which the rate falls (0.2)")

@@ -72,3 +72,19 @@ def whitened_clustering_loss(embeddings: Tensor, weights: Tensor) -> Tensor:
     explained = (per_speaker / weights.sum((2, 3)).clamp_min(1e-6)).sum(1)
 
     return (weights.shape[1] - explained).mean()
+
+
+@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+def affinity_loss(embeddings: Tensor, weights: Tensor) -> Tensor:
+    """Deep clustering's own loss (Hershey et al. 2016), weighted by loudness: ``|VV' - YY'|``, squared.
+
+    Arguments as for :func:`whitened_clustering_loss`. From 0, where the embeddings of a
+    speaker are the same and those of different speakers at right angles, to about 1.
+    """
+    loudness = weights.sum(1)
+    assignment = (weights > 0).to(weights.dtype)
+    vv = torch.einsum("bft,bftd,bfte->bde", loudness, embeddings, embeddings)
+    vy = torch.einsum("bkft,bftd->bkd", weights, embeddings)
+    yy = torch.einsum("bft,bkft,blft->bkl", loudness, assignment, assignment)
+    squared = vv.square().sum((1, 2)) - 2 * vy.square().sum((1, 2)) + yy.square().sum((1, 2))
+    return (squared / loudness.sum((1, 2)).square().clamp_min(1e-12)).mean()

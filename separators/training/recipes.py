@@ -18,6 +18,7 @@ RECIPES = {
     "pit": "separators.training.voices:prepare",
     "danet": "separators.training.voices:prepare",
     "deep-clustering": "separators.training.voices:prepare",
+    "wave-u-net": "separators.training.music:prepare",
 }
 """Name -> ``module:function``; the function is called like :func:`separators.training.voices.prepare`."""
 

@@ -9,7 +9,8 @@ from separators.training.corpus import CorpusError, load
 def test_a_folder_per_speaker(tmp_path):
     corpus = load(write_corpus(tmp_path / "data"), tmp_path / "cache")
     train, valid = corpus.speakers("train"), corpus.speakers("valid")
-    assert len(train) == 4 and len(valid) == 2
+    assert len(train) == 4
+    assert len(valid) == 2
     assert not train.keys() & valid.keys()
     utterance = train["speaker-0"][0] if "speaker-0" in train else valid["speaker-0"][0]
     original, _ = soundfile.read(tmp_path / "data" / utterance.path)

@@ -25,7 +25,8 @@ def draw(mixer, seed):
 
 def test_shapes_and_level(corpus):
     mixture, targets = draw(mixer(corpus, speakers=(3,)), 0)
-    assert mixture.shape == (4, int(1.5 * RATE)) and targets.shape == (4, 3, int(1.5 * RATE))
+    assert mixture.shape == (4, int(1.5 * RATE))
+    assert targets.shape == (4, 3, int(1.5 * RATE))
     level_db = 20 * torch.log10(mixture.square().mean(1).sqrt())
     assert level_db.abs().max() < 6.1
 
@@ -45,7 +46,8 @@ def test_speakers_of_a_mixture_differ_and_pairs_share_them(corpus):
     _, _, who = mixer(corpus, pairs=True).draw(np.random.default_rng(4))
     names = [[voice.speaker for voice in row] for row in who]
     assert all(len(set(row)) == 2 for row in names)
-    assert names[0] == names[1] and names[2] == names[3]
+    assert names[0] == names[1]
+    assert names[2] == names[3]
 
 
 def test_levels_differ_by_at_most_the_range(corpus):

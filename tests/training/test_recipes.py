@@ -96,6 +96,7 @@ def test_the_command_refuses_one_speaker_in_one_line(tmp_path):
     command += ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out.safetensors")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
     assert "fewer than 2 speakers" in done.stderr
     assert not (tmp_path / "out.safetensors").exists()

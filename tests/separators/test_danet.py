@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from separators.danet import DANet
+from separators.errors import ParameterError
+from separators.neural import weights
+from separators.neural.clustered import clustered_transform, find_centroids
+from separators.neural.clustering import attractor_masks, band_loudness, kmeans
+from separators.neural.network import (
+    BANDS,
+    BINS,
+    SAMPLE_RATE,
+    Architecture,
+    Network,
+    pool_bands,
+    unpool_bands,
+)
+
+SMALL = Architecture(head="embeddings", channels=16, dilations=(1, 2), dimensions=4)
+SUM = 1e-6
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Network(SMALL).eval().requires_grad_(False)
+
+
+def noise(seed, *shape):
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def on_sphere(centres, count, spread, seed):
+    rng = np.random.default_rng(seed)
+    points = np.repeat(centres, count, 0) + spread * rng.standard_normal(
+        (count * len(centres), centres.shape[1])
+    )
+    return torch.from_numpy((points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32))
+
+
+CENTRES = np.eye(5)[:3]
+
+
+@pytest.mark.parametrize("clusters", [2, 3])
+def test_kmeans_finds_known_clusters(clusters):
+    points = on_sphere(CENTRES[:clusters], 300, 0.15, 0)
+    found = kmeans(points, torch.ones(len(points)), clusters, seed=0)
+    cosine = torch.nn.functional.normalize(found, dim=1) @ torch.from_numpy(CENTRES[:clusters]).float().T
+    assert sorted(cosine.argmax(1).tolist()) == list(range(clusters))
+    assert cosine.max(1).values.min() > 0.99
+
+
+def test_kmeans_fits_as_well_as_scikit_learn():
+    points = on_sphere(np.random.default_rng(1).standard_normal((6, 5)), 100, 0.3, 1)
+    mass = torch.rand(len(points), generator=torch.Generator().manual_seed(0)) + 0.1
+
+    def spread(centroids):
+        unit = torch.nn.functional.normalize(torch.as_tensor(centroids).float(), dim=1)
+        return float(((1 - (points @ unit.T).max(1).values) * mass).sum())
+
+    theirs = KMeans(3, n_init=10, random_state=0).fit(points.numpy(), sample_weight=mass.numpy())
+    assert spread(kmeans(points, mass, 3, seed=0)) <= spread(theirs.cluster_centers_) * 1.02
+
+
+def test_kmeans_ignores_points_without_weight():
+    points = on_sphere(CENTRES, 200, 0.05, 2)
+    mass = torch.ones(len(points))
+    mass[400:] = 0
+    found = kmeans(points, mass, 2, seed=0)
+    assert (found @ torch.tensor(CENTRES[2]).float()).abs().max() < 0.1
+
+
+def test_kmeans_orders_by_weight_and_repeats_for_a_seed():
+    points = torch.cat([on_sphere(CENTRES[:1], 50, 0.1, 3), on_sphere(CENTRES[1:2], 500, 0.1, 4)])
+    found = kmeans(points, torch.ones(len(points)), 2, seed=5)
+    assert found[0, 1] > 0.9
+    assert torch.equal(found, kmeans(points, torch.ones(len(points)), 2, seed=5))
+
+
+def test_kmeans_of_fewer_points_than_clusters():
+    found = kmeans(on_sphere(CENTRES[:1], 1, 0.0, 6), torch.ones(1), 3, seed=0)
+    assert torch.isfinite(found).all()
+
+
+def test_masks_sum_to_one_and_follow_the_nearest_attractor():
+    embeddings = on_sphere(CENTRES[:2], 30, 0.05, 7).view(1, 6, 10, 5)
+    masks = attractor_masks(embeddings, torch.from_numpy(CENTRES[:2]).float()[None])
+    assert (masks.sum(1) - 1).abs().max() < 1e-6
+    assert masks[0, 0, :3].min() > 0.95
+    assert masks[0, 1, 3:].min() > 0.95
+
+
+def test_bands_pool_all_energy_and_come_back():
+    power = torch.rand(2, BINS, 7)
+    pooled = pool_bands(power)
+    assert pooled.shape == (2, BANDS, 7)
+    assert torch.allclose(pooled.sum(1), power.sum(1), rtol=1e-5)
+    assert unpool_bands(torch.ones(2, BANDS, 7)).shape == (2, BINS, 7)
+    assert torch.equal(pool_bands(unpool_bands(pooled))[:, :128], pooled[:, :128])
+
+
+def test_quiet_bands_have_no_loudness():
+    spectrum = torch.zeros(1, BINS, 4, dtype=torch.complex64)
+    spectrum[0, 10], spectrum[0, 20] = 1, 1e-3
+    loudness = band_loudness(spectrum)
+    assert loudness[0, 10].min() == 1
+    assert loudness[0, 20].max() == 0
+
+
+def test_embeddings_have_unit_length(network):
+    embeddings = network(network.spectrogram(torch.from_numpy(noise(0, 1, 8000))))
+    assert embeddings.shape[1] == BANDS
+    assert (embeddings.norm(dim=-1) - 1).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_stems_sum_to_the_mixture(network, tmp_path, speakers, rate):
+    weights.save(network, tmp_path / "small.safetensors", {})
+    separator = DANet(speakers=speakers, weights=str(tmp_path / "small.safetensors"))
+    mixture = noise(1, 2, rate * 2)
+    stems = separator.separate(mixture, rate)
+    assert stems.names == tuple(f"voice-{n + 1}" for n in range(speakers))
+    assert np.abs(stems.array.sum(0) - mixture).max() < SUM
+
+
+def test_a_gain_does_not_move_the_centroids(network):
+    sample = noise(2, 1, 3 * SAMPLE_RATE)
+    found = find_centroids(network, sample, SAMPLE_RATE, 3, 0)
+    assert torch.allclose(find_centroids(network, 0.37 * sample, SAMPLE_RATE, 3, 0), found, atol=1e-4)
+
+
+def test_every_block_is_masked_by_the_same_centroids(network):
+    """A block heard twice gives the same stems, whatever came between."""
+    transform = clustered_transform(network, noise(3, 1, 5 * SAMPLE_RATE), SAMPLE_RATE, 2, 0)
+    block = noise(4, 1, SAMPLE_RATE)
+    first = transform(block)
+    transform(noise(5, 1, SAMPLE_RATE))
+    assert np.array_equal(transform(block), first)
+
+
+@pytest.mark.parametrize("speakers", [1, 4])
+def test_other_numbers_of_speakers_are_refused(speakers):
+    with pytest.raises(ParameterError, match="speakers must be a whole number from 2 to 3"):
+        DANet(speakers=speakers)

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+import torch
+
+from separators.neural import inference, weights
+from separators.neural.inference import resample, separate_block, tracked_transform
+from separators.neural.network import BINS, SAMPLE_RATE, Architecture, Network
+from separators.neural.tracking import VoiceTracker
+from separators.pit import PIT
+
+SMALL = Architecture(channels=16, dilations=(1, 2))
+SUM = 1e-6
+"""-120 dB of full scale."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Network(SMALL).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def separator(network, tmp_path):
+    weights.save(network, tmp_path / "small.safetensors", {})
+    return PIT(weights=str(tmp_path / "small.safetensors"))
+
+
+def noise(seed, *shape):
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def test_network_masks_sum_to_one(network):
+    spectrum = network.spectrogram(torch.from_numpy(noise(0, 2, 8000)))
+    masks = network(spectrum)
+    assert masks.shape == (2, 2, BINS, spectrum.shape[-1])
+    assert (masks.sum(1) - 1).abs().max() < 1e-5
+
+
+def test_the_transform_pair_is_exact(network):
+    audio = torch.from_numpy(noise(1, 3, 5000))
+    assert (network.audio(network.spectrogram(audio), 5000) - audio).abs().max() < SUM
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 16_000, 44_100, 96_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_stems_sum_to_the_mixture_at_any_rate(separator, rate, channels):
+    mixture = noise(2, channels, rate * 2)
+    stems = separator.separate(mixture, rate)
+    assert stems.array.shape == (2, channels, rate * 2)
+    assert np.abs(stems.array.sum(0) - mixture).max() < SUM
+
+
+@pytest.mark.parametrize("frames", [1, 2, 100, 513])
+def test_tiny_inputs(separator, frames):
+    mixture = noise(3, 1, frames)
+    assert np.abs(separator.separate(mixture, 44_100).array.sum(0) - mixture).max() < SUM
+
+
+def test_what_lies_above_8_khz_is_kept_and_shared_like_the_octave_below(network):
+    """One stem gets all between 4 and 8 kHz: it must get all above, too."""
+
+    def masks(spectrum):
+        mask = torch.zeros(1, 2, *spectrum.shape[1:])
+        mask[:, 0] = 1.0
+        return mask
+
+    block = noise(4, 1, 44_100)
+    stems, _ = separate_block(network, masks, block, 44_100)
+    assert np.abs(stems[0] - block).max() < 1e-5
+    above = np.abs(np.fft.rfft(stems[0, 0]))[8000:]
+    assert np.square(above).sum() == pytest.approx(
+        np.square(np.abs(np.fft.rfft(block[0]))[8000:]).sum(), rel=1e-4
+    )
+
+
+def test_panning_is_kept(network):
+    """The same masks on both channels: a channel that is half the other stays so in every stem."""
+    left = noise(5, 44_100)
+    stems, _ = separate_block(network, network, np.stack([left, 0.5 * left]), 44_100)
+    assert np.abs(stems[:, 1] - 0.5 * stems[:, 0]).max() < SUM
+
+
+def test_channels_that_cancel_are_still_heard(network, monkeypatch):
+    heard = []
+    monkeypatch.setattr(
+        network, "spectrogram", lambda audio: heard.append(audio) or Network.spectrogram(network, audio)
+    )
+    one = noise(6, 16_000)
+    separate_block(network, network, np.stack([one, -one]), 16_000)
+    assert heard[0].square().mean().item() == pytest.approx(1, rel=1e-3)
+
+
+def test_resampling_there_and_back_keeps_length():
+    audio = noise(7, 2, 2, 44_101)
+    assert resample(resample(audio, 44_100, 16_000), 16_000, 44_100, 44_101).shape == audio.shape
+
+
+def voices(seconds, seed=0):
+    """Two "voices" of different spectra, ``(2, frames)`` at 16 kHz, each with pauses."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    out = []
+    for pitch in (110, 210):
+        syllables = np.repeat(rng.random(int(seconds * 4) + 1) > 0.4, SAMPLE_RATE // 4)[: len(time)]
+        tone = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 15))
+        out.append(0.1 * syllables * tone)
+    return np.array(out, np.float32)
+
+
+def test_tracking_by_overlap():
+    truth, overlap = voices(12), 2 * SAMPLE_RATE
+    tracker = VoiceTracker()
+    assert tracker.order(truth[:, : 6 * SAMPLE_RATE], 0) == [0, 1]
+    rest = truth[:, 4 * SAMPLE_RATE :]
+    assert tracker.order(rest[::-1], overlap) == [1, 0]
+
+
+def test_tracking_by_overlap_when_only_one_voice_speaks_in_it():
+    truth, overlap = voices(12), 2 * SAMPLE_RATE
+    truth[1, 4 * SAMPLE_RATE : 6 * SAMPLE_RATE] = 0
+    tracker = VoiceTracker()
+    tracker.order(truth[:, : 6 * SAMPLE_RATE], 0)
+    assert tracker.order(truth[::-1, 4 * SAMPLE_RATE :], overlap) == [1, 0]
+
+
+def test_tracking_by_sound_after_a_silence():
+    tracker = VoiceTracker()
+    assert tracker.order(voices(6, 1), 0) == [0, 1]
+    assert tracker.order(voices(6, 2)[::-1], 0) == [1, 0]
+    assert tracker.order(voices(6, 3), 0) == [0, 1]
+
+
+def test_blocks_whose_outputs_are_swapped_are_put_in_order(network, monkeypatch):
+    """A separator that swaps its outputs in every second block must give unswapped stems."""
+    truth = voices(40)
+    mixture = truth.sum(0, keepdims=True)
+    position, calls = [0], [0]
+
+    def swapping(_network, _masks, block, _rate):
+        part = truth[:, position[0] : position[0] + block.shape[1]][:, None]
+        position[0] += 8 * SAMPLE_RATE
+        calls[0] += 1
+        part = part[::-1] if calls[0] % 2 == 0 else part
+        return part.copy(), part.copy()
+
+    monkeypatch.setattr(inference, "separate_block", swapping)
+    transform = tracked_transform(network, network, SAMPLE_RATE, 2.048)
+    for start in range(0, mixture.shape[1] - 10 * SAMPLE_RATE, 8 * SAMPLE_RATE):
+        end = start + 8 * SAMPLE_RATE + 32_768
+        stems = transform(mixture[:, start:end])
+        assert np.array_equal(stems[:, 0], truth[:, start:end])
+    assert calls[0] == 4
+
+
+def test_weights_survive_their_file_in_half_precision(network, tmp_path):
+    weights.save(network, tmp_path / "w.safetensors", {"hours": 1})
+    loaded = weights.load(tmp_path / "w.safetensors")
+    assert loaded.architecture == SMALL
+    for name, value in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value.half().float())
+
+
+def test_wrong_weights_files_are_refused(tmp_path):
+    (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
+    with pytest.raises(weights.WeightsError, match="cannot load the weights"):
+        weights.load(tmp_path / "junk.safetensors")
+    with pytest.raises(weights.WeightsError, match="there is no weights file"):
+        PIT(weights=str(tmp_path / "none.safetensors")).separate(noise(8, 1, 1000), 16_000)
+
+
+def test_a_weights_file_is_read_once(network, tmp_path):
+    path = tmp_path / "w.safetensors"
+    weights.save(network, path, {})
+    assert weights.network("pit", str(path)) is weights.network("pit", str(path))

@@ -1,0 +1,239 @@
+"""The Wave-U-Net's corpus, mixtures, loss and training, on songs made here."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from separators.neural.wave_u_net_network import Architecture, build
+from separators.training.music import MusicTask, groups_of, separation_loss
+from separators.training.recipes import train
+from separators.training.song_mixing import Batch, Mixer, MixingSettings
+from separators.training.songs import SAMPLE_RATE, STEMS, MusicError, load, stem_of
+from separators.training.trainer import Settings, Trainer
+
+SECONDS = 4
+TINY = Architecture(channels=(32, 32), strides=(16, 8), kernels=(32, 3), dilations=(1, 2))
+SHORT = MixingSettings(batch=2, frames=16_384, loudness_db=0.0)
+EXACT = 1e-5
+
+
+def tone(hertz, rng):
+    t = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    return 0.2 * np.sin(2 * np.pi * hertz * t + rng.uniform(0, 6)) * (np.sin(2 * np.pi * 0.7 * t) > -0.6)
+
+
+def hits(rng):
+    t = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    return 0.3 * rng.standard_normal(len(t)) * np.exp(-25 * (t % 0.25))
+
+
+def song(folder, seed):
+    """One file per track, as a DAW exports them; two of them are drums."""
+    rng = np.random.default_rng(seed)
+    tracks = {
+        "01 Lead Vox": tone(rng.uniform(500, 900), rng),
+        "02 Kick": tone(60, rng) * 0.3,
+        "03 Hats": hits(rng),
+        "04 E-Bass": tone(rng.uniform(80, 120), rng),
+        "05 Piano": tone(rng.uniform(1500, 3000), rng),
+    }
+    folder.mkdir(parents=True)
+    for name, audio in tracks.items():
+        soundfile.write(folder / f"{name}.wav", audio, SAMPLE_RATE, subtype="PCM_16")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("songs")
+    for index in range(4):
+        song(folder / f"song {index}", index)
+    (folder / "song 0" / "Take 7.wav").write_bytes((folder / "song 0" / "02 Kick.wav").read_bytes())
+    (folder / "song 1" / "Bass broken.wav").write_bytes(b"no audio")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def songs(folder, tmp_path_factory):
+    return load(folder, tmp_path_factory.mktemp("cache"), report=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Lead Vox", "vocals"),
+        ("BV_choir_2", "vocals"),
+        ("kick in", "drums"),
+        ("Overhead-L", "drums"),
+        ("Bass DI", "bass"),
+        ("Sub Bass Synth", "bass"),
+        ("Rhythm Gtr L", "other"),
+        ("instrumental", "accompaniment"),
+        ("Audio 14", None),
+    ],
+)
+def test_track_names_tell_the_stem(name, stem):
+    assert stem_of(name) == stem
+
+
+def test_files_that_tell_no_stem_or_are_broken_are_reported_and_left_out(folder, tmp_path):
+    lines = []
+    songs = load(folder, tmp_path, lines.append)
+    assert len(songs.recordings) == 4 * 5
+    assert any("Take 7.wav" in line and "tells no stem" in line for line in lines)
+    assert any("Bass broken.wav" in line for line in lines)
+    assert {recording.split for recording in songs.recordings} == {"train", "valid"}
+
+
+def test_decoded_songs_are_kept_and_equal_the_files(folder, tmp_path):
+    songs = load(folder, tmp_path, lambda line: None)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = load(folder, tmp_path, pytest.fail)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert again.recordings == songs.recordings
+    recording = songs.recordings[3]
+    audio, _ = soundfile.read(folder / recording.path, dtype="float32")
+    heard = songs.audio(recording, 1000, 5000)
+    np.testing.assert_allclose(heard[0], audio[1000:6000], atol=2 / 32768)
+    np.testing.assert_array_equal(heard[0], heard[1])
+    beyond = songs.audio(recording, recording.frames - 10, 30)
+    assert not beyond[:, 10:].any()
+
+
+def test_a_manifest_names_stems_splits_and_sources(folder, tmp_path):
+    rows = [
+        {"path": str(folder / "song 2" / "01 Lead Vox.wav"), "song": "a", "stem": "vocals", "split": "train"},
+        {"path": str(folder / "song 2" / "05 Piano.wav"), "song": "a", "stem": "rest", "split": "train"},
+        {"path": str(folder / "song 3" / "05 Piano.wav"), "song": "b", "stem": "other", "split": "valid"},
+    ]
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    songs = load(tmp_path, tmp_path / "cache")
+    assert [(r.song, r.stem, r.split) for r in songs.recordings] == [
+        ("a", "vocals", "train"),
+        ("a", "rest", "train"),
+        ("b", "other", "valid"),
+    ]
+
+
+def test_a_wrong_stem_in_the_manifest_names_line_and_choices(tmp_path):
+    (tmp_path / "manifest.csv").write_text("path,song,stem\nx.wav,a,drumms\n")
+    with pytest.raises(MusicError, match=r"line 2: stem must be one of vocals, drums.*not 'drumms'"):
+        load(tmp_path, tmp_path / "cache")
+
+
+def test_a_single_stem_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    soundfile.write(tmp_path / "a" / "drums.wav", hits(np.random.default_rng(0)), SAMPLE_RATE)
+    with pytest.raises(MusicError, match="at least two stems"):
+        load(tmp_path, tmp_path / "cache")
+
+
+def test_mixtures_depend_on_the_seed_alone_and_are_levelled(songs):
+    mixer = Mixer(songs, "train", SHORT)
+    once, again = (mixer(np.random.default_rng(5)) for _ in range(2))
+    assert torch.equal(once.targets, again.targets)
+    assert not torch.equal(once.targets, mixer(np.random.default_rng(6)).targets)
+    assert once.targets.shape == (2, len(STEMS), 2, SHORT.frames)
+    levels = once.mixture.square().mean((1, 2)).sqrt()
+    torch.testing.assert_close(levels, torch.ones(2), rtol=0.01, atol=0.01)
+
+
+def test_every_stem_sounds_about_as_often_as_asked(songs):
+    settings = MixingSettings(batch=8, frames=8192, coherent=0.0)
+    mixer = Mixer(songs, "train", settings)
+    batches = [mixer(np.random.default_rng(seed)).targets for seed in range(12)]
+    sounding = (torch.cat(batches).square().mean((2, 3)) > 1e-6).float().mean(0)
+    # 96 mixtures: three deviations of a share are below 0.15.
+    np.testing.assert_allclose(sounding, settings.presence, atol=0.16)
+
+
+def test_only_songs_of_the_split_are_heard(songs):
+    heard = {recording.song for recording in songs.recordings if recording.split == "train"}
+    mixer = Mixer(songs, "train", SHORT)
+    drawn = {r.song for by_source in mixer.by_stem.values() for rs in by_source.values() for r in rs}
+    assert drawn == heard
+    assert set(mixer.whole) == heard
+
+
+def batch(targets, labels):
+    return Batch(targets, torch.stack([groups_of(labels)] * len(targets)))
+
+
+def test_the_loss_is_the_level_of_the_errors():
+    targets = torch.randn(3, 4, 2, 4000)
+    everything = batch(targets, list(STEMS))
+    error = 0.1 * torch.randn_like(targets) * everything.mixture.square().mean().sqrt()
+    assert separation_loss(targets + error, everything).item() == pytest.approx(
+        10 * np.log10(0.01 + 10**-2.5), abs=0.1
+    )
+    assert separation_loss(targets, everything).item() == pytest.approx(-25.0, abs=EXACT)
+
+
+def test_the_loss_survives_silence():
+    targets = torch.zeros(2, 4, 2, 4000)
+    stems = torch.randn_like(targets).requires_grad_(True)
+    loss = separation_loss(stems, batch(targets, list(STEMS)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(stems.grad).all()
+
+
+def test_stems_known_only_as_a_sum_may_be_shared_out_at_will():
+    targets = torch.randn(1, 4, 2, 4000)
+    rest = batch(targets, ["vocals", "drums", "rest"])
+    moved = targets.clone()
+    moved[:, 2] += 0.7
+    moved[:, 3] -= 0.7
+    assert separation_loss(moved, rest).item() == pytest.approx(-25.0, abs=1e-3)
+    assert separation_loss(moved, batch(targets, list(STEMS))).item() > -20
+    moved[:, 0] += 0.7
+    assert separation_loss(moved, rest).item() > -20
+
+
+def test_a_few_steps_lower_the_loss_and_a_killed_run_goes_on(songs, tmp_path):
+    torch.manual_seed(0)
+    task = MusicTask(songs, SHORT, build(TINY))
+    # 25 steps on mixtures of four tones and noise; the same mixtures before and after.
+    fixed = [task.batch(np.random.default_rng((99, seed))) for seed in range(4)]
+
+    def loss(network):
+        with torch.no_grad():
+            return np.mean([task.loss(network, part).item() for part in fixed])
+
+    before = loss(task.network)
+    settings = Settings(steps=25, warm_up_steps=5, learning_rate=3e-3, bfloat16=False, ema=0.9)
+    trainer = Trainer(task, settings, tmp_path, lambda line: None)
+    scores = trainer.run()
+    assert loss(trainer.average) < before - 1.0
+    assert np.isfinite(list(scores.values())).all()
+    assert {key.rpartition("_")[2] for key in scores} >= {"vocals", "drums", "bass", "other"}
+    resumed = Trainer(MusicTask(songs, SHORT, build(TINY)), settings, tmp_path, lambda line: None)
+    resumed.resume(tmp_path / "checkpoint.pt")
+    assert resumed.step == 25
+    assert loss(resumed.average) == pytest.approx(loss(trainer.average), abs=1e-4)
+
+
+def test_training_by_name_writes_weights_that_separate(folder, tmp_path, monkeypatch):
+    from separators.training import music
+    from separators.wave_u_net import WaveUNet
+
+    monkeypatch.setattr(music, "Architecture", lambda: TINY)
+    monkeypatch.setattr(music, "MixingSettings", lambda: SHORT)
+    out = tmp_path / "mine.safetensors"
+    train(
+        "wave-u-net",
+        folder,
+        out,
+        settings=Settings(steps=2, bfloat16=False),
+        work=tmp_path / "work",
+        report=lambda line: None,
+    )
+    mixture = np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
+    stems = WaveUNet(weights=str(out)).separate(mixture, SAMPLE_RATE)
+    assert list(stems) == list(STEMS)
+    np.testing.assert_allclose(stems.array.sum(0), mixture, atol=EXACT)
