@@ -48,16 +48,18 @@ class Board(pedalboard.Pedalboard):
         self._keep()
 
     # Pedalboard's C++ list stays the order of truth. Python objects in it are only kept whole
-    # while Python holds them, so each change takes hold of the present members.
+    # while Python holds them: a change holds the new one until all present members are taken hold of.
 
     def append(self, plugin: Member) -> None:
         """Append ``plugin``."""
-        super().append(self._fit(plugin))
+        made = self._fit(plugin)
+        super().append(made)
         self._keep()
 
     def insert(self, index: int, plugin: Member) -> None:
         """Insert ``plugin`` before ``index``."""
-        super().insert(index, self._fit(plugin))
+        made = self._fit(plugin)
+        super().insert(index, made)
         self._keep()
 
     def remove(self, plugin: pedalboard.Plugin) -> None:
@@ -66,7 +68,8 @@ class Board(pedalboard.Pedalboard):
         self._keep()
 
     def __setitem__(self, index: int, plugin: Member) -> None:
-        super().__setitem__(index, self._fit(plugin))
+        made = self._fit(plugin)
+        super().__setitem__(index, made)
         self._keep()
 
     def __delitem__(self, index: int) -> None:
