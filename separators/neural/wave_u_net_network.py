@@ -1,0 +1,338 @@
+"""The Wave-U-Net: a U-shaped convolutional network on the waveform.
+
+After Stoller, Ewert, Dixon (2018). Levels of ever lower rate look at ever longer stretches of the
+music; on the way up, each level is joined with what the way down kept at its rate. All stems but
+the last are estimated, the last is the difference to the mixture, so stems sum to it exactly.
+
+One class, two layouts (:class:`Architecture`):
+
+- ``paper``: twelve levels that halve the rate, convolution and decimation on the way down, linear
+  interpolation and convolution on the way up, no padding: the output is shorter than the
+  input by the context that it saw.
+- ``strided``: few levels with strided convolutions, dilated residual blocks at the lowest rate, and
+  an output that masks the first level's own features besides adding to them. Much faster on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.2
+"""Of the leaky rectifier below zero."""
+COMPRESSION = 100.0
+"""What the first level passes on is linear below 1 / 100 of the mixture's RMS, logarithmic above."""
+LEVEL_TIMES = 33
+"""Frames of the first level over which its loudness is taken, about 12 ms."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Size and layout of a network; stored in its weights file."""
+
+    layout: str = "strided"
+    stems: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    audio_channels: int = 2
+    sample_rate: int = 44_100
+    channels: tuple[int, ...] = (128, 256, 384)
+    """Features of each level, from the highest rate to the lowest."""
+    strides: tuple[int, ...] = (16, 4, 4)
+    """Strided: by how much each level lowers the rate. Paper: always 2."""
+    kernels: tuple[int, int] = (64, 3)
+    """Strided: of the first level, and of the residual blocks. Paper: on the way down, on the way up."""
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 1)
+    """Strided: of the residual blocks at the lowest rate."""
+
+    @classmethod
+    def paper(cls, levels: int = 12, growth: int = 24, **values: Any) -> Architecture:
+        """The layout of the paper's M4 (difference output, context, stereo), here with four stems."""
+        channels = tuple(growth * (level + 1) for level in range(levels + 1))
+        sizes: dict[str, Any] = {
+            "layout": "paper",
+            "channels": channels,
+            "strides": (2,) * levels,
+            "kernels": (15, 5),
+            "dilations": (),
+        }
+        return cls(**sizes | values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
+        """The inverse of :meth:`to_dict`; unknown keys are ignored."""
+        known = {field.name for field in fields(cls)}
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, (list, tuple)) else value
+            for key, value in values.items()
+            if key in known
+        }
+        return cls(**kept)
+
+
+class WaveUNet(nn.Module):
+    """Base of both layouts: stereo audio ``(batch, channels, frames)`` at an RMS around 1 in, stems out.
+
+    See :meth:`segment` for how much context the output needs.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.estimated = (len(architecture.stems) - 1) * architecture.audio_channels
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Stems ``(batch, stems, channels, frames)``, which sum to the mixture.
+
+        The paper's layout returns only the central frames, those it has full context for.
+        """
+        estimates = self.estimate(mixture).float()
+        margin = (mixture.shape[-1] - estimates.shape[-1]) // 2
+        heard = mixture[..., margin : margin + estimates.shape[-1]]
+        stems = estimates.reshape(len(estimates), -1, *heard.shape[1:])
+        return torch.cat([stems, (heard - stems.sum(1))[:, None]], 1)
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """All stems but the last, ``((stems - 1) * channels)`` in the second axis."""
+        raise NotImplementedError
+
+    def segment(self, frames: int) -> tuple[int, int]:
+        """Lengths ``(input, output)`` for segments of at least ``frames``.
+
+        ``forward`` of ``input`` frames gives ``output`` central frames that do not depend on anything
+        outside the input; a layout that pads gives more, of which the ends are to be dropped.
+        """
+        raise NotImplementedError
+
+
+def build(architecture: Architecture) -> WaveUNet:
+    """A network with random weights."""
+    return {"paper": PaperWaveUNet, "strided": StridedWaveUNet}[architecture.layout](architecture)
+
+
+class PaperWaveUNet(WaveUNet):
+    """The layout of the paper, with valid convolutions."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        channels = architecture.channels
+        down, up = architecture.kernels
+        inputs = (architecture.audio_channels, *channels)
+        self.down = nn.ModuleList(
+            nn.Conv1d(inputs[level], channels[level], down) for level in range(len(architecture.strides))
+        )
+        self.bottom = nn.Conv1d(channels[-2], channels[-1], down)
+        self.up = nn.ModuleList(
+            nn.Conv1d(channels[level + 1] + channels[level], channels[level], up)
+            for level in reversed(range(len(architecture.strides)))
+        )
+        self.outputs = nn.Conv1d(channels[0] + architecture.audio_channels, self.estimated, 1)
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """See :meth:`WaveUNet.estimate`."""
+        kept = []
+        hidden = mixture
+        for conv in self.down:
+            kept.append(functional.leaky_relu(conv(hidden), SLOPE))
+            hidden = kept[-1][..., ::2]
+        hidden = functional.leaky_relu(self.bottom(hidden), SLOPE)
+        for conv in self.up:
+            hidden = functional.interpolate(
+                hidden, size=2 * hidden.shape[-1] - 1, mode="linear", align_corners=True
+            )
+            hidden = torch.cat([_centre(kept.pop(), hidden.shape[-1]), hidden], 1)
+            hidden = functional.leaky_relu(conv(hidden), SLOPE)
+        return self.outputs(torch.cat([_centre(mixture, hidden.shape[-1]), hidden], 1))  # type: ignore[no-any-return]
+
+    def segment(self, frames: int) -> tuple[int, int]:
+        """See :meth:`WaveUNet.segment`."""
+        down, up = self.architecture.kernels
+        output = bottom = 0
+        while output < frames:
+            bottom += 1
+            output = bottom
+            for _ in self.up:
+                output = max(0, 2 * output - up)
+        needed = bottom + down - 1
+        for _ in self.down:
+            needed = 2 * needed - 1 + down - 1
+        return needed, output
+
+
+class StridedWaveUNet(WaveUNet):
+    """Few levels with large strides."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        channels, strides = architecture.channels, architecture.strides
+        first, kernel = architecture.kernels
+        self.analysis = nn.Conv1d(architecture.audio_channels, channels[0], first, strides[0], bias=False)
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
+        self.kept = nn.ModuleList()
+        self.merged = nn.ModuleList()
+        for level in range(1, len(channels)):
+            above, here, stride = channels[level - 1], channels[level], strides[level]
+            half = stride // 2
+            self.kept.append(Residual(above, kernel, 1))
+            self.down.append(nn.Conv1d(above, here, 2 * stride, stride, padding=half))
+            self.up.append(nn.ConvTranspose1d(here, above, 2 * stride, stride, padding=half))
+            self.merged.append(Residual(above, kernel, 1))
+        self.bottom = nn.Sequential(*(Residual(channels[-1], kernel, d) for d in architecture.dilations))
+        self.norm = ChannelNorm(channels[0])
+        stems = len(architecture.stems) - 1
+        self.masks = nn.Conv1d(channels[0], stems * channels[0], 1)
+        self.synthesis = nn.Conv1d(channels[0], architecture.audio_channels * first, 1, bias=False)
+        self.addition = nn.Conv1d(channels[0], self.estimated * first, 1, bias=False)
+        self._start_from_cosines()
+
+    def _start_from_cosines(self) -> None:
+        """Let training begin where every stem is an equal share of the mixture.
+
+        The first level starts as windowed cosine transforms of mid and side, the output as their
+        inverse; both are then learnt like the rest.
+        """
+        first, stride, features = (
+            self.architecture.kernels[0],
+            self.architecture.strides[0],
+            self.analysis.out_channels,
+        )
+        channels = self.architecture.audio_channels
+        basis = torch.kron(_cosines(channels), _cosines(first) * torch.hann_window(first)).view(
+            -1, channels, first
+        )
+        gain = float(torch.hann_window(first).square().sum() / stride)
+        rows = min(features, len(basis))
+        with torch.no_grad():
+            self.analysis.weight[:rows] = basis[:rows]
+            self.synthesis.weight.zero_()
+            self.synthesis.weight[:, :rows, 0] = basis[:rows].flatten(1).T / gain
+            self.addition.weight.zero_()
+            self.masks.weight.mul_(0.1)
+            nn.init.constant_(self.masks.bias, 1 / len(self.architecture.stems))  # type: ignore[arg-type]
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """See :meth:`WaveUNet.estimate`."""
+        frames = mixture.shape[-1]
+        first, stride = self.architecture.kernels[0], self.architecture.strides[0]
+        total = self.total_stride
+        lead = (first - stride) // 2
+        features = self.analysis(functional.pad(mixture, (lead, lead + -frames % total)))
+        # Compressed, since high frequencies are weak and matter all the same.
+        hidden, kept = torch.asinh(COMPRESSION * features), []
+        for keep, down in zip(self.kept, self.down, strict=True):
+            kept.append(keep(hidden))
+            hidden = down(kept[-1])
+        hidden = self.bottom(hidden)
+        for up, merge in zip(reversed(self.up), reversed(self.merged), strict=True):
+            hidden = merge(up(hidden) + kept.pop())
+        hidden = functional.leaky_relu(self.norm(hidden), SLOPE)
+        masked = self.masks(hidden).unflatten(1, (-1, features.shape[1])) * features[:, None]
+        audio = self.synthesis(masked.flatten(0, 1)).unflatten(0, masked.shape[:2]).flatten(1, 2)
+        audio = overlap_add(audio + self.addition(hidden * local_level(features)), first, stride)
+        return audio[..., lead : lead + frames]
+
+    @property
+    def total_stride(self) -> int:
+        """Input frames for each frame of the lowest rate."""
+        total = 1
+        for stride in self.architecture.strides:
+            total *= stride
+        return total
+
+    @property
+    def context(self) -> int:
+        """How many frames to either side an output depends on; a multiple of the total stride."""
+        reach = self.architecture.kernels[0]
+        wing = (self.architecture.kernels[1] - 1) // 2
+        rate = self.architecture.strides[0]
+        for stride in self.architecture.strides[1:]:
+            # Two residual blocks at this rate, and the kernels of the way down and up to the next.
+            reach += rate * (2 * wing + 2 * stride)
+            rate *= stride
+        reach += self.architecture.strides[0] * (LEVEL_TIMES // 2)
+        reach += rate * (wing * sum(self.architecture.dilations) + 1)
+        return -(-reach // self.total_stride) * self.total_stride
+
+    def segment(self, frames: int) -> tuple[int, int]:
+        """See :meth:`WaveUNet.segment`."""
+        output = -(-frames // self.total_stride) * self.total_stride
+        return output + 2 * self.context, output
+
+
+class Residual(nn.Module):
+    """Normalisation, non-linearity, convolution, added to the input."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.conv = nn.Conv1d(channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, times)``, as long as ``x``."""
+        return x + self.conv(functional.leaky_relu(self.norm(x), SLOPE))  # type: ignore[no-any-return]
+
+
+class ChannelNorm(nn.Module):
+    """Scales each frame to an RMS of 1 over its channels (RMSNorm; Zhang, Sennrich 2019).
+
+    Unlike norms over time it looks at one frame alone, so that a block's output does not depend
+    on where blocks were cut.
+    """
+
+    FLOOR = 1e-4
+    """Added to the power, so that frames near silence stay quiet."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, times)``, as long as ``x``."""
+        power = x.square().mean(1, keepdim=True, dtype=torch.float32)
+        scale = torch.rsqrt(power + self.FLOOR).to(x.dtype)
+        return torch.addcmul(self.bias.to(x.dtype), x * scale, self.gain.to(x.dtype))
+
+
+def local_level(features: Tensor) -> Tensor:
+    """RMS of ``(batch, channels, times)`` over the channels and :data:`LEVEL_TIMES`, 0 in silence.
+
+    What is added to the masked features carries this factor, so that silence gives silence.
+    """
+    power = features.square().mean(1, keepdim=True, dtype=torch.float32)
+    power = functional.avg_pool1d(power, LEVEL_TIMES, 1, LEVEL_TIMES // 2)
+    return ((power + 1e-10).sqrt() - 1e-5).to(features.dtype)
+
+
+def overlap_add(frames: Tensor, kernel: int, stride: int) -> Tensor:
+    """Frames ``(batch, channels * kernel, times)`` -> audio ``(batch, channels, frames)``."""
+    pieces = kernel // stride
+    # (batch, channels, stride, times) for each piece j, which lands at (time + j) * stride.
+    parts = frames.float().reshape(len(frames), -1, pieces, stride, frames.shape[-1]).unbind(2)
+    audio: Tensor = functional.pad(parts[0], (0, pieces - 1))
+    for piece, part in enumerate(parts[1:], 1):
+        audio = audio + functional.pad(part, (piece, pieces - 1 - piece))
+    return audio.transpose(2, 3).flatten(2)
+
+
+def _cosines(size: int) -> Tensor:
+    """The orthonormal discrete cosine transform ``(size, size)`` (DCT-II), a basis in each row."""
+    time, row = torch.arange(size) + 0.5, torch.arange(size)[:, None]
+    transform: Tensor = torch.cos(torch.pi / size * time * row) * (2 / size) ** 0.5
+    transform[0] /= 2**0.5
+    return transform
+
+
+def _centre(x: Tensor, frames: int) -> Tensor:
+    start = (x.shape[-1] - frames) // 2
+    return x[..., start : start + frames]

@@ -1,0 +1,181 @@
+"""The Wave-U-Net's recipe: its loss, and how it is validated on whole songs.
+
+Some recordings are known only as a sum: ``rest`` is bass and other in one file, ``accompaniment``
+everything but the vocals. They are mixed like others; loss and scores then compare sums of stems
+(:attr:`~separators.training.song_mixing.Batch.groups`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from separators import wave_u_net
+from separators.neural.wave_u_net_network import Architecture, WaveUNet, build
+from separators.training.recipes import Prepared
+from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of
+from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, Recording, Songs, load
+from separators.training.trainer import Report
+
+ENOUGH_DB = 25.0
+"""An error this far below the mixture costs nothing more, so silent stems do not rule the loss."""
+
+
+def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
+    """Mean level of the errors in dB relative to the mixture, softly bounded at -ENOUGH_DB.
+
+    After the thresholded SNR of Wisdom et al. (2021): it holds for silent stems too, and weak
+    stems count as much as loud ones.
+    """
+    with torch.autocast("cpu", enabled=False):  # which would sum in 8 bits
+        errors = torch.einsum("bgk,bkcn->bgcn", batch.groups, stems - batch.targets)
+    power = errors.square().mean((2, 3))
+    floor = batch.mixture.square().mean((1, 2))[:, None] + 1e-6
+    levels = 10 * torch.log10(power / floor + 10 ** (-ENOUGH_DB / 10))
+    told_apart = batch.groups.amax(2)
+    return (levels * told_apart).sum() / told_apart.sum()
+
+
+CHUNK_SECONDS = 12.0
+VALID_SECONDS = 100.0
+
+
+@dataclass
+class MusicTask:
+    """Trains a Wave-U-Net on songs."""
+
+    songs: Songs
+    mixing: MixingSettings = field(default_factory=MixingSettings)
+    network: nn.Module = field(default_factory=lambda: build(Architecture()))
+
+    def __post_init__(self) -> None:
+        self.mixer = Mixer(self.songs, "train", self.mixing)
+        split = "valid" if self.songs.songs("valid") else "train"
+        self.validation = [_whole(self.songs, song) for song in list(self.songs.songs(split).values())[:8]]
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """A batch of mixtures and their stems."""
+        return self.mixer(rng)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """See :func:`separation_loss`."""
+        mixture = batch.mixture
+        padding, _ = paddings(cast(WaveUNet, network), mixture.shape[-1])
+        stems = network(nn.functional.pad(mixture, (padding, padding)))
+        return separation_loss(stems[..., : mixture.shape[-1]], batch)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """SI-SDR improvement in dB: mean over the stems of each validation song, then over songs."""
+        scores: dict[str, float] = {}
+        for song in self.validation:
+            scores |= {f"{song.name}_{stem}": gain for stem, gain in _improvements(network, song).items()}
+        means = [
+            float(np.mean([gain for key, gain in scores.items() if key.startswith(f"{song.name}_")]))
+            for song in self.validation
+        ]
+        return {"score": float(np.mean(means)), **scores}
+
+
+def paddings(network: WaveUNet, frames: int) -> tuple[int, int]:
+    """Silence to add to both sides so that the network's output covers ``frames``, and its length then.
+
+    Nothing for a network that pads by itself.
+    """
+    if network.architecture.layout == "strided":
+        return 0, frames
+    needed, output = network.segment(frames)
+    return (needed - output) // 2 + (output - frames + 1) // 2, output
+
+
+@dataclass(frozen=True)
+class Song:
+    """A validation song: stems ``(stems, 2, frames)`` and their groups."""
+
+    name: str
+    targets: NDArray[np.float32]
+    groups: Tensor
+
+
+def _whole(songs: Songs, recordings: list[Recording]) -> Song:
+    frames = min(recording.frames for recording in recordings)
+    start = max(0, frames - round(VALID_SECONDS * SAMPLE_RATE)) // 2
+    targets = np.zeros((len(STEMS), 2, frames - start), np.float32)
+    for recording in recordings:
+        targets[STEMS.index(GROUPS[recording.stem][-1])] += songs.audio(recording, start, frames - start)
+    targets = targets[..., : round(VALID_SECONDS * SAMPLE_RATE)]
+    targets /= math.sqrt(float(np.mean(np.square(targets.sum(0))))) + 1e-6
+    return Song(recordings[0].song, targets, groups_of([recording.stem for recording in recordings]))
+
+
+def _improvements(network: nn.Module, song: Song) -> dict[str, float]:
+    """SI-SDR improvement in dB of each stem (or sum of stems) that sounds in ``song``."""
+    frames = song.targets.shape[-1]
+    chunk = round(CHUNK_SECONDS * SAMPLE_RATE)
+    names = [
+        "+".join(stem for stem, counts in zip(STEMS, row, strict=True) if counts)
+        for row in song.groups.tolist()
+    ]
+    # Inner products of estimate, mixture and target suffice for SI-SDR over the whole song.
+    products = np.zeros((len(STEMS), 5))
+    for start in range(0, frames, chunk):
+        targets = torch.from_numpy(song.targets[..., start : start + chunk])
+        mixture = targets.sum(0)
+        padding, _ = paddings(cast(WaveUNet, network), mixture.shape[-1])
+        stems = network(nn.functional.pad(mixture[None], (padding, padding)))[0, ..., : mixture.shape[-1]]
+        groups = song.groups.double().numpy()
+        estimate, target = (np.einsum("gk,kcn->gcn", groups, part.numpy()) for part in (stems, targets))
+        mixed = mixture.numpy().astype(np.float64)[None]
+        for column, (a, b) in enumerate(
+            ((target, target), (estimate, target), (estimate, estimate), (mixed, target), (mixed, mixed))
+        ):
+            products[:, column] += (a * b).sum((1, 2))
+    gains = {}
+    for name, (tt, et, ee, mt, mm) in zip(names, products, strict=True):
+        if name and tt > 1e-4 * frames:
+            gains[name] = _si_sdr(tt, et, ee) - _si_sdr(tt, mt, mm)
+    return gains
+
+
+def _si_sdr(tt: float, et: float, ee: float) -> float:
+    signal = et * et / tt
+    return 10 * math.log10((signal + 1e-9 * tt) / (ee - signal + 1e-9 * tt))
+
+
+def prepare(
+    name: str,
+    data: Path,
+    work: Path,
+    *,
+    start: Path | None,
+    seed: int,
+    source_weights: Mapping[str, float],
+    report: Report,
+) -> Prepared:
+    """The task of the Wave-U-Net on the songs in ``data``; see :mod:`.recipes`."""
+    songs = load(data, work, report)
+    songs = replace(
+        songs,
+        recordings=[
+            replace(r, weight=r.weight * source_weights.get(r.source, 1.0)) for r in songs.recordings
+        ],
+    )
+    torch.manual_seed(seed)
+    network = build(Architecture()) if start is None else wave_u_net.load(start).requires_grad_(True)
+    minutes: dict[str, float] = {}
+    for recording in songs.recordings:
+        if recording.split == "train":
+            minutes[recording.stem] = minutes.get(recording.stem, 0.0) + recording.frames / SAMPLE_RATE / 60
+
+    def export(trained: nn.Module, path: Path, notes: Mapping[str, Any]) -> None:
+        known = {"training_minutes": {stem: round(length, 1) for stem, length in sorted(minutes.items())}}
+        wave_u_net.save(cast(WaveUNet, trained), path, {**notes, **known})
+
+    return Prepared(MusicTask(songs, network=network), export)
