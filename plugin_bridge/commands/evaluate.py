@@ -50,7 +50,7 @@ def evaluate(references: Path, estimates: Path, bss_eval: bool, as_json: bool) -
         for mixture, report in results.items():
             click.echo(f"{references / mixture}, all figures in dB:\n{_table(report)}\n")
     for mixture, text in failures.items():
-        click.echo(f"failed: {mixture}: {text}", err=True)
+        click.echo(f"failed: {references / mixture}: {text}", err=True)
     return FAILED if failures else 0
 
 

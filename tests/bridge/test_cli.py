@@ -1,0 +1,524 @@
+"""The command line: what every command prints and writes, exit statuses, errors of one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from plugin_bridge.audio_files import AudioFileSource, AudioWriter
+from plugin_bridge.cli import main
+from plugin_bridge.sessions import open_session
+
+RATE = 8000
+START = 3600 * RATE
+UNPAN = 'title = "Un-pan"\npurpose = "tests"\n[separator]\nname = "ica"\n'
+MIXING = np.array([[1.0, 0.3], [0.4, 1.0]], np.float32)
+FLOAT = 1e-6
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+COMMAND = [sys.executable, "-m", "plugin_bridge"]
+
+
+def write(path, audio, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with AudioWriter(path, RATE, len(audio), **{"bit_depth": "float32", **options}) as writer:
+        writer.write(audio.astype(np.float32))
+    return path
+
+
+def read(path):
+    with AudioFileSource(path) as source:
+        return source.read(0, source.frames)
+
+
+def noise(channels=2, seconds=1.0, seed=0):
+    return MIXING[:channels] @ (0.05 * np.random.default_rng(seed).laplace(size=(2, round(seconds * RATE))))
+
+
+def run(*arguments, status=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
+    return result
+
+
+def error_of(*arguments, status=1):
+    """The only line on standard error that tells of a failure."""
+    result = run(*arguments, status=status)
+    lines = [line for line in result.stderr.splitlines() if line.startswith(("Error: ", "failed: "))]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def preset(tmp_path):
+    path = tmp_path / "unpan.toml"
+    path.write_text(UNPAN)
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with a folder, names that are no ASCII, and a file that is no audio."""
+    folder = tmp_path / "songs"
+    write(folder / "tràck 音.wav", noise(seed=1))
+    write(folder / "live" / "a.WAV", noise(seed=2))
+    (folder / "notes.txt").write_text("no audio")
+    return folder
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A folder as DAWs export it: two stereo tracks, one of them later, counted from one hour."""
+    folder = tmp_path / "My Song"
+    write(folder / "Keys.wav", noise(seed=1), time_reference=START)
+    write(folder / "Duo.wav", noise(seed=2), time_reference=START + RATE)
+    return folder
+
+
+# -- help ------------------------------------------------------------------------------------------
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom plugin_bridge.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'pedalboard', 'soundfile', 'pydantic', 'rich', 'separators'}\n"
+        "print('imported:', sorted(heavy & set(sys.modules)))\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text = subprocess.check_output([sys.executable, "-c", code], text=True, env=ENVIRONMENT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert text.endswith("imported: []\n")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_all_commands_are_listed_and_h_is_help():
+    text = run("-h").stdout
+    assert text == run("--help").stdout
+    for name in (
+        "demo",
+        "render",
+        "bounce",
+        "separate",
+        "inspect",
+        "presets",
+        "separators",
+        "evaluate",
+        "watch",
+    ):
+        assert f"  {name} " in text
+        assert run(name, "-h").stdout.startswith(f"Usage: main {name}")
+
+
+def test_the_version_is_the_programs():
+    assert run("--version").stdout.startswith("stembridge")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["seperate"], "No such command 'seperate'"),
+        (["separate", "no such file.wav", "-p", "drum-loop", "-o", "out"], "does not exist"),
+        (["separate", ".", "-p", "drum-lop", "-o", "out"], "did you mean 'drum-loop'"),
+        (["separate", ".", "-p", "drum-loop", "-o", "out", "--name", "{trak}"], "no field {trak}"),
+        (["separate", ".", "-p", "drum-loop", "-o", "out", "--jobs", "0"], "x>=1"),
+        (["separate", ".", "-p", "drum-loop", "-o", "out", "--bit-depth", "8"], "is not one of"),
+        (["separate", ".", "-p", "drum-loop", "-o", "out", "--stems", ","], "at least one stem"),
+        (["bounce", ".", "-o", "out", "--mix", "--tracks", "a"], "--mix is all tracks"),
+    ],
+)
+def test_wrong_usage_is_said_and_exits_with_2(arguments, complaint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert complaint in run(*arguments, status=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- separate --------------------------------------------------------------------------------------
+
+
+def test_a_folder_keeps_its_tree_and_json_lists_what_was_written(tree, preset, tmp_path):
+    out = tmp_path / "out"
+    result = json.loads(run("separate", tree, "-p", preset, "-o", out, "--json").stdout)
+    assert result["status"] == "done"
+    written = [Path(path).relative_to(out).as_posix() for job in result["jobs"] for path in job["outputs"]]
+    assert sorted(written) == [
+        "live/a/source-1.wav",
+        "live/a/source-2.wav",
+        "tràck 音/source-1.wav",
+        "tràck 音/source-2.wav",
+    ]
+    assert files(out) == sorted([*written, "live/a/manifest.json", "tràck 音/manifest.json"])
+    for name, file in (("live/a", "live/a.WAV"), ("tràck 音", "tràck 音.wav")):
+        stems = sum(read(out / name / f"source-{k}.wav") for k in (1, 2))
+        assert np.abs(stems - read(tree / file)).max() < FLOAT
+
+
+def test_what_is_done_is_not_done_again_unless_forced(tree, preset, tmp_path):
+    arguments = ("separate", tree, "-p", preset, "-o", tmp_path / "out")
+    assert "2 done" in run(*arguments, "--jobs", 2).stdout
+    assert "2 up to date" in run(*arguments).stdout
+    assert "2 done" in run(*arguments, "--force").stdout
+
+
+def test_workers_give_the_same_stems_to_the_bit(tree, preset, tmp_path):
+    for jobs in (1, 2):
+        run("separate", tree, "-p", preset, "-o", tmp_path / f"{jobs}", "--jobs", jobs)
+    names = [name for name in files(tmp_path / "1") if name.endswith(".wav")]
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_dry_run_says_exactly_what_a_run_will_write(tree, preset, tmp_path):
+    out = tmp_path / "out"
+    arguments = (
+        "separate",
+        tree,
+        "-p",
+        preset,
+        "-o",
+        out,
+        "--name",
+        "{index} {parent} {stem}",
+        "--format",
+        "flac",
+    )
+    plan = json.loads(run(*arguments, "--dry-run", "--json").stdout)
+    text = run(*arguments, "--dry-run").stdout
+    assert not out.exists()
+    run(*arguments)
+    planned = sorted(path for job in plan["jobs"] for path in job["outputs"])
+    assert planned == sorted(str(out / name) for name in files(out))
+    assert all(path in text for path in planned)
+    assert "01 live source-1.flac" in [Path(path).name for path in planned]
+
+
+def test_results_inside_the_input_folder_are_no_inputs(tree, preset):
+    for _ in range(2):
+        result = json.loads(run("separate", tree, "-p", preset, "-o", tree / "stems", "--json").stdout)
+        assert len(result["jobs"]) == 2
+    assert "choose another --out" in error_of("separate", tree, "-p", preset, "-o", tree)
+
+
+def test_a_file_given_twice_is_one_job(tree, preset, tmp_path):
+    arguments = ("separate", tree / "live" / "a.WAV", tree / "live" / ".." / "live", "-p", preset)
+    assert "1 done" in run(*arguments, "-o", tmp_path / "out").stdout
+
+
+def test_collisions_are_found_before_any_work(tree, preset, tmp_path):
+    write(tree / "Tràck 音.flac", noise(), bit_depth="24", format="flac")
+    out = tmp_path / "out"
+    assert "--name '{index} {track}/{stem}'" in error_of("separate", tree, "-p", preset, "-o", out)
+    assert not out.exists()
+    run("separate", tree, "-p", preset, "-o", out, "--name", "{index} {track}/{stem}")
+    assert len(files(out)) == 9
+
+
+def test_the_command_line_overrides_the_preset(tree, preset, tmp_path):
+    preset.write_text(UNPAN + '[output]\nformat = "flac"\nbit_depth = 16\nname = "{stem} of {track}"\n')
+    out = tmp_path / "out"
+    run("separate", tree / "live", "-p", preset, "-o", out)
+    assert files(out) == ["manifest of a.json", "source-1 of a.flac", "source-2 of a.flac"]
+    with AudioFileSource(out / "source-1 of a.flac") as stem:
+        assert stem.info.bit_depth == "16"
+    run("separate", tree / "live", "-p", preset, "-o", out, "--bit-depth", "24", "--stems", "source-2")
+    with AudioFileSource(out / "source-2 of a.flac") as stem:
+        assert stem.info.bit_depth == "24"
+
+
+def test_files_together_are_one_mixture(preset, tmp_path):
+    first, second = noise(seconds=4)
+    names = [
+        write(tmp_path / "mics" / name, mic[None]) for name, mic in (("a.wav", first), ("b.wav", second))
+    ]
+    preset.write_text("together = true\n" + UNPAN)
+    out = tmp_path / "out"
+    run("separate", *names, "-p", preset, "-o", out)
+    assert files(out) == [
+        f"{mic}/{name}" for mic in "ab" for name in ("bleed.wav", "direct.wav", "manifest.json")
+    ]
+    assert np.abs(read(out / "a/direct.wav") + read(out / "a/bleed.wav") - first).max() < FLOAT
+    assert "at least two" in error_of("separate", names[0], "-p", preset, "-o", out)
+    assert "at least 2 channels" in error_of("separate", names[0], "-p", preset, "-o", out, "--no-together")
+
+
+def test_quiet_says_nothing_but_errors(tree, preset, tmp_path):
+    result = run("separate", tree, "-p", preset, "-o", tmp_path / "out", "--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+    write(tree / "mono.wav", noise(1))
+    result = run("separate", tree, "-p", preset, "-o", tmp_path / "out", "--quiet", status=1)
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_failures_come_last_and_in_the_json_and_the_rest_is_done(tree, preset, tmp_path):
+    write(tree / "mono.wav", noise(1))
+    result = run("separate", tree, "-p", preset, "-o", tmp_path / "out", status=1)
+    assert "2 done, 1 failed" in result.stdout
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"failed: {tree / 'mono.wav'}: ica needs at least 2 channels")
+    result = json.loads(
+        run("separate", tree, "-p", preset, "-o", tmp_path / "out", "--json", status=1).stdout
+    )
+    assert result["status"] == "failed"
+    assert sorted(job["status"] for job in result["jobs"]) == ["failed", "skipped", "skipped"]
+
+
+def test_a_common_gain_is_said(tree, preset, tmp_path):
+    preset.write_text(UNPAN + '[[stems.source-1]]\nplugin = "Gain"\ngain_db = 40.0\n')
+    result = run("separate", tree / "live", "-p", preset, "-o", tmp_path / "out", "--bit-depth", "24")
+    assert "turned down by one gain" in result.stdout
+
+
+# -- sessions --------------------------------------------------------------------------------------
+
+
+def test_render_puts_stems_in_place_and_writes_a_project_for_the_daw(session, preset, tmp_path):
+    out = tmp_path / "out"
+    before = {path.name: path.read_bytes() for path in session.iterdir()}
+    result = run("render", session, "-p", preset, "-o", out)
+    assert str(out / "My Song_stems.rpp") in result.stdout
+    assert {path.name: path.read_bytes() for path in session.iterdir()} == before
+    with AudioFileSource(out / "Duo" / "source-1.wav") as stem:
+        assert (stem.info.time_reference, stem.frames) == (START + RATE, RATE)
+    project = open_session(out / "My Song_stems.rpp", media_roots=[tmp_path])
+    tracks = {track.name: track for track in project.walk()}
+    assert tracks["Duo"].muted
+    assert not tracks["Duo source-1"].muted
+    assert tracks["Duo source-1"].clips[0].source == (out / "Duo" / "source-1.wav").resolve()
+    assert tracks["Duo source-1"].clips[0].position == pytest.approx(1.0)
+    assert (
+        np.abs(sum(read(out / "Duo" / f"source-{k}.wav") for k in (1, 2)) - read(session / "Duo.wav")).max()
+        < FLOAT
+    )
+
+
+def test_the_mix_of_the_stems_project_is_the_mix_of_the_session(session, preset, tmp_path):
+    run("render", session, "-p", preset, "-o", tmp_path / "out", "-q")
+    run("bounce", session, "-o", tmp_path / "a", "--mix", "-q")
+    run(
+        "bounce",
+        tmp_path / "out" / "My Song_stems.rpp",
+        "-o",
+        tmp_path / "b",
+        "--mix",
+        "-q",
+        "--media-root",
+        tmp_path,
+    )
+    first, second = read(tmp_path / "a" / "My Song mix.wav"), read(tmp_path / "b" / "My Song_stems mix.wav")
+    assert np.abs(first).max() > 0.1
+    assert np.abs(first - second).max() < FLOAT
+
+
+def test_a_project_that_may_hold_work_is_kept(session, preset, tmp_path):
+    out = tmp_path / "out"
+    run("render", session, "-p", preset, "-o", out, "-q")
+    project = out / "My Song_stems.rpp"
+    worked_on = project.read_text().replace('NAME "Duo source-1"', 'NAME "My piano"')
+    project.write_text(worked_on)
+    run("render", session, "-p", preset, "-o", out, "-q")
+    assert project.read_text() == worked_on
+    run("render", session, "-p", preset, "-o", out, "-q", "--force")
+    assert project.read_text() != worked_on
+    assert (out / "My Song_stems.rpp-bak").read_text() == worked_on
+
+
+def test_tracks_are_chosen_by_pattern_in_any_case(session, preset, tmp_path):
+    result = json.loads(
+        run("render", session, "-p", preset, "-o", tmp_path / "out", "--tracks", "du*", "--json").stdout
+    )
+    assert [job["job"] for job in result["jobs"]] == ["Duo"]
+    complaint = error_of("render", session, "-p", preset, "-o", tmp_path / "out", "--tracks", "Drums")
+    assert "no track with audio fits 'Drums'; there are: Duo, Keys" in complaint
+
+
+def test_bounced_tracks_are_as_long_as_the_session_and_sum_to_the_mix(session, tmp_path):
+    out = tmp_path / "out"
+    run("bounce", session, "-o", out)
+    run("bounce", session, "-o", out, "--mix")
+    assert files(out) == ["Duo.wav", "Keys.wav", "My Song mix.wav"]
+    tracks = [read(out / name) for name in ("Duo.wav", "Keys.wav")]
+    assert np.abs(sum(tracks) - read(out / "My Song mix.wav")).max() < FLOAT
+    with AudioFileSource(out / "Duo.wav") as track:
+        assert (track.frames, track.info.time_reference) == (2 * RATE, START)
+    assert not tracks[0][:, :RATE].any()
+
+
+def test_post_fader_bounces_pass_the_fader(tmp_path):
+    write(tmp_path / "a.wav", noise())
+    (tmp_path / "song.rpp").write_text(
+        f'<REAPER_PROJECT 0.1 "7.0" 0\n SAMPLERATE {RATE} 0 0\n <TRACK\n NAME "A"\n VOLPAN 0.5 0 -1 -1 1\n'
+        ' <ITEM\n POSITION 0\n LENGTH 1\n <SOURCE WAVE\n FILE "a.wav"\n >\n >\n >\n>\n'
+    )
+    run("bounce", tmp_path / "song.rpp", "-o", tmp_path / "pre")
+    run("bounce", tmp_path / "song.rpp", "-o", tmp_path / "post", "--post-fader")
+    assert np.array_equal(read(tmp_path / "pre" / "A.wav"), read(tmp_path / "a.wav"))
+    assert np.abs(read(tmp_path / "post" / "A.wav") - 0.5 * read(tmp_path / "a.wav")).max() < FLOAT
+
+
+@pytest.fixture
+def odd_session(tmp_path):
+    """One track has a plug-in, the other has not."""
+    write(tmp_path / "odd" / "a.wav", noise())
+    item = '<ITEM\n POSITION 0\n LENGTH 1\n <SOURCE WAVE\n FILE "a.wav"\n >\n >\n'
+    effect = '<FXCHAIN\n BYPASS 0 0 0\n <VST "VST3: ReaEq" reaeq.so 0 "" 1<00>\n >\n >\n'
+    path = tmp_path / "odd" / "odd.rpp"
+    path.write_text(
+        f'<REAPER_PROJECT 0.1 "7.0" 0\n SAMPLERATE {RATE} 0 0\n MARKER 1 0.5 "Chorus" 0\n'
+        f'<TRACK\n NAME "Plain"\n {item}>\n<TRACK\n NAME "Effect"\n {effect}{item}>\n>\n'
+    )
+    return path
+
+
+def test_what_is_not_honoured_is_shown_and_strict_makes_it_a_failure(odd_session, preset, tmp_path):
+    out = tmp_path / "out"
+    assert (
+        "Effect: plug-in VST3: ReaEq is left out"
+        in run("render", odd_session, "-p", preset, "-o", out).stdout
+    )
+    complaint = error_of("render", odd_session, "-p", preset, "-o", out, "--strict", "--force")
+    assert complaint.startswith("failed: Effect: ")
+    assert complaint.endswith("--strict refuses this")
+    run("render", odd_session, "-p", preset, "-o", out, "--strict", "--tracks", "Plain")
+
+
+def test_inspect_shows_the_session(odd_session):
+    text = run("inspect", odd_session).stdout
+    for words in (
+        "odd (rpp): 8000 Hz, 1.000 s, 120 bpm, 4/4",
+        "Plain",
+        "Chorus 0.500 s",
+        "ReaEq is left out",
+    ):
+        assert words in text
+    values = json.loads(run("inspect", odd_session, "--json").stdout)
+    assert [track["name"] for track in values["tracks"]] == ["Plain", "Effect"]
+    assert values["tracks"][0]["clips"][0]["length"] == 1.0
+    run("inspect", odd_session, "--strict", status=1)
+
+
+# -- the catalogue ---------------------------------------------------------------------------------
+
+
+def test_presets_are_listed_shown_and_checked(preset, tmp_path):
+    listed = {row["name"]: row for row in json.loads(run("presets", "list", "--json").stdout)}
+    text = run("presets", "list").stdout
+    assert {"drum-loop", "blind-4", "stereo-unpan", "mic-bleed-instant"} <= set(listed)
+    for name in listed:
+        assert name in text
+        shown = tmp_path / f"{name}.toml"
+        shown.write_text(run("presets", "show", name).stdout)
+    assert run("presets", "check", preset).stdout == f"{preset}: right\n"
+    preset.write_text(UNPAN + "iteratons = 3\n")
+    assert "did you mean 'iterations'" in error_of("presets", "check", preset)
+    assert json.loads(run("presets", "schema").stdout)["properties"]["separator"]
+
+
+def test_separators_are_listed_and_shown():
+    listed = {row["name"] for row in json.loads(run("separators", "list", "--json").stdout)}
+    assert {"nmf", "ica"} <= listed
+    assert all(name in run("separators", "list").stdout for name in listed)
+    values = json.loads(run("separators", "show", "ica", "--json").stdout)
+    assert {"sources", "seed"} <= {row["parameter"] for row in values["parameters"]}
+    assert "one per channel" in run("separators", "show", "ica").stdout
+    assert "no separator 'icka'" in error_of("separators", "show", "icka")
+
+
+# -- evaluate --------------------------------------------------------------------------------------
+
+
+def test_evaluate_measures_stems_and_says_what_does_not_fit(tmp_path):
+    sources = {"a": noise(1, seed=1), "b": noise(1, seed=2)}
+    for name, audio in sources.items():
+        write(tmp_path / "known" / f"{name}.wav", audio)
+        write(tmp_path / "made" / f"{name}.wav", audio + 0.1 * sources["b" if name == "a" else "a"])
+    arguments = ("evaluate", "--references", tmp_path / "known", "--estimates", tmp_path / "made")
+    report = json.loads(run(*arguments, "--json").stdout)["mixtures"]["."]
+    assert [round(stem["si_sdr"]) for stem in report["stems"]] == [20, 20]
+    assert "20.0" in run(*arguments).stdout
+    (tmp_path / "made" / "b.wav").unlink()
+    assert "references without estimate: b" in error_of(*arguments)
+
+
+def test_evaluate_measures_every_subfolder(tmp_path):
+    for song in ("one", "two"):
+        for name, seed in (("a", 1), ("b", 2)):
+            write(tmp_path / "known" / song / f"{name}.wav", noise(1, seed=seed))
+    shutil.copytree(tmp_path / "known", tmp_path / "made")
+    shutil.rmtree(tmp_path / "made" / "two")
+    arguments = ("evaluate", "--references", tmp_path / "known", "--estimates", tmp_path / "made", "--json")
+    result = json.loads(run(*arguments, status=1).stdout)
+    assert list(result["mixtures"]) == ["one"]
+    assert list(result["failed"]) == ["two"]
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def test_a_traceback_is_shown_only_with_debug(tmp_path):
+    (tmp_path / "empty").mkdir()
+    arguments = ("inspect", tmp_path / "empty")
+    assert "no audio files" in error_of(*arguments)
+    assert "Traceback" in run(*arguments, "--debug", status=1).stderr
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def wait_until(condition, process, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the process has ended"
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
+    for name in "abc":
+        write(tmp_path / "in" / f"{name}.wav", noise(seconds=120))
+    out = tmp_path / "out"
+    arguments = [*COMMAND, "separate", tmp_path / "in", "-p", preset, "-o", out, "--jobs", jobs]
+    with subprocess.Popen(
+        arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        wait_until(lambda: out.exists() and any(out.iterdir()), process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert errors.decode().splitlines()[-1] == "Stopped."
+    assert "Traceback" not in errors.decode()
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    for folder in out.iterdir():  # a job that was faster than the signal
+        assert files(folder) == ["manifest.json", "source-1.wav", "source-2.wav"]
+
+
+def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    write(inbox / "a.wav", noise(seed=1))
+    arguments = [*COMMAND, "watch", inbox, "-p", preset, "-o", out, "--interval", "0.1"]
+    with subprocess.Popen(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+        wait_until((out / "a" / "manifest.json").exists, process)
+        (inbox / "broken.wav").write_bytes(b"RIFF")
+        write(inbox / "b.wav", noise(seed=2))
+        wait_until((out / "b" / "manifest.json").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"failed: {inbox / 'broken.wav'}" in errors.decode()
