@@ -61,10 +61,19 @@ class PluginEntry(BaseModel):
             raise ValueError(f"{self.plugin} has no parameter {extra}")
         return self
 
+    @property
+    def holds_external(self) -> bool:
+        """Whether this is or holds a third-party plug-in."""
+        return self.external is not None or any(entry.holds_external for entry in self.plugins or ())
+
     def check(self) -> None:
         """Check names and ranges of built-ins by making them; raises :class:`PluginError`."""
         if self.plugins is not None:
             for entry in self.plugins:
+                if self.plugin == "Mix" and entry.holds_external:
+                    raise PluginError(
+                        "a third-party plug-in cannot stand inside a Mix, which is run natively"
+                    )
                 entry.check()
         elif self.plugin is not None:
             from plugin_bridge import plugins as table
@@ -79,10 +88,13 @@ class PluginEntry(BaseModel):
         import pedalboard
 
         from plugin_bridge import plugins as table
+        from plugin_bridge.board import Board
 
         if self.plugins is not None:
-            container = pedalboard.Mix if self.plugin == "Mix" else pedalboard.Chain
-            return container([entry.create(plugin_paths) for entry in self.plugins])
+            made = [entry.create(plugin_paths) for entry in self.plugins]
+            if self.plugin == "Mix":
+                return pedalboard.Mix(made)
+            return Board(made) if self.holds_external else pedalboard.Chain(made)
         if self.plugin is not None:
             return table.get(self.plugin).create(self.model_extra or {})
         from plugin_bridge.hosting import HostedPlugin
@@ -103,7 +115,9 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
     import pedalboard
 
     from plugin_bridge import plugins as table
+    from plugin_bridge.board import Board
     from plugin_bridge.hosting import HostedPlugin
+    from plugin_bridge.python_plugin import runs_in_python
 
     if isinstance(plugin, HostedPlugin):
         return PluginEntry(external=plugin.name, parameters=plugin.values, state=plugin.state)
@@ -116,8 +130,12 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
             "a preset keeps third-party plug-ins by name; put a HostedPlugin in the chain "
             f"instead of the loaded file {plugin!r}"
         )
-    if isinstance(plugin, pedalboard.Chain) and type(plugin).process is pedalboard.Chain.process:
+    if isinstance(plugin, Board) or (isinstance(plugin, pedalboard.Chain) and not runs_in_python(plugin)):
         return PluginEntry(plugin="Chain", plugins=entries_of(list(plugin)))
+    if runs_in_python(plugin):
+        raise PluginError(
+            f"a chain of a preset holds Pedalboard's and third-party plug-ins, not a {type(plugin).__name__}"
+        )
     row = table.built_in_of(plugin)
     changed: dict[str, Any] = {
         key: value for key, value in row.values(plugin).items() if value != row.defaults[key]

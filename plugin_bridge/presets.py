@@ -323,6 +323,11 @@ class Preset(_Table):
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None
         separator = core.separator
+        if separator.name not in separators.names() or separators.get(separator.name) is not type(separator):
+            raise PresetError(
+                f"a preset names its separator, and {separator.name!r} is not registered as "
+                f"{type(separator).__name__}; see the entry-point group stembridge.separators"
+            )
         changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
         try:
             return cls(
