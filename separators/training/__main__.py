@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--start", type=Path, help="weights to begin with")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint.pt of another run to begin with")
     parser.add_argument("--work", type=Path, help="folder for checkpoints (FILE.training)")
+    parser.add_argument("--cache", type=Path, help="folder for decoded recordings (the one of --work)")
     parser.add_argument("--source-weight", action="append", default=[], metavar="SOURCE=WEIGHT")
     parser.add_argument("--patience", type=int, default=0, help="validations without gain before stopping")
     parser.add_argument("--seed", type=int, default=0)
@@ -29,6 +31,9 @@ def main() -> int:
     # Spinning threads would take the processor from everything else; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    # Asked to end, it saves a checkpoint first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     from separators.errors import SeparatorError
     from separators.training.recipes import train
     from separators.training.trainer import Settings
@@ -50,11 +55,15 @@ def main() -> int:
             start=given.start,
             checkpoint=given.checkpoint,
             work=given.work,
+            cache=given.cache,
             source_weights={source: float(weight) for source, _, weight in pairs},
         )
     except (SeparatorError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,7 +1,9 @@
 """Losses of the neural separators.
 
-- :func:`pit_loss`: utterance-level permutation invariant training (Kolbaek et al. 2017) on SI-SDR.
-- :func:`si_sdr`: scale-invariant signal-to-distortion ratio (Le Roux et al. 2019).
+- :func:`pit_loss`: utterance-level permutation invariant training (Kolbaek et al. 2017) on the
+  scale-invariant signal-to-distortion ratio (Le Roux et al. 2019).
+- :func:`affinity_loss`: Deep Clustering (Hershey et al. 2016).
+- :func:`attractors`: the ideal ones of DANet (Chen, Luo, Mesgarani 2017).
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from torch import Tensor
 
 CLAMP_DB = 30.0
 """An estimate better than this earns nothing more: easy pairs must not outweigh hard ones."""
+SILENT = 1e-6
+"""A target below this part of the mixture's energy is silent: there is no direction to measure along."""
 
 
 def si_sdr(estimate: Tensor, target: Tensor, clamp_db: float = CLAMP_DB) -> Tensor:
-    """SI-SDR in dB over the last axis, softly limited to ``clamp_db``; a silent target gives 0 gradient."""
+    """SI-SDR in dB over the last axis, softly limited to ``clamp_db``."""
     energy = target.square().sum(-1, keepdim=True)
     scaled = (estimate * target).sum(-1, keepdim=True) / (energy + 1e-8) * target
     signal = scaled.square().sum(-1)
@@ -36,9 +40,24 @@ def best_permutation(scores: Tensor) -> tuple[Tensor, Tensor]:
     return best, orders[index]
 
 
-def pit_loss(estimates: Tensor, targets: Tensor) -> Tensor:
-    """Negative SI-SDR in dB of ``(batch, speakers, frames)`` under the best permutation of each mixture."""
-    scores = si_sdr(estimates[:, :, None], targets[:, None])
+def separation(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    """SI-SDR in dB; for a silent target instead how far the estimate stays below the mixture.
+
+    Both end at :data:`CLAMP_DB`. All are ``(..., frames)`` and broadcast.
+    """
+    whole = mixture.square().sum(-1)
+    silent = targets.square().sum(-1) < SILENT * whole
+    rest = estimates.square().sum(-1) + 10 ** (-CLAMP_DB / 10) * whole
+    suppression = 10 * torch.log10((whole + 1e-8) / (rest + 1e-8))
+    return torch.where(silent, suppression, si_sdr(estimates, targets))
+
+
+def pit_loss(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    """Negative :func:`separation` of ``(batch, speakers, frames)`` under each mixture's best permutation.
+
+    ``mixture`` is ``(batch, frames)``.
+    """
+    scores = separation(estimates[:, :, None], targets[:, None], mixture[:, None, None])
     return -best_permutation(scores)[0].mean()
 
 
@@ -53,32 +72,11 @@ def attractors(embeddings: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
-def whitened_clustering_loss(embeddings: Tensor, weights: Tensor) -> Tensor:
-    """Deep clustering (Hershey et al. 2016) by whitened k-means (Wang, Le Roux, Hershey 2018).
-
-    ``embeddings`` ``(batch, bands, times, dimensions)``; ``weights[b, k, f, t]`` is the loudness of a
-    band where speaker ``k`` is the loudest, else 0. From 0, where the embeddings tell the
-    speakers apart linearly, to the number of speakers.
-    """
-    loudness = weights.sum(1)
-    scaled = embeddings * loudness[..., None]
-    second = torch.einsum("bftd,bfte->bde", scaled, embeddings)
-    dimensions = second.shape[-1]
-    ridge = 1e-4 * second.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    second = second + ridge * torch.eye(dimensions)
-    sums = torch.einsum("bkft,bftd->bkd", weights, embeddings)
-    whitened = torch.linalg.solve(second, sums.transpose(1, 2))
-    per_speaker = torch.einsum("bkd,bdk->bk", sums, whitened)
-    explained = (per_speaker / weights.sum((2, 3)).clamp_min(1e-6)).sum(1)
-
-    return (weights.shape[1] - explained).mean()
-
-
-@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def affinity_loss(embeddings: Tensor, weights: Tensor) -> Tensor:
     """Deep clustering's own loss (Hershey et al. 2016), weighted by loudness: ``|VV' - YY'|``, squared.
 
-    Arguments as for :func:`whitened_clustering_loss`. From 0, where the embeddings of a
+    ``embeddings`` ``(batch, bands, times, dimensions)``; ``weights[b, k, f, t]`` is the loudness of a
+    band where speaker ``k`` is the loudest, else 0. From 0, where the embeddings of a
     speaker are the same and those of different speakers at right angles, to about 1.
     """
     loudness = weights.sum(1)

@@ -3,7 +3,7 @@
 Each voice is a random stretch of a random speaker, played at a random speed (which moves pitch
 and formants: a new voice), through a random equaliser and sometimes a small room, at a
 random level. Some mixtures are band-limited like telephone lines or 8 kHz files, some carry
-a noise floor, some voices are silent for a part of the segment.
+a noise floor, some voices are silent for a part of the segment or all of it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ class MixingSettings:
     room: float = 0.2
     band_limit: float = 0.35
     noise: float = 0.25
-    partial: float = 0.15
+    partial: float = 0.25
     """Probability that a voice is silent for a part of the segment."""
+    alone: float = 0.05
+    """Probability that a voice is silent throughout."""
     pairs: bool = False
     """Whether every second mixture has the same speakers as the one before, saying something else."""
     source_weights: dict[str, float] = field(default_factory=dict)
@@ -90,6 +92,8 @@ class Mixer:
         for voices in sources:
             if rng.random() < settings.partial:
                 _silence_part(voices, rng)
+            if rng.random() < settings.alone:
+                voices[int(rng.integers(count))] = 0
         mixture = sources.sum(1)
         if rng.random() < settings.noise:
             noise = torch.from_numpy(rng.standard_normal(mixture.shape, np.float32))

@@ -41,13 +41,14 @@ def train(
     start: Path | None = None,
     checkpoint: Path | None = None,
     work: Path | None = None,
+    cache: Path | None = None,
     source_weights: Mapping[str, float] | None = None,
     report: Report = print,
 ) -> dict[str, float]:
     """Train the network of the separator ``name`` on the folder ``data`` and write its weights to ``out``.
 
-    ``work`` (by default beside ``out``) holds checkpoints and decoded data; a run that was killed
-    goes on from there when it is started again. ``start`` gives weights to begin with instead of
+    ``work`` (by default beside ``out``) holds checkpoints, and ``cache`` (by default ``work``) the decoded
+    recordings. A run that was killed goes on from ``work`` when it is started again. ``start`` gives weights to begin with instead of
     random ones (those of another separator lend their backbone), ``checkpoint`` a whole state of
     another run. ``source_weights`` says how much more often the speakers of a source (a column of
     the manifest) are drawn. Returns the last validation scores. Raises :class:`ParameterError` for an
@@ -60,7 +61,13 @@ def train(
     module, _, function = RECIPES[name].partition(":")
     prepare = getattr(import_module(module), function)
     prepared: Prepared = prepare(
-        name, data, work, start=start, seed=settings.seed, source_weights=source_weights or {}, report=report
+        name,
+        data,
+        cache or work,
+        start=start,
+        seed=settings.seed,
+        source_weights=source_weights or {},
+        report=report,
     )
     trainer = Trainer(prepared.task, settings, work, report)
     if (work / "checkpoint.pt").is_file():

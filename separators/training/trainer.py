@@ -109,7 +109,7 @@ class Trainer:
     def run(self) -> dict[str, float]:
         """Train until a limit of the settings is reached; returns the last validation scores.
 
-        An interrupt (Ctrl-C) saves a checkpoint and is passed on.
+        An interrupt (Ctrl-C, KeyboardInterrupt) saves a checkpoint and is passed on.
         """
         settings = self.settings
         losses: list[float] = []

@@ -18,11 +18,12 @@ from separators.neural.network import Architecture, Network, pool_bands, unpool_
 from separators.training.corpus import Corpus
 from separators.training.corpus import load as load_corpus
 from separators.training.losses import (
+    affinity_loss,
     attractors,
     best_permutation,
     pit_loss,
+    separation,
     si_sdr,
-    whitened_clustering_loss,
 )
 from separators.training.mixing import Mixer, MixingSettings
 from separators.training.recipes import Prepared
@@ -72,9 +73,9 @@ class PITTask(VoiceTask):
     """Utterance-level permutation invariant training (Kolbaek et al. 2017) of complex masks on SI-SDR."""
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Negative SI-SDR in dB under the best permutation."""
+        """Negative separation in dB under the best permutation."""
         mixture, targets = batch
-        return pit_loss(self.estimate(cast(Network, network), mixture), targets)
+        return pit_loss(self.estimate(cast(Network, network), mixture), targets, mixture)
 
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
         """The network's outputs."""
@@ -91,7 +92,7 @@ class DANetTask(VoiceTask):
     """
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Negative SI-SDR in dB of the voices behind the masks of the ideal attractors."""
+        """Negative separation in dB of the voices behind the masks of the ideal attractors."""
         network = cast(Network, network)
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
@@ -99,7 +100,7 @@ class DANetTask(VoiceTask):
         weights = ideal_assignment(spectrum, network.spectrogram(targets))
         ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights, 3)).repeat_interleave(2, 0)
         estimates = _masked(network, spectrum, attractor_masks(embeddings, ideal), mixture.shape[-1])
-        return -si_sdr(estimates, targets).mean()
+        return -separation(estimates, targets, mixture[:, None]).mean()
 
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
         """Soft masks from k-means centroids of each mixture."""
@@ -124,16 +125,16 @@ class DANetTask(VoiceTask):
 
 
 class DeepClusteringTask(DANetTask):
-    """Embeddings that cluster by voice (Hershey et al. 2016), by the whitened k-means loss."""
+    """Embeddings that cluster by voice (Hershey et al. 2016), by the affinity loss."""
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The whitened k-means loss, weighted by loudness, over pairs of mixtures of the same speakers."""
+        """The affinity loss, weighted by loudness, over pairs of mixtures of the same speakers."""
         network = cast(Network, network)
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
         weights = ideal_assignment(spectrum, network.spectrogram(targets))
         embeddings = network(spectrum)
-        loss: Tensor = whitened_clustering_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
+        loss: Tensor = affinity_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
         return loss
 
 
@@ -196,6 +197,7 @@ def validation_batches(corpus: Corpus, mixing: MixingSettings, *, pairs: bool) -
         band_limit=0.0,
         noise=0.0,
         partial=0.0,
+        alone=0.0,
         pairs=pairs,
         source_weights=mixing.source_weights,
     )
@@ -242,7 +244,7 @@ TASKS: dict[str, type[VoiceTask]] = {
 def prepare(
     name: str,
     data: Path,
-    work: Path,
+    cache: Path,
     *,
     start: Path | None,
     seed: int,
@@ -250,7 +252,7 @@ def prepare(
     report: Report,
 ) -> Prepared:
     """The task of the voice separator ``name`` on the recordings in ``data``; see :mod:`.recipes`."""
-    corpus = load_corpus(data, work, report)
+    corpus = load_corpus(data, cache, report)
     head = "masks" if name == "pit" else "embeddings"
     # Attractors of three voices are learnt beside those of two; the outputs of PIT are always two.
     mixing = MixingSettings(

@@ -6,11 +6,11 @@ import torch
 
 from separators.evaluation import si_sdr as reference_si_sdr
 from separators.training.losses import (
+    affinity_loss,
     attractors,
     best_permutation,
     pit_loss,
     si_sdr,
-    whitened_clustering_loss,
 )
 
 DB = 1e-3
@@ -45,16 +45,16 @@ def test_the_permutation_found_is_the_best_of_all(speakers):
 def test_pit_does_not_care_about_the_order_of_estimates():
     targets = signals(2, 3, 2, 4000)
     estimates = targets + 0.5 * signals(3, 3, 2, 4000)
-    assert pit_loss(estimates.flip(1), targets).item() == pytest.approx(
-        pit_loss(estimates, targets).item(), abs=DB
+    assert pit_loss(estimates.flip(1), targets, targets.sum(1)).item() == pytest.approx(
+        pit_loss(estimates, targets, targets.sum(1)).item(), abs=DB
     )
 
 
 def test_pit_punishes_an_output_that_swaps_voices_midway():
     targets = signals(4, 1, 2, 4000)
     swapped = torch.cat([targets[:, :, :2000], targets.flip(1)[:, :, 2000:]], 2)
-    assert pit_loss(targets, targets).item() < -29
-    assert pit_loss(swapped, targets).item() > -1
+    assert pit_loss(targets, targets, targets.sum(1)).item() < -29
+    assert pit_loss(swapped, targets, targets.sum(1)).item() > -1
 
 
 def clustered(seed, speakers=2, bands=8, times=50, dimensions=6):
@@ -72,13 +72,19 @@ def test_attractors_of_perfect_embeddings_are_their_vectors():
     assert torch.allclose(found, torch.eye(6)[None, :2], atol=1e-5)
 
 
-def test_clustering_loss_is_zero_for_perfect_and_high_for_equal_embeddings():
+def test_clustering_loss_is_zero_for_perfect_embeddings():
     embeddings, weights = clustered(1)
-    assert whitened_clustering_loss(embeddings, weights).item() == pytest.approx(0, abs=2e-3)
-    equal = torch.zeros_like(embeddings)
-    equal[..., 0] = 1
-    # One direction tells one of two speakers from nothing, never the two from each other.
-    assert whitened_clustering_loss(equal, weights).item() == pytest.approx(1, abs=2e-3)
+    assert affinity_loss(embeddings, weights).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_clustering_loss_is_the_norm_of_the_difference_of_affinities():
+    embeddings, weights = clustered(1, bands=3, times=7)
+    embeddings = torch.nn.functional.normalize(signals(6, *embeddings.shape), dim=-1)
+    v, loudness = embeddings.view(-1, 6), weights.sum(1).flatten()
+    y = (weights[0] > 0).float().view(2, -1).T
+    difference = (v @ v.T - y @ y.T) * (loudness[:, None] * loudness).sqrt()
+    wanted = difference.square().sum() / loudness.sum() ** 2
+    assert affinity_loss(embeddings, weights).item() == pytest.approx(wanted.item(), rel=1e-4)
 
 
 def test_clustering_loss_falls_as_embeddings_part():
@@ -87,6 +93,18 @@ def test_clustering_loss_falls_as_embeddings_part():
     losses = []
     for amount in (2.0, 1.0, 0.5, 0.1):
         mixed = torch.nn.functional.normalize(embeddings + amount * noise, dim=-1)
-        losses.append(whitened_clustering_loss(mixed, weights).item())
+        losses.append(affinity_loss(mixed, weights).item())
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.2
+
+
+def test_a_silent_voice_must_be_silent():
+    target = torch.stack([signals(7, 1, 4000), torch.zeros(1, 4000)], 1)
+    mixture = target.sum(1)
+    leaks = []
+    for leak in (0.5, 0.1, 0.01):
+        estimate = torch.stack([(1 - leak) * mixture, leak * mixture], 1)
+        leaks.append(pit_loss(estimate, target, mixture).item())
+    assert leaks == sorted(leaks, reverse=True)
+    assert leaks[-1] == pytest.approx(-30, abs=1)
+    assert pit_loss(estimate.flip(1), target, mixture).item() == pytest.approx(leaks[-1], abs=DB)

@@ -6,7 +6,7 @@ from synthetic_voices import RATE, write_corpus
 from separators.training.corpus import load
 from separators.training.mixing import Mixer, MixingSettings, active_level
 
-PLAIN = {"equaliser_db": 0.0, "room": 0.0, "band_limit": 0.0, "noise": 0.0, "partial": 0.0}
+PLAIN = {"equaliser_db": 0.0, "room": 0.0, "band_limit": 0.0, "noise": 0.0, "partial": 0.0, "alone": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +75,8 @@ def test_partial_voices_are_silent_for_a_while(corpus):
     silent = (targets == 0).float().mean(2)
     assert (silent.max(1).values > 0.1).all()
     assert (silent.min(1).values < 0.7).all()
+
+
+def test_a_voice_may_be_alone(corpus):
+    _, targets = draw(mixer(corpus, **PLAIN | {"alone": 1.0}), 7)
+    assert (targets == 0).all(2).sum(1).tolist() == [1, 1, 1, 1]

@@ -195,6 +195,17 @@ def test_stems_known_only_as_a_sum_may_be_shared_out_at_will():
     assert separation_loss(moved, rest).item() > -20
 
 
+def test_the_papers_layout_is_trained_on_what_it_has_full_context_for(songs):
+    task = MusicTask(songs, SHORT, build(Architecture.paper(levels=3, growth=4)))
+    part = task.batch(np.random.default_rng(0))
+    stems = task.network(part.mixture)
+    assert SHORT.frames <= stems.shape[-1] < part.targets.shape[-1]
+    margin = (part.targets.shape[-1] - stems.shape[-1]) // 2
+    exact = part.targets[..., margin : margin + stems.shape[-1]]
+    assert separation_loss(exact, part).item() == pytest.approx(-25.0, abs=1e-3)
+    assert task.loss(task.network, part).item() > -25.0
+
+
 def test_a_few_steps_lower_the_loss_and_a_killed_run_goes_on(songs, tmp_path):
     torch.manual_seed(0)
     task = MusicTask(songs, SHORT, build(TINY))
