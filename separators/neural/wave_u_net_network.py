@@ -108,10 +108,19 @@ class WaveUNet(nn.Module):
     def segment(self, frames: int) -> tuple[int, int]:
         """Lengths ``(input, output)`` for segments of at least ``frames``.
 
-        ``forward`` of ``input`` frames gives ``output`` central frames that do not depend on anything
-        outside the input; a layout that pads gives more, of which the ends are to be dropped.
+        ``forward`` of ``input`` frames gives ``output`` central frames, and some more at the ends to be
+        dropped, that do not depend on anything outside the input. ``output`` is a multiple of the
+        total stride: the network treats shifts by that much alike, but no others.
         """
         raise NotImplementedError
+
+    @property
+    def total_stride(self) -> int:
+        """Input frames for each frame of the lowest rate."""
+        total = 1
+        for stride in self.architecture.strides:
+            total *= stride
+        return total
 
 
 def build(architecture: Architecture) -> WaveUNet:
@@ -156,8 +165,9 @@ class PaperWaveUNet(WaveUNet):
     def segment(self, frames: int) -> tuple[int, int]:
         """See :meth:`WaveUNet.segment`."""
         down, up = self.architecture.kernels
+        grid = self.total_stride
         output = bottom = 0
-        while output < frames:
+        while output // grid * grid < frames:
             bottom += 1
             output = bottom
             for _ in self.up:
@@ -165,7 +175,7 @@ class PaperWaveUNet(WaveUNet):
         needed = bottom + down - 1
         for _ in self.down:
             needed = 2 * needed - 1 + down - 1
-        return needed, output
+        return needed, output // grid * grid
 
 
 class StridedWaveUNet(WaveUNet):
@@ -240,14 +250,6 @@ class StridedWaveUNet(WaveUNet):
         audio = self.synthesis(masked.flatten(0, 1)).unflatten(0, masked.shape[:2]).flatten(1, 2)
         audio = overlap_add(audio + self.addition(hidden * local_level(features)), first, stride)
         return audio[..., lead : lead + frames]
-
-    @property
-    def total_stride(self) -> int:
-        """Input frames for each frame of the lowest rate."""
-        total = 1
-        for stride in self.architecture.strides:
-            total *= stride
-        return total
 
     @property
     def context(self) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from separators import wave_u_net
+from separators.evaluation import si_sdr
 from separators.neural.wave_u_net_network import Architecture, WaveUNet, build
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of
@@ -33,8 +34,10 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     """Mean level of the errors in dB relative to the mixture, softly bounded at -ENOUGH_DB.
 
     After the thresholded SNR of Wisdom et al. (2021): it holds for silent stems too, and weak
-    stems count as much as loud ones.
+    stems count as much as loud ones. ``stems`` may be the central part of the targets' length.
     """
+    margin = (batch.targets.shape[-1] - stems.shape[-1]) // 2
+    batch = Batch(batch.targets[..., margin : margin + stems.shape[-1]], batch.groups)
     with torch.autocast("cpu", enabled=False):  # which would sum in 8 bits
         errors = torch.einsum("bgk,bkcn->bgcn", batch.groups, stems - batch.targets)
     power = errors.square().mean((2, 3))
@@ -44,8 +47,9 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     return (levels * told_apart).sum() / told_apart.sum()
 
 
-CHUNK_SECONDS = 12.0
 VALID_SECONDS = 100.0
+SILENT = 1e-4
+"""Stems with less power than this, of a mixture with power 1, are not scored."""
 
 
 @dataclass
@@ -54,9 +58,12 @@ class MusicTask:
 
     songs: Songs
     mixing: MixingSettings = field(default_factory=MixingSettings)
-    network: nn.Module = field(default_factory=lambda: build(Architecture()))
+    network: WaveUNet = field(default_factory=lambda: build(Architecture()))
 
     def __post_init__(self) -> None:
+        if self.network.architecture.layout == "paper":
+            frames, _ = self.network.segment(self.mixing.frames)
+            self.mixing = replace(self.mixing, frames=frames)
         self.mixer = Mixer(self.songs, "train", self.mixing)
         split = "valid" if self.songs.songs("valid") else "train"
         self.validation = [_whole(self.songs, song) for song in list(self.songs.songs(split).values())[:8]]
@@ -67,10 +74,7 @@ class MusicTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """See :func:`separation_loss`."""
-        mixture = batch.mixture
-        padding, _ = paddings(cast(WaveUNet, network), mixture.shape[-1])
-        stems = network(nn.functional.pad(mixture, (padding, padding)))
-        return separation_loss(stems[..., : mixture.shape[-1]], batch)
+        return separation_loss(network(batch.mixture), batch)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """SI-SDR improvement in dB: mean over the stems of each validation song, then over songs."""
@@ -82,17 +86,6 @@ class MusicTask:
             for song in self.validation
         ]
         return {"score": float(np.mean(means)), **scores}
-
-
-def paddings(network: WaveUNet, frames: int) -> tuple[int, int]:
-    """Silence to add to both sides so that the network's output covers ``frames``, and its length then.
-
-    Nothing for a network that pads by itself.
-    """
-    if network.architecture.layout == "strided":
-        return 0, frames
-    needed, output = network.segment(frames)
-    return (needed - output) // 2 + (output - frames + 1) // 2, output
 
 
 @dataclass(frozen=True)
@@ -117,36 +110,18 @@ def _whole(songs: Songs, recordings: list[Recording]) -> Song:
 
 def _improvements(network: nn.Module, song: Song) -> dict[str, float]:
     """SI-SDR improvement in dB of each stem (or sum of stems) that sounds in ``song``."""
-    frames = song.targets.shape[-1]
-    chunk = round(CHUNK_SECONDS * SAMPLE_RATE)
     names = [
         "+".join(stem for stem, counts in zip(STEMS, row, strict=True) if counts)
         for row in song.groups.tolist()
     ]
-    # Inner products of estimate, mixture and target suffice for SI-SDR over the whole song.
-    products = np.zeros((len(STEMS), 5))
-    for start in range(0, frames, chunk):
-        targets = torch.from_numpy(song.targets[..., start : start + chunk])
-        mixture = targets.sum(0)
-        padding, _ = paddings(cast(WaveUNet, network), mixture.shape[-1])
-        stems = network(nn.functional.pad(mixture[None], (padding, padding)))[0, ..., : mixture.shape[-1]]
-        groups = song.groups.double().numpy()
-        estimate, target = (np.einsum("gk,kcn->gcn", groups, part.numpy()) for part in (stems, targets))
-        mixed = mixture.numpy().astype(np.float64)[None]
-        for column, (a, b) in enumerate(
-            ((target, target), (estimate, target), (estimate, estimate), (mixed, target), (mixed, mixed))
-        ):
-            products[:, column] += (a * b).sum((1, 2))
+    mixture = song.targets.sum(0)
+    stems = wave_u_net.separate_segments(cast(WaveUNet, network), mixture, torch.is_autocast_enabled("cpu"))
     gains = {}
-    for name, (tt, et, ee, mt, mm) in zip(names, products, strict=True):
-        if name and tt > 1e-4 * frames:
-            gains[name] = _si_sdr(tt, et, ee) - _si_sdr(tt, mt, mm)
+    for name, row in zip(names, song.groups.numpy(), strict=True):
+        target, estimate = (np.einsum("k,kcn->cn", row, part) for part in (song.targets, stems))
+        if name and np.square(target).mean() > SILENT:
+            gains[name] = si_sdr(target, estimate) - si_sdr(target, mixture)
     return gains
-
-
-def _si_sdr(tt: float, et: float, ee: float) -> float:
-    signal = et * et / tt
-    return 10 * math.log10((signal + 1e-9 * tt) / (ee - signal + 1e-9 * tt))
 
 
 def prepare(

@@ -1,0 +1,282 @@
+"""The Wave-U-Net: layouts, sums, context, block borders, rates, channels; and the shipped weights."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from separators.neural.wave_u_net_network import (
+    Architecture,
+    ChannelNorm,
+    build,
+    local_level,
+    overlap_add,
+)
+from separators.neural.weights import FOLDER, WeightsError
+from separators.wave_u_net import WaveUNet, load, save, separate_segments
+
+RATE = 44_100
+SUM = 1e-5
+"""Largest difference between a mixture around 1 and the sum of its stems."""
+SAME = 1e-4
+"""Largest difference between two ways to compute the same stems in float32."""
+LINE_DB = -80.0
+"""Allowed level of lines at the rate of segments or blocks, relative to the stem."""
+
+SMALL = Architecture(channels=(64, 48), strides=(8, 8), kernels=(32, 3), dilations=(1, 2, 4))
+SMALL_PAPER = Architecture.paper(levels=4, growth=6)
+layouts = pytest.mark.parametrize("architecture", [SMALL, SMALL_PAPER], ids=["strided", "paper"])
+
+
+def lively(architecture, seed=0):
+    """A random network whose stems differ clearly from equal shares of the mixture."""
+    torch.manual_seed(seed)
+    network = build(architecture).eval().requires_grad_(False)
+    for name, value in network.named_parameters():
+        if name.startswith(("masks", "addition")):
+            value.normal_(0, 0.1)
+    return network
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save(lively(SMALL), path, {"steps": 0})
+    return str(path)
+
+
+def noise(channels, frames, seed=0):
+    return np.random.default_rng(seed).standard_normal((channels, frames)).astype(np.float32)
+
+
+def test_the_papers_layout_has_the_published_size_and_lengths():
+    paper = build(Architecture.paper())
+    parameters = sum(value.numel() for value in paper.parameters())
+    assert parameters == pytest.approx(10.26e6, rel=0.001)
+    # The paper's M4 takes 147443 frames in and gives 16389, of which a multiple of 2**12 is used.
+    assert paper.segment(16_384) == (147_443, 16_384)
+    with torch.inference_mode():
+        stems = paper(torch.zeros(1, 2, 147_443))
+    assert stems.shape == (1, 4, 2, 16_389)
+
+
+def test_the_default_layout_is_small_enough_to_ship():
+    parameters = sum(value.numel() for value in build(Architecture()).parameters())
+    assert parameters * 2 < 20e6  # bytes in half precision
+
+
+@layouts
+def test_architectures_survive_json(architecture):
+    assert Architecture.from_dict(architecture.to_dict()) == architecture
+
+
+@layouts
+def test_stems_sum_to_the_mixture_and_depend_on_it(architecture):
+    network = lively(architecture)
+    needed, length = network.segment(5000)
+    mixture = torch.from_numpy(noise(2, needed))[None]
+    stems = network(mixture)
+    assert stems.shape[:3] == (1, 4, 2)
+    assert stems.shape[-1] >= length >= 5000
+    margin = (needed - stems.shape[-1]) // 2
+    heard = mixture[..., margin : margin + stems.shape[-1]]
+    assert (stems.sum(1) - heard).abs().max() < SUM
+    assert (stems[:, 0] - heard / 4).abs().max() > 0.01
+
+
+def test_training_begins_with_equal_shares_of_the_mixture():
+    network = build(SMALL)
+    torch.nn.init.zeros_(network.masks.weight)
+    mixture = torch.from_numpy(noise(2, 20_000))[None]
+    stems = network(mixture)
+    assert (stems - mixture[:, None] / 4).abs().max() < SUM
+
+
+def test_the_network_does_not_hear_beyond_its_context():
+    network = lively(SMALL)
+    frames, context = 60_000, network.context
+    mixture = torch.from_numpy(noise(2, frames))[None]
+    changed = mixture.clone()
+    changed[..., 30_000] += 1
+    difference = (network(changed) - network(mixture)).abs().amax((0, 1, 2))
+    reached = np.flatnonzero(difference.numpy() > 0)
+    assert 30_000 - context <= reached.min()
+    assert reached.max() <= 30_000 + context
+    assert difference[30_000] > 0.1
+
+
+@layouts
+@pytest.mark.parametrize("frames", [1, 700, 31_000])
+def test_segments_give_the_same_as_the_whole(architecture, frames):
+    network = lively(architecture)
+    audio = noise(2, frames)
+    whole = separate_segments(network, audio, segment_seconds=2.0)
+    pieces = separate_segments(network, audio, segment_seconds=0.1)
+    assert whole.shape == (4, 2, frames)
+    np.testing.assert_allclose(pieces, whole, atol=SAME)
+
+
+def test_silence_inside_the_audio_stays_silent():
+    network = lively(SMALL)
+    audio = noise(2, 40_000)
+    audio[:, 10_000:30_000] = 0
+    stems = separate_segments(network, audio)
+    reach = (
+        SMALL.strides[0] * 17 + SMALL.kernels[0]
+    )  # the loudness is taken over 33 frames of the first level
+    assert not stems[:, :, 10_000 + reach : 30_000 - reach].any()
+
+
+def test_overlap_add_inverts_framing():
+    signal = torch.randn(1, 2, 160)
+    frames = signal.unfold(-1, 32, 8)  # (1, 2, times, 32)
+    added = overlap_add(frames.permute(0, 1, 3, 2).reshape(1, 64, -1), 32, 8)
+    # Every frame is covered by four windows, except at the ends.
+    torch.testing.assert_close(added[..., 24:-24], 4 * signal[..., 24:-24])
+
+
+def test_channel_norm_gives_unit_power_and_leaves_silence():
+    norm = ChannelNorm(16)
+    assert norm(torch.randn(2, 16, 50)).square().mean(1).sub(1).abs().max() < 0.01
+    assert not norm(torch.zeros(1, 16, 5)).any()
+
+
+def test_local_level_is_the_rms_nearby_and_zero_in_silence():
+    assert local_level(3 * torch.ones(1, 4, 200))[0, 0, 100].item() == pytest.approx(3.0, abs=1e-3)
+    assert not local_level(torch.zeros(1, 4, 200)).any()
+
+
+def test_weights_keep_the_network(tmp_path):
+    network = lively(SMALL)
+    path = tmp_path / "net.safetensors"
+    save(network, path, {"steps": 3})
+    again = load(path)
+    assert again.architecture == SMALL
+    audio = noise(2, 9000)
+    # Half precision: 11 bits.
+    np.testing.assert_allclose(separate_segments(again, audio), separate_segments(network, audio), atol=0.05)
+
+
+def test_other_and_missing_weights_are_refused_in_one_line(tmp_path):
+    stranger = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, stranger, {"format": "something-else"})
+    with pytest.raises(WeightsError, match="holds weights of the format something-else"):
+        WaveUNet(weights=str(stranger)).separate(noise(2, 1000), RATE)
+    with pytest.raises(WeightsError, match="there is no weights file"):
+        WaveUNet(weights=str(tmp_path / "none.safetensors")).separate(noise(2, 1000), RATE)
+
+
+@pytest.mark.parametrize("sample_rate", [22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("stems", [2, 4])
+def test_stems_sum_at_every_rate(weights, sample_rate, stems):
+    mixture = noise(2, sample_rate // 2)
+    found = WaveUNet(stems=stems, weights=weights).separate(mixture, sample_rate)
+    assert len(found) == stems
+    np.testing.assert_allclose(found.array.sum(0), mixture, atol=SUM * 10)
+
+
+def test_two_stems_are_the_vocals_and_all_the_rest(weights):
+    mixture = noise(2, 20_000)
+    four = WaveUNet(weights=weights).separate(mixture, RATE)
+    two = WaveUNet(weights=weights, stems=2).separate(mixture, RATE)
+    np.testing.assert_allclose(two["vocals"], four["vocals"], atol=SUM)
+    np.testing.assert_allclose(
+        two["accompaniment"], four["drums"] + four["bass"] + four["other"], atol=SUM * 10
+    )
+
+
+def test_mono_is_a_stereo_pair_of_equal_channels(weights):
+    mono = noise(1, 20_000)
+    separator = WaveUNet(weights=weights)
+    both = separator.separate(np.repeat(mono, 2, 0), RATE)
+    np.testing.assert_allclose(separator.separate(mono, RATE)["drums"][0], both["drums"].mean(0), atol=SAME)
+
+
+def test_more_channels_are_pairs(weights):
+    separator = WaveUNet(weights=weights)
+    surround = noise(5, 20_000)
+    stems = separator.separate(surround, RATE)
+    assert stems.array.shape == (4, 5, 20_000)
+    np.testing.assert_allclose(stems.array.sum(0), surround, atol=SUM * 10)
+
+
+def test_a_silent_channel_stays_silent(weights):
+    mixture = noise(2, 20_000)
+    mixture[0] = 0
+    stems = WaveUNet(weights=weights).separate(mixture, RATE)
+    assert not stems.array[:, 0].any()
+    assert stems["vocals"][1].any()
+
+
+def test_turned_polarity_turns_the_stems(weights):
+    mixture = noise(2, 20_000) ** 3
+    separator = WaveUNet(weights=weights)
+    turned = separator.separate(-mixture, RATE).array
+    np.testing.assert_allclose(turned, -separator.separate(mixture, RATE).array, atol=SAME)
+
+
+def test_bfloat16_is_close_to_float32(weights):
+    mixture = noise(2, 30_000)
+    exact = WaveUNet(weights=weights).separate(mixture, RATE).array
+    fast = WaveUNet(weights=weights, fast=True).separate(mixture, RATE).array
+    error = np.square(fast - exact).sum() / np.square(mixture).sum()
+    assert 10 * np.log10(error + 1e-12) < -30
+    np.testing.assert_allclose(fast.sum(0), mixture, atol=SUM * 10)
+
+
+shipped = pytest.mark.skipif(
+    not (FOLDER / "wave-u-net.safetensors").is_file(), reason="the package ships no weights yet"
+)
+
+
+@shipped
+def test_shipped_weights_have_a_card_and_overlap_enough():
+    network = load(FOLDER / "wave-u-net.safetensors")
+    assert (FOLDER / "wave-u-net.md").is_file()
+    assert (FOLDER / "wave-u-net.safetensors").stat().st_size < 20e6
+    # A quarter of the blocks' overlap is all the context a block's edge has.
+    assert network.context <= WaveUNet.overlap_seconds * RATE / 4
+
+
+@shipped
+@pytest.mark.parametrize("signal", ["tone", "noise"])
+def test_segments_and_blocks_leave_no_trace(signal):
+    """Cut or whole, a steady tone and a steady noise give the same stems: no line at the rate of cuts."""
+    network = load(FOLDER / "wave-u-net.safetensors")
+    frames = 6 * RATE
+    t = np.arange(frames) / RATE
+    audio = noise(2, frames) if signal == "noise" else np.stack([np.sin(2 * np.pi * 440 * t)] * 2)
+    audio = audio.astype(np.float32)
+    # Cut twelve times a second, at places that are no whole number of periods of the tone.
+    whole = separate_segments(network, audio, segment_seconds=6.0)
+    pieces = separate_segments(network, audio, segment_seconds=0.5)
+    for stem, cut in zip(whole, pieces, strict=True):
+        difference_db = 20 * np.log10(np.linalg.norm(cut - stem) / np.linalg.norm(audio) + 1e-12)
+        assert difference_db < LINE_DB
+
+
+@shipped
+def test_blocks_of_the_separator_join_without_trace():
+    kind = type("InBlocks", (WaveUNet,), {"block_seconds": 4.0})
+    audio = np.repeat(np.sin(2 * np.pi * 441.7 / RATE * np.arange(9 * RATE))[None], 2, 0).astype(np.float32)
+    whole = WaveUNet().separate(audio, RATE).array
+    blocks = kind().separate(audio, RATE).array
+    for one, other in zip(whole, blocks, strict=True):
+        difference_db = 20 * np.log10(np.linalg.norm(one - other) / np.linalg.norm(audio) + 1e-12)
+        assert difference_db < LINE_DB
+
+
+@shipped
+def test_shipped_weights_tell_a_beat_from_a_held_note():
+    """A bass note goes to the bass, clicks of noise to the drums, better than the mixture itself."""
+    rng = np.random.default_rng(0)
+    t = np.arange(8 * RATE) / RATE
+    beat = rng.standard_normal(len(t)) * np.exp(-40 * (t % 0.5))
+    note = sum(np.sin(2 * np.pi * 55 * k * t) / k**2 for k in range(1, 6)) * (0.3 + np.exp(-2 * (t % 1.0)))
+    beat, note = (np.repeat(s[None] / s.std(), 2, 0).astype(np.float32) for s in (beat, note))
+    stems = WaveUNet().separate(0.1 * (beat + note), RATE)
+    for name, wanted in (("drums", beat), ("bass", note)):
+        share = np.vdot(stems[name], wanted) / np.sqrt(
+            np.vdot(stems[name], stems[name]) * np.vdot(wanted, wanted)
+        )
+        assert share > 0.9, name
