@@ -47,12 +47,13 @@ def train(
 ) -> dict[str, float]:
     """Train the network of the separator ``name`` on the folder ``data`` and write its weights to ``out``.
 
-    ``work`` (by default beside ``out``) holds checkpoints, and ``cache`` (by default ``work``) the decoded
-    recordings. A run that was killed goes on from ``work`` when it is started again. ``start`` gives weights to begin with instead of
-    random ones (those of another separator lend their backbone), ``checkpoint`` a whole state of
-    another run. ``source_weights`` says how much more often the speakers of a source (a column of
-    the manifest) are drawn. Returns the last validation scores. Raises :class:`ParameterError` for an
-    unknown name and :class:`~separators.training.corpus.CorpusError` for unusable data.
+    ``work`` (by default beside ``out``) holds checkpoints, and ``cache`` (by default ``work``) the
+    decoded recordings. A run that was killed goes on from ``work`` when it is started again.
+    ``start`` gives weights to begin with instead of random ones (those of another separator lend
+    their backbone), ``checkpoint`` a whole state of another run. ``source_weights`` says how much
+    more often the speakers of a source (a column of the manifest) are drawn. Returns the last
+    validation scores. Raises :class:`ParameterError` for an unknown name and
+    :class:`~separators.training.corpus.CorpusError` for unusable data.
     """
     if name not in RECIPES:
         raise ParameterError(f"no training recipe {name!r}; there are: {', '.join(RECIPES)}")
