@@ -234,9 +234,11 @@ class StridedWaveUNet(WaveUNet):
         """See :meth:`WaveUNet.estimate`."""
         frames = mixture.shape[-1]
         first, stride = self.architecture.kernels[0], self.architecture.strides[0]
-        total = self.total_stride
-        lead = (first - stride) // 2
-        features = self.analysis(functional.pad(mixture, (lead, lead + -frames % total)))
+        # Padded so that every frame lies under as many windows as any other.
+        lead = first - stride
+        grid = self.total_stride // stride
+        times = -(-((frames - 1 + lead) // stride + 1) // grid) * grid
+        features = self.analysis(functional.pad(mixture, (lead, times * stride - frames)))
         # Compressed, since high frequencies are weak and matter all the same.
         hidden, kept = torch.asinh(COMPRESSION * features), []
         for keep, down in zip(self.kept, self.down, strict=True):
