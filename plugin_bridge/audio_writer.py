@@ -71,7 +71,7 @@ def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -
         raise AudioFileError(
             f"{format} holds 1 to {limits.channels} channels, not {channels}; write separate files, or WAV"
         )
-    if sample_rate not in limits.rates:
+    if not isinstance(sample_rate, int) or sample_rate not in limits.rates:
         allowed = (
             f"{limits.rates[0]} to {limits.rates[-1]} Hz"
             if isinstance(limits.rates, range)
@@ -134,9 +134,11 @@ class AudioWriter:
     def __enter__(self) -> Self:
         try:
             self._encoder = self._open()
-        except (OSError, soundfile.SoundFileError) as error:
+        except BaseException as error:
             self._discard()
-            raise self._error(error) from error
+            if isinstance(error, (OSError, soundfile.SoundFileError)):
+                raise self._error(error) from error
+            raise
         return self
 
     def _open(self) -> _Encoder:
@@ -234,9 +236,14 @@ class _WavEncoder:
         self.bits = BIT_DEPTHS[writer.bit_depth]
         self.id3 = to_id3(writer.tags)
         self.file = writer._temporary.open("xb")
-        self.wav = WavWriter(
-            self.file, writer.sample_rate, writer.channels, self.bits, self.bits == 32, writer.time_reference
-        )
+        is_float = self.bits == 32
+        try:
+            self.wav = WavWriter(
+                self.file, writer.sample_rate, writer.channels, self.bits, is_float, writer.time_reference
+            )
+        except BaseException:
+            self.file.close()
+            raise
 
     def write(self, samples: NDArray[np.float32]) -> None:
         if self.bits == 32:

@@ -261,6 +261,7 @@ def test_nan_and_infinity_are_not_written(tmp_path, value):
         ("mp3", "16", 2, 96000, "48000"),
         ("wav", "16", 0, RATE, "1 to"),
         ("flac", "16", 2, 700000, "655350"),
+        ("wav", "16", 2, 44100.5, "not 44100.5"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_any_work(
