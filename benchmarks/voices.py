@@ -15,12 +15,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
+import multiprocessing
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from itertools import permutations
 from pathlib import Path
 
@@ -172,6 +171,13 @@ def speed(name: str, weights: str) -> dict[str, float]:
     }
 
 
+def measured_alone(name: str, weights: str) -> dict[str, float]:
+    """:func:`speed` in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(speed, name, weights).result()
+
+
 def print_table(results: dict) -> None:
     print("| set | rate | method | SI-SDRi | same sex | different sex | SDRi | below 1 dB | 10/50/90 % |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -202,19 +208,14 @@ def main() -> None:
     weights = dict(text.split("=", 1) for text in given.weights)
     names = given.separators.split(",")
 
-    if given.speed and len(names) > 1:
-        # Peak memory is a process' own: one each.
-        for name in names:
-            options = [option for text in given.weights for option in ("--weights", text)]
-            command = [sys.executable, __file__, "--speed", "--separators", name, *options]
-            subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        return
     if given.speed:
-        figures = speed(names[0], weights.get(names[0], ""))
-        print(
-            f"{names[0]}: real-time factor {figures['real_time_factor']:.4f} "
-            f"({1 / figures['real_time_factor']:.0f} times real time), peak {figures['peak_mb']:.0f} MB"
-        )
+        # Peak memory is a process' own: one each.
+        figures = {name: measured_alone(name, weights.get(name, "")) for name in names}
+        for name, row in figures.items():
+            factor = row["real_time_factor"]
+            print(f"{name}: {1 / factor:.0f} times real time ({factor:.4f}), peak {row['peak_mb']:.0f} MB")
+        if given.json:
+            given.json.write_text(json.dumps(figures, indent=1))
         return
     if given.data is None:
         parser.error("--data is needed")

@@ -33,6 +33,13 @@ def save(network: Network, path: Path, notes: dict[str, Any]) -> None:
     write(network, path, FORMAT, network.architecture.to_dict(), notes)
 
 
+def notes(path: Path) -> dict[str, Any]:
+    """What was noted with the weights in ``path`` when they were saved."""
+    with safe_open(path, "pt") as file:
+        found: dict[str, Any] = json.loads((file.metadata() or {}).get("notes", "{}"))
+    return found
+
+
 def load(path: Path) -> Network:
     """The voice network in ``path``, ready for inference in single precision."""
     return read(path, FORMAT, lambda values: Network(Architecture.from_dict(values)))

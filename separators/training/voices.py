@@ -266,9 +266,12 @@ def prepare(
         network = weights.load(start).requires_grad_(True)
         if network.architecture.head != head:
             network = convert(network, replace(network.architecture, head=head))
+    history = weights.notes(start).get("history", []) if start else []
     speakers = len(corpus.speakers("train"))
 
     def export(trained: nn.Module, path: Path, notes: Mapping[str, Any]) -> None:
-        weights.save(cast(Network, trained), path, {**notes, "training_speakers": speakers})
+        # What the weights went through, from the first random ones on.
+        run = {**notes, "training_speakers": speakers}
+        weights.save(cast(Network, trained), path, {"history": [*history, run]})
 
     return Prepared(TASKS[name](corpus, mixing, network), export)

@@ -83,6 +83,7 @@ def test_another_separator_lends_its_backbone(data, tmp_path):
     lent, made = weights.load(first).state_dict(), weights.load(second).state_dict()
     assert torch.equal(lent["blocks.1.conv.weight"], made["blocks.1.conv.weight"])
     assert lent["outputs.weight"].shape != made["outputs.weight"].shape
+    assert [run["separator"] for run in weights.notes(second)["history"]] == ["pit", "danet"]
 
 
 def test_an_unknown_recipe_is_refused(tmp_path):
