@@ -59,7 +59,7 @@ class _ProjectReader:
         self.session = Session(path, "rpp", self._sample_rate())
         self.session.tempo = self._tempo()
         self.session.markers = _markers(root)
-        self.session.start = max(0.0, root.line("PROJOFFS").number_at(0, 0))
+        self.session.start = max(0.0, root.line("PROJOFFS").seconds_at(0))
         self.items = ItemReader(media, TempoMap(self.session.tempo))
         self._read_master()
         self._read_tracks()
@@ -104,7 +104,7 @@ class _ProjectReader:
     def _read_master(self) -> None:
         root = self.root
         self.session.master_volume = root.line("MASTER_VOLUME").number_at(0, 1)
-        self.session.master_pan = root.line("MASTER_VOLUME").number_at(1, 0)
+        self.session.master_pan = min(1.0, max(-1.0, root.line("MASTER_VOLUME").number_at(1, 0)))
         if root.line("PANLAW").number_at(0, 1) not in (0, 1):
             self._remark("Project", f"pan law {root.line('PANLAW').text(0)} is played as 0 dB balance")
         if root.line("PLAYRATE").number_at(0, 1) != 1:

@@ -12,7 +12,7 @@ from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape, MidiNote
 from plugin_bridge.sessions.rpp_midi import read_notes
 from plugin_bridge.sessions.rpp_text import Block, Line, displayed
-from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
+from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
 
 Remark = Callable[[str], None]
@@ -63,13 +63,10 @@ class ItemReader:
         return clips, notes
 
     def _clip(self, item: Block, take: Block, source: Block, remark: Remark) -> Clip:
-        position = item.line("POSITION").number_at(0, 0)
-        length = item.line("LENGTH").number_at(0, 0)
-        if length < 0 or position + length > MAX_SECONDS:
-            raise SessionError(
-                f"line {item.first_line + 1}: an item at {position:g} s, {length:g} s long: "
-                f"it must end within {MAX_SECONDS:.0f} s"
-            )
+        position = item.line("POSITION").seconds_at(0)
+        length = item.line("LENGTH").seconds_at(0)
+        if length < 0:
+            raise SessionError(f"line {item.first_line + 1}: an item is {length:g} s long")
         _remark_on_effects(item, take, remark)
         is_first = take.name == item.name
         volpan = take.line("VOLPAN") if is_first else take.line("TAKEVOLPAN")
@@ -86,8 +83,8 @@ class ItemReader:
             how = int(source.line("MODE").number_at(0, 0))
             is_reversed = bool(how & 2)
             if not how & 1:
-                section_start = source.line("STARTPOS").number_at(0, 0)
-                section_length = source.line("LENGTH").number_at(0, 0)
+                section_start = source.line("STARTPOS").seconds_at(0)
+                section_length = source.line("LENGTH").seconds_at(0)
             source = next(source.blocks("SOURCE"), source)
         kind = source.values[0].removeprefix(OFFLINE) if source.values else ""
         if kind not in AUDIO_SOURCES:
@@ -98,7 +95,7 @@ class ItemReader:
             source=path,
             position=position,
             length=length,
-            offset=take.line("SOFFS").number_at(0, 0),
+            offset=take.line("SOFFS").seconds_at(0),
             gain=trim * volume,
             fade_in=_fade(item.line("FADEIN"), False, new_fades, remark),
             fade_out=_fade(item.line("FADEOUT"), True, new_fades, remark),

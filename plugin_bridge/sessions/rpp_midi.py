@@ -22,10 +22,10 @@ def read_notes(item: Block, take: Block, source: Block, tempo: TempoMap) -> list
     ticks_per_quarter = source.line("HASDATA").number_at(1, 960)
     if ticks_per_quarter <= 0:
         return []
-    position = item.line("POSITION").number_at(0, 0)
-    length = item.line("LENGTH").number_at(0, 0)
+    position = item.line("POSITION").seconds_at(0)
+    length = item.line("LENGTH").seconds_at(0)
     rate = take.line("PLAYRATE").number_at(0, 1)
-    offset = take.line("SOFFS").number_at(0, 0)
+    offset = take.line("SOFFS").seconds_at(0)
     own_tempo = source.line("IGNTEMPO")
     ignores_project = own_tempo.number_at(0, 0) != 0
     own_quarter = 60 / max(own_tempo.number_at(1, 120), 1.0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.sources import MAX_SECONDS
 
 MAX_BYTES = 256 << 20
 """Larger project files are refused; plug-in states make real ones some tens of megabytes."""
@@ -44,6 +45,16 @@ class Words:
                 f"line {self.first_line + 1}: {self.name} holds {self.values[index]!r} where a number belongs"
             )
         return value
+
+    def seconds_at(self, index: int, default: float = 0.0) -> float:
+        """The time at ``index``; beyond a week it is damage or malice, not music."""
+        seconds = self.number_at(index, default)
+        if abs(seconds) > MAX_SECONDS:
+            raise SessionError(
+                f"line {self.first_line + 1}: {self.name} holds {seconds:g} s; "
+                f"it must lie within {MAX_SECONDS:.0f} s"
+            )
+        return seconds
 
 
 class Line(Words):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 MAX_SECONDS = 7 * 24 * 3600.0
-"""Positions and lengths beyond a week are damage or malice, not music."""
+"""Times beyond a week are damage or malice, not music."""
 
 
 class MediaFolders:
