@@ -6,7 +6,8 @@
 A plug-in that crashes or hangs takes its child process with it and raises
 :class:`~plugin_bridge.errors.PluginError` with its name; the next call starts a new child with the
 same parameters and state. A plug-in for stereo only gets a mono signal on both sides, and the mean
-of its two sides comes back; a plug-in for mono only gets an instance for each channel.
+of its two sides comes back; a plug-in for mono only gets an instance for each channel. What a plug-in
+does to its process (some switch denormal numbers off) stays in the child, too.
 """
 
 from __future__ import annotations
@@ -115,6 +116,8 @@ class HostedPlugin(PythonPlugin):
         self._rows: dict[str, HostedParameter] = {}
         self._channels: list[int] = []
         self._begun = 0
+        """The channels of the signal that is under way."""
+        self._running = RLock()  # as Pedalboard: calls from several threads take turns
         self._start()
         if state is not None:
             self._take_state(state)
@@ -174,16 +177,17 @@ class HostedPlugin(PythonPlugin):
         def call(block: Audio) -> Audio:
             return self._process(block, sample_rate, buffer_size)
 
-        if not reset:
-            if self._begun != channels:
-                self._begin(channels)
-            return call(audio) if frames else audio.copy()
-        self._begin(channels)
-        stage = BlockStage(call, channels, round(PATIENCE_SECONDS * sample_rate), buffer_size)
-        try:
-            return np.concatenate([stage.process(audio), stage.flush()], axis=1)
-        finally:
-            self._begun = 0
+        with self._running:
+            if not reset:
+                if self._begun != channels:
+                    self._begin(channels)
+                return call(audio) if frames else audio.copy()
+            self._begin(channels)
+            stage = BlockStage(call, channels, round(PATIENCE_SECONDS * sample_rate), buffer_size)
+            try:
+                return np.concatenate([stage.process(audio), stage.flush()], axis=1)
+            finally:
+                self._begun = 0
 
     def reset(self) -> None:
         """Forget the audio of earlier calls; parameters stay."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -363,3 +363,12 @@ def test_the_child_is_small(comp):
     assert "pedalboard" in loaded_files
     assert "torch" not in loaded_files
     assert "site-packages/scipy/" not in loaded_files
+
+
+@needs_zam
+def test_calls_from_several_threads_take_turns(comp):
+    audio = [noise(2, 100_000, seed) for seed in range(4)]
+    expected = [comp(one, RATE) for one in audio]
+    with ThreadPoolExecutor(4) as threads:
+        for out, right in zip(threads.map(lambda one: comp(one, RATE), audio), expected, strict=True):
+            np.testing.assert_array_equal(out, right)
