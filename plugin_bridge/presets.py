@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_BYTES = 8_000_000
 """Longest preset file; the states of third-party plug-ins are its largest part."""
+MAXIMUM_DEPTH = 32
+"""Tables and lists inside each other; a chain inside a chain is two of them."""
 TRACK_STEMS = ("direct", "bleed")
 """The stems of each track where tracks are separated together; see :mod:`plugin_bridge.together`."""
 _PACKAGE = Path(__file__).parent
@@ -169,6 +171,8 @@ class Preset(_Table):
             values = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise PresetError(f"{source}: not TOML: {error}") from None
+        if _is_deeper(values, MAXIMUM_DEPTH):
+            raise PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
         try:
             preset = cls.model_validate(values)
         except ValidationError as error:
@@ -369,6 +373,14 @@ def _read_text(path: Path) -> str:
         raise PresetError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise PresetError(f"{path}: not TOML: it is not UTF-8 text") from None
+
+
+def _is_deeper(values: dict[str, Any], depth: int) -> bool:
+    level: list[Any] = [values]
+    for _ in range(depth):
+        tables = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [inner for table in tables for inner in table if isinstance(inner, dict | list)]
+    return bool(level)
 
 
 def _near(wrong: str, known: Any) -> str:

@@ -89,6 +89,7 @@ def test_in_a_wheel_they_lie_inside_the_package(tmp_path, monkeypatch):
 WRONG = {
     "not TOML": ("title = ", "not TOML"),
     "deep": ("x = " + "[" * 50000, "not TOML"),
+    "nested": (BANDS + "[[before" + ".plugins" * 300 + ']]\nplugin = "Gain"', "nested more than 32 deep"),
     "no title": ('[separator]\nname = "bands"', "title: is missing"),
     "no separator": ('title = "x"', "separator: is missing"),
     "wrong type": ('title = 3\n[separator]\nname = "bands"', "title: .* string, not 3"),
