@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="folder for decoded recordings (the one of --work)")
     parser.add_argument("--source-weight", action="append", default=[], metavar="SOURCE=WEIGHT")
     parser.add_argument("--patience", type=int, default=0, help="validations without gain before stopping")
+    parser.add_argument("--processes", type=int, default=1, help="processes that train together (1)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     # Spinning threads would take the processor from everything else; must be set before torch is loaded.
@@ -56,6 +57,7 @@ def main() -> int:
             checkpoint=given.checkpoint,
             work=given.work,
             cache=given.cache,
+            processes=given.processes,
             source_weights={source: float(weight) for source, _, weight in pairs},
         )
     except (SeparatorError, OSError, ValueError) as error:

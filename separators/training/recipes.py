@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from separators.errors import ParameterError
+from separators.training.team import Team, start_members
 from separators.training.trainer import Report, Settings, Task, Trainer
 
 RECIPES = {
@@ -32,6 +34,46 @@ class Prepared:
     """Called with the network, the file to write, and notes for its metadata."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, from where: the same for every process of a team."""
+
+    name: str
+    data: Path
+    work: Path
+    cache: Path
+    settings: Settings
+    start: Path | None
+    checkpoint: Path | None
+    source_weights: dict[str, float]
+
+    def prepare(self, report: Report) -> Prepared:
+        """Read the data and make the task."""
+        module, _, function = RECIPES[self.name].partition(":")
+        prepare = getattr(import_module(module), function)
+        prepared: Prepared = prepare(
+            self.name,
+            self.data,
+            self.cache,
+            start=self.start,
+            seed=self.settings.seed,
+            source_weights=self.source_weights,
+            report=report,
+        )
+        return prepared
+
+    def trainer(self, task: Task, report: Report, team: Team | None) -> Trainer:
+        """The trainer, at the point where the job stopped or is to begin."""
+        trainer = Trainer(task, self.settings, self.work, report, team)
+        if (self.work / "checkpoint.pt").is_file():
+            trainer.resume(self.work / "checkpoint.pt")
+            report(f"resumed at step {trainer.step} from {self.work / 'checkpoint.pt'}")
+        elif self.checkpoint is not None:
+            trainer.resume(self.checkpoint, new_run=True)
+            report(f"starting from step {trainer.step} of {self.checkpoint}")
+        return trainer
+
+
 def train(
     name: str,
     data: Path,
@@ -43,6 +85,7 @@ def train(
     work: Path | None = None,
     cache: Path | None = None,
     source_weights: Mapping[str, float] | None = None,
+    processes: int = 1,
     report: Report = print,
 ) -> dict[str, float]:
     """Train the network of the separator ``name`` on the folder ``data`` and write its weights to ``out``.
@@ -51,41 +94,49 @@ def train(
     decoded recordings. A run that was killed goes on from ``work`` when it is started again.
     ``start`` gives weights to begin with instead of random ones (those of another separator lend
     their backbone), ``checkpoint`` a whole state of another run. ``source_weights`` says how much
-    more often the speakers of a source (a column of the manifest) are drawn. Returns the last
-    validation scores. Raises :class:`ParameterError` for an unknown name and
+    more often the speakers of a source (a column of the manifest) are drawn. ``processes`` train
+    together, each with a batch of its own and one thread. Returns the last validation scores.
+    Raises :class:`ParameterError` for an unknown name and
     :class:`~separators.training.corpus.CorpusError` for unusable data.
     """
     if name not in RECIPES:
         raise ParameterError(f"no training recipe {name!r}; there are: {', '.join(RECIPES)}")
-    settings = settings or Settings()
     work = work or out.with_name(out.name + ".training")
-    module, _, function = RECIPES[name].partition(":")
-    prepare = getattr(import_module(module), function)
-    prepared: Prepared = prepare(
-        name,
-        data,
-        cache or work,
-        start=start,
-        seed=settings.seed,
-        source_weights=source_weights or {},
-        report=report,
-    )
-    trainer = Trainer(prepared.task, settings, work, report)
-    if (work / "checkpoint.pt").is_file():
-        trainer.resume(work / "checkpoint.pt")
-        report(f"resumed at step {trainer.step} from {work / 'checkpoint.pt'}")
-    elif checkpoint is not None:
-        trainer.resume(checkpoint, new_run=True)
-        report(f"starting from step {trainer.step} of {checkpoint}")
-    trainer.run()
+    weights = dict(source_weights or {})
+    job = Job(name, data, work, cache or work, settings or Settings(), start, checkpoint, weights)
+    prepared = job.prepare(report)
+    team: Team | None = None
+    members: list[BaseProcess] = []
+    if processes > 1:
+        work.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(1)
+        meeting, members = start_members(work, processes, _follow, job)
+        team = Team(meeting, 0, processes)
+    trainer = job.trainer(prepared.task, report, team)
+    try:
+        trainer.run()
+    finally:
+        for member in members:
+            member.terminate()
+        if team:
+            team.leave()
     best = torch.load(work / "best.pt", map_location="cpu", weights_only=True)
     trainer.average.load_state_dict(best["average"])
     notes = {
         "separator": name,
         "steps": best["step"],
         "hours": round(best["seconds"] / 3600, 3),
+        "processes": processes,
         "validation_score": best["best_score"],
-        "seed": settings.seed,
+        "seed": job.settings.seed,
     }
     prepared.export(trainer.average, out, notes)
     return trainer.scores
+
+
+def _follow(meeting: Path, number: int, size: int, job: Job) -> None:
+    """A further process of a team: trains until number 0 ends it, or is gone."""
+    torch.set_num_threads(1)
+    prepared = job.prepare(lambda _line: None)
+    team = Team(meeting, number, size)
+    job.trainer(prepared.task, lambda _line: None, team).follow()

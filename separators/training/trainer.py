@@ -2,7 +2,8 @@
 
 The trainer knows nothing of audio. A task gives it a network and three functions: a batch from a
 random generator, the loss of a batch, and the scores of the network on fixed validation data.
-Batches depend on the seed and the step alone, so a resumed run continues exactly.
+Batches depend on the seed and the step alone (and on the process, if several train together),
+so a resumed run continues exactly.
 
 The learning rate warms up, stays constant, and falls to zero over the last part of a run (warm-up,
 stable, decay; Hu et al. 2024), so training is open-ended: a checkpoint of the stable part can
@@ -24,6 +25,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from separators.training.team import Team
 
 Report = Callable[[str], None]
 """Called with one line of progress now and then."""
@@ -77,8 +80,12 @@ class Settings:
 class Trainer:
     """Trains ``task`` in ``folder``, where it keeps checkpoint.pt, best.pt and log.jsonl."""
 
-    def __init__(self, task: Task, settings: Settings, folder: Path, report: Report = print) -> None:
+    def __init__(
+        self, task: Task, settings: Settings, folder: Path, report: Report = print, team: Team | None = None
+    ) -> None:
+        """Start with the task's network as it is; with ``team``, train it together with other processes."""
         self.task = task
+        self.team = team
         self.settings = settings
         self.folder = folder
         self.report = report
@@ -128,6 +135,11 @@ class Trainer:
         self._validate(losses)
         return self.scores
 
+    def follow(self) -> None:
+        """Train as a further member of a team, which number 0 validates, saves and ends."""
+        while True:
+            self._train_step()
+
     @property
     def progress(self) -> float:
         """How much of the run is done, 0 to 1."""
@@ -140,15 +152,18 @@ class Trainer:
         rate = settings.learning_rate * min(1.0, (self.step + 1) / settings.warm_up_steps)
         if settings.decay > 0:
             rate *= min(1.0, (1 - self.progress) / settings.decay)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        member = self.team.number if self.team else 0
         self.network.train()
-        torch.manual_seed(hash((settings.seed, self.step)) & 0x7FFFFFFF)
-        batch = self.task.batch(np.random.default_rng((settings.seed, self.step)))
+        torch.manual_seed(hash((settings.seed, self.step, member)) & 0x7FFFFFFF)
+        batch = self.task.batch(np.random.default_rng((settings.seed, self.step, member)))
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             loss = self.task.loss(self.network, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.team:
+            rate = self.team.average([p.grad for p in self.network.parameters() if p.grad is not None], rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         # One broken batch must not poison hours of work.
         if math.isfinite(float(norm)):
