@@ -42,9 +42,9 @@ class WaveUNet(Separator):
 
     fit_seconds = 1.0
     block_seconds = 30.0
-    # The cross-fade uses the middle half, so each side keeps a quarter (0.87 s) of context, more than
-    # the shipped network looks ahead or back: no stem depends on where the blocks were cut.
-    overlap_seconds = 3.5
+    # The cross-fade uses the middle half, so each side keeps a quarter (1 s) of context, as much as
+    # the shipped network hears: no stem depends on where the blocks were cut.
+    overlap_seconds = 4.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""

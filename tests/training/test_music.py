@@ -15,7 +15,9 @@ from separators.training.songs import SAMPLE_RATE, STEMS, MusicError, load, stem
 from separators.training.trainer import Settings, Trainer
 
 SECONDS = 4
-TINY = Architecture(channels=(32, 32), strides=(16, 8), kernels=(32, 3), dilations=(1, 2))
+TINY = Architecture(
+    channels=(64, 64), strides=(256, 2), dilations=(1, 2), kernels=(512, 3), bottom_dilations=(1,)
+)
 SHORT = MixingSettings(batch=2, frames=16_384, loudness_db=0.0)
 EXACT = 1e-5
 
