@@ -20,7 +20,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from threading import RLock, Timer
 from typing import Any
@@ -30,6 +29,7 @@ import numpy as np
 from plugin_bridge import hosting_worker
 from plugin_bridge.block_stages import BlockStage
 from plugin_bridge.errors import PluginError
+from plugin_bridge.near import did_you_mean
 from plugin_bridge.plugin_folders import find_plugin
 from plugin_bridge.python_plugin import PythonPlugin
 from separators import Audio
@@ -154,9 +154,8 @@ class HostedPlugin(PythonPlugin):
         """Set parameters, in order; raises :class:`PluginError` where one is not taken."""
         for key, value in values.items():
             if key not in self._rows:
-                near = get_close_matches(key, list(self._rows), n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise PluginError(f"{self._name} has no parameter {key!r}{hint}; it has: {self._names()}")
+                near = did_you_mean(key, self._rows)
+                raise PluginError(f"{self._name} has no parameter {key!r}{near}; it has: {self._names()}")
             if not self._rows[key].takes(value):
                 raise PluginError(f"{self._name}: {key} must be {self._rows[key].allowed}, not {value!r}")
         if not values:

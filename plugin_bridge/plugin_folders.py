@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from plugin_bridge.errors import PluginError
+from plugin_bridge.near import did_you_mean
 
 SUFFIXES = (".vst3", ".component")
 
@@ -47,10 +47,10 @@ def find_plugin(name: str, plugin_paths: Sequence[Path | str] = ()) -> Path:
     found = installed(plugin_paths)
     if name in found:
         return found[name]
-    near = get_close_matches(name, list(found), n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
     folders = ", ".join(str(folder) for folder in [*plugin_paths, *system_folders()])
-    raise PluginError(f"no plug-in {name!r}{hint} in {folders}; install it, or give its folder")
+    raise PluginError(
+        f"no plug-in {name!r}{did_you_mean(name, found)} in {folders}; install it, or give its folder"
+    )
 
 
 def _plugins_in(folder: Path) -> Iterator[Path]:

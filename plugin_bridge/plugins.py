@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pedalboard
 
 from plugin_bridge.errors import PluginError
+from plugin_bridge.near import did_you_mean
 
 Value = bool | int | float | str
 
@@ -60,7 +60,7 @@ class BuiltIn:
         if key not in self.defaults:
             known = ", ".join(self.defaults) or "none"
             raise PluginError(
-                f"{self.name} has no parameter {key!r}{near(key, self.defaults)}; it has: {known}"
+                f"{self.name} has no parameter {key!r}{did_you_mean(key, self.defaults)}; it has: {known}"
             )
         default = self.defaults[key]
         if key in self.choices:
@@ -112,7 +112,8 @@ def get(name: str) -> BuiltIn:
         return built_ins()[name]
     except KeyError:
         raise PluginError(
-            f"Pedalboard has no plug-in {name!r}{near(name, built_ins())}; it has: {', '.join(built_ins())}"
+            f"Pedalboard has no plug-in {name!r}{did_you_mean(name, built_ins())}; "
+            f"it has: {', '.join(built_ins())}"
         ) from None
 
 
@@ -122,12 +123,6 @@ def built_in_of(plugin: pedalboard.Plugin) -> BuiltIn:
     if row is None or row.cls is not type(plugin):
         return get(type(plugin).__name__)
     return row
-
-
-def near(wrong: str, known: Any) -> str:
-    """`` (did you mean 'x'?)`` if a known name is near, else nothing."""
-    matches = get_close_matches(wrong.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
-    return f" (did you mean {next(n for n in known if n.lower() == matches[0])!r}?)" if matches else ""
 
 
 def _plain(value: Any) -> Value:

@@ -32,9 +32,7 @@ range, which imports the separator. Names of stems and third-party plug-ins are 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,9 +48,11 @@ from pydantic import (
 )
 
 import separators
+from plugin_bridge import preset_files
 from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
+from plugin_bridge.near import did_you_mean
 from plugin_bridge.preset_chains import PluginEntry, entries_of
 
 if TYPE_CHECKING:
@@ -60,13 +60,8 @@ if TYPE_CHECKING:
 
     from plugin_bridge.board import Board
 
-MAXIMUM_BYTES = 8_000_000
-"""Longest preset file; the states of third-party plug-ins are its largest part."""
-MAXIMUM_DEPTH = 32
-"""Tables and lists inside each other; a chain inside a chain is two of them."""
 TRACK_STEMS = ("direct", "bleed")
 """The stems of each track where tracks are separated together; see :mod:`plugin_bridge.together`."""
-_PACKAGE = Path(__file__).parent
 
 
 class _Table(BaseModel):
@@ -137,16 +132,10 @@ class Preset(_Table):
 
     # -- files -------------------------------------------------------------------------------
 
-    @staticmethod
-    def folder() -> Path:
-        """The folder of the presets that come with Stembridge (in a wheel, or in a checkout)."""
-        in_wheel = _PACKAGE / "shipped_presets"
-        return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / "presets"
-
     @classmethod
     def names(cls) -> list[str]:
         """The names of the presets that come with Stembridge, sorted."""
-        return sorted(path.stem for path in cls.folder().glob("*.toml"))
+        return preset_files.names()
 
     @classmethod
     def read(cls, name_or_path: str | os.PathLike[str]) -> Preset:
@@ -154,8 +143,8 @@ class Preset(_Table):
 
         Raises :class:`PresetError` with the file, the key, what is wrong and what would be right.
         """
-        path = cls._find(name_or_path)
-        return cls.parse(_read_text(path), str(path))
+        path = preset_files.find(name_or_path)
+        return cls.parse(preset_files.read_text(path), str(path))
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike[str]) -> Preset:
@@ -168,13 +157,7 @@ class Preset(_Table):
     def parse(cls, text: str, source: str = "preset") -> Preset:
         """Read a preset from TOML ``text``; ``source`` names it in errors."""
         try:
-            values = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise PresetError(f"{source}: not TOML: {error}") from None
-        if _is_deeper(values, MAXIMUM_DEPTH):
-            raise PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
-        try:
-            preset = cls.model_validate(values)
+            preset = cls.model_validate(preset_files.tables(text, source))
         except ValidationError as error:
             raise PresetError(f"{source}: {_first_error(error)}") from None
         preset._source = source
@@ -190,19 +173,6 @@ class Preset(_Table):
             write_atomically(Path(path), self.dump().encode())
         except OSError as error:
             raise PresetError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from None
-
-    @classmethod
-    def _find(cls, name_or_path: str | os.PathLike[str]) -> Path:
-        text = os.fspath(name_or_path)
-        if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or os.sep in text:
-            return Path(text)
-        names = cls.names()
-        if text not in names:
-            raise PresetError(
-                f"no preset {text!r}{_near(text, names)}; there are: {', '.join(names)}; "
-                "a file of your own is given by its path, ending in .toml"
-            )
-        return cls.folder() / f"{text}.toml"
 
     # -- what it makes -----------------------------------------------------------------------
 
@@ -236,12 +206,12 @@ class Preset(_Table):
         try:
             cls = separators.get(table.name)
         except separators.ParameterError as error:
-            near = _near(table.name, separators.names())
+            near = did_you_mean(table.name, separators.names())
             raise PresetError(f"{self._source}: separator.name: {error}{near}") from None
         for key in table.parameters:
             if key not in cls.parameters:
                 known = ", ".join(cls.parameters) or "none"
-                near = _near(key, cls.parameters)
+                near = did_you_mean(key, cls.parameters)
                 raise PresetError(
                     f"{self._source}: separator.{key}: {table.name} has no such parameter{near}; "
                     f"it has: {known}"
@@ -359,35 +329,6 @@ def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Pat
     return Preset.load(name_or_path).board(plugin_paths)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        if not path.is_file():
-            raise PresetError(
-                f"{path}: there is no such file; give a preset's name or the path of a .toml file"
-            )
-        size = path.stat().st_size
-        if size > MAXIMUM_BYTES:
-            raise PresetError(f"{path}: {size} bytes are too long for a preset; at most {MAXIMUM_BYTES}")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise PresetError(f"{path}: not TOML: it is not UTF-8 text") from None
-
-
-def _is_deeper(values: dict[str, Any], depth: int) -> bool:
-    level: list[Any] = [values]
-    for _ in range(depth):
-        tables = [value.values() if isinstance(value, dict) else value for value in level]
-        level = [inner for table in tables for inner in table if isinstance(inner, dict | list)]
-    return bool(level)
-
-
-def _near(wrong: str, known: Any) -> str:
-    matches = get_close_matches(wrong, list(known), n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
-
-
 def _first_error(error: ValidationError) -> str:
     """``key: what is wrong; what would be right`` of the first thing pydantic found."""
     first = error.errors(include_url=False)[0]
@@ -398,7 +339,7 @@ def _first_error(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         parent = Output if first["loc"][0] == "output" else Preset
         known = list(parent.model_fields)
-        message = f"no such key{_near(str(first['loc'][-1]), known)}; there are: {', '.join(known)}"
+        message = f"no such key{did_you_mean(str(first['loc'][-1]), known)}; there are: {', '.join(known)}"
     elif first["type"] != "value_error" and isinstance(first.get("input"), bool | int | float | str):
         message = f"{message[:1].lower()}{message[1:]}, not {first['input']!r}"
     return f"{key}: {message}" if key else message

@@ -20,7 +20,7 @@ from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack
 from plugin_bridge.errors import PluginError, PresetError
 from plugin_bridge.plugins import built_in_of, built_ins
 from plugin_bridge.preset_chains import entry_of
-from plugin_bridge.presets import MAXIMUM_BYTES
+from plugin_bridge.preset_files import MAXIMUM_BYTES, folder
 from separators import registry
 from tests.bridge.splitters import Bands, noise
 from tests.bridge.vst3 import needs_vst3
@@ -49,7 +49,7 @@ def test_the_shipped_presets_are_found():
 def test_a_shipped_preset_says_what_it_is_for_and_makes_a_board(name):
     preset = Preset.load(name)
     assert all((preset.title, preset.description, preset.purpose))
-    assert tomllib.loads(preset.dump()) == tomllib.loads((Preset.folder() / f"{name}.toml").read_text())
+    assert tomllib.loads(preset.dump()) == tomllib.loads((folder() / f"{name}.toml").read_text())
     preset.check(plugin_paths=())
     assert isinstance(load_preset(name), Board)
 
@@ -79,7 +79,7 @@ def test_listing_imports_neither_torch_nor_separators_nor_pedalboard():
 def test_in_a_wheel_they_lie_inside_the_package(tmp_path, monkeypatch):
     (tmp_path / "shipped_presets").mkdir()
     (tmp_path / "shipped_presets" / "own.toml").write_text(BANDS)
-    monkeypatch.setattr("plugin_bridge.presets._PACKAGE", tmp_path)
+    monkeypatch.setattr("plugin_bridge.preset_files._PACKAGE", tmp_path)
     assert Preset.names() == ["own"]
     assert Preset.load("own").title == "Test"
 
