@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from plugin_bridge.array_contract import BUFFER_SIZES, check_call
 from plugin_bridge.python_plugin import PythonPlugin
 from separators import Audio, ChannelError, Separator, Stems
 from separators.parameters import Value
@@ -44,8 +45,9 @@ class SeparatorPlugin(PythonPlugin):
         return self.separator.stem_names(channels)
 
     def separate(self, audio: NDArray[Any], sample_rate: float) -> Stems:
-        """The named stems of ``audio`` ``(channels, frames)`` or ``(frames,)``."""
-        return self.separator.separate(audio, sample_rate)
+        """The named stems, each ``(channels, frames)``, of ``audio`` as :meth:`process` takes it."""
+        rate, _ = check_call(sample_rate, BUFFER_SIZES[0])
+        return self.separator.separate(self._layout.to_channels_first(audio), rate)
 
     def run(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
         """Separate; raises ValueError for NaN, infinity, ``reset=False`` and unfit channel counts."""

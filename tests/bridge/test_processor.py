@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plugin_bridge import SeparatorPlugin
 from plugin_bridge.array_contract import BUFFER_SIZES, SAMPLE_RATES_HZ
 from plugin_bridge.python_plugin import PythonPlugin
-from separators import AudioError, ChannelError
+from separators import ChannelError
 from tests.bridge.splitters import Bands, Shares, noise
 
 ROUNDING = 1e-6
@@ -254,8 +254,12 @@ def test_separate_gives_the_same_stems_by_name():
     stems = plugin.separate(audio, 44100)
     assert stems.names == plugin.stem_names(2) == ("low", "high")
     np.testing.assert_array_equal(np.concatenate(list(stems.values())), plugin(audio, 44100))
-    with pytest.raises(AudioError, match="int16"):
+    np.testing.assert_array_equal(plugin.separate(audio.T, 44100).array, stems.array)
+    assert plugin.separate(audio[0], 44100)["low"].shape == (1, 3000)
+    with pytest.raises(TypeError, match="int16"):
         plugin.separate(np.zeros((2, 100), np.int16), 44100)
+    with pytest.raises(ValueError, match="sample_rate must be"):
+        plugin.separate(audio, 0)
 
 
 @pytest.mark.parametrize(
