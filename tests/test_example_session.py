@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge.render import MixSource, TrackSource, selected_tracks
 from plugin_bridge.sessions import open_session
 
 SESSION = Path(__file__).parents[1] / "examples" / "session"
@@ -221,3 +222,21 @@ def test_the_plain_export_places_the_tracks_where_the_reaper_project_does():
         assert clip.source == pieces[0].source
         if name != "Click":  # looped in the project, once in the export
             assert clip.length == pytest.approx(sum(piece.length for piece in pieces), abs=0.1 / RATE), name
+
+
+def test_the_mix_of_the_reaper_project_does_not_clip():
+    mix = MixSource(open_session(SESSION))
+    audio = mix.read(0, mix.frames)
+    assert audio.shape == (2, at(7))
+    assert HIGHEST_PEAK < np.abs(audio).max() < 1
+    # Somebody plays in every bar.
+    assert all(np.std(audio[:, at(bar) : at(bar + 1)]) > 0.01 for bar in range(7))
+
+
+def test_the_drums_cut_in_two_items_are_the_file_sample_for_sample():
+    session = open_session(SESSION)
+    (drums,) = selected_tracks(session, ["Drums"])
+    rendered = TrackSource(session, drums)
+    audio, _ = soundfile.read(SESSION / "audio" / "Drums.wav", dtype="float32")
+    assert rendered.start_frame == at(2)
+    np.testing.assert_array_equal(rendered.read(0, rendered.frames)[0], audio)
