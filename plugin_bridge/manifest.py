@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -63,15 +62,13 @@ class Manifest:
     warnings: list[str] = field(default_factory=list)
     format: int = FORMAT
 
-    def write(self, path: Path, work: Path) -> None:
-        """Put the manifest at ``path``, by way of the temporary folder ``work``, and onto the disk."""
-        handle, temporary = tempfile.mkstemp(dir=work, suffix=".json")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+    def write(self, path: Path) -> None:
+        """Write the manifest to ``path`` and onto the disk; callers move it into place."""
+        with path.open("x", encoding="utf-8") as file:
             json.dump(asdict(self), file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

@@ -195,41 +195,54 @@ class _Separation:
     def _put_in_place(
         self, work: Path, made: list[list[MadeFile]], hashes: list[str], gain: float
     ) -> list[Manifest]:
-        for path in self._manifests:
-            path.unlink(missing_ok=True)  # from here on the old ones would lie
+        """Move the files and then the manifests; all bytes are on the disk by then, so only names change."""
+        moves: list[tuple[Path, Path]] = []
         manifests = []
         for index, key in enumerate(self._keys(hashes)):
-            track, path = self._tracks[index], self._manifests[index]
             outputs = []
             for file in made[index]:
                 final = self._job.path(self._job.parts[index], self._separator, file.name)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                size, digest = file.path.stat().st_size, file_hash(file.path)
-                file.path.replace(final)
-                outputs.append(Output(_relative(final, path), list(file.stems), size, digest, file.peak))
-            manifests.append(
-                Manifest(
-                    key=key,
-                    track=self._job.parts[index].track,
-                    input={
-                        "path": str(track.path),
-                        "sample_rate": track.source.sample_rate,
-                        "channels": track.source.channels,
-                        "frames": track.source.frames,
-                        "time_reference": track.time_reference,
-                    },
-                    outputs=outputs,
-                    gain=gain,
-                    residual_db=self._residual.decibels,
-                    seconds=round(time.monotonic() - self._started, 3),
-                    not_honoured=self._not_honoured,
-                    warnings=self._warnings,
+                moves.append((file.path, final))
+                outputs.append(
+                    Output(
+                        _relative(final, self._manifests[index]),
+                        list(file.stems),
+                        file.path.stat().st_size,
+                        file_hash(file.path),
+                        file.peak,
+                    )
                 )
-            )
-        for manifest, path in zip(manifests, self._manifests, strict=True):
+            manifests.append(self._manifest(index, key, outputs, gain))
+            manifests[-1].write(work / f"{index}.json")
+        for path in self._manifests:
             path.parent.mkdir(parents=True, exist_ok=True)
-            manifest.write(path, work)
+            path.unlink(missing_ok=True)  # from here on the old ones would lie
+        for temporary, final in moves:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(final)
+        for index, path in enumerate(self._manifests):
+            (work / f"{index}.json").replace(path)
         return manifests
+
+    def _manifest(self, index: int, key: dict[str, Any], outputs: list[Output], gain: float) -> Manifest:
+        track = self._tracks[index]
+        return Manifest(
+            key=key,
+            track=self._job.parts[index].track,
+            input={
+                "path": str(track.path),
+                "sample_rate": track.source.sample_rate,
+                "channels": track.source.channels,
+                "frames": track.source.frames,
+                "time_reference": track.time_reference,
+            },
+            outputs=outputs,
+            gain=gain,
+            residual_db=self._residual.decibels,
+            seconds=round(time.monotonic() - self._started, 3),
+            not_honoured=self._not_honoured,
+            warnings=self._warnings,
+        )
 
     def _keys(self, hashes: list[str]) -> list[dict[str, Any]]:
         """For each track everything that decides what its files hold."""
