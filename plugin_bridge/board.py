@@ -109,7 +109,8 @@ class Board(pedalboard.Pedalboard):
                 audio = run_native(list(group), audio, sample_rate, buffer_size, reset)
                 continue
             for plugin in group:
-                if isinstance(plugin, PythonPlugin | Board):
+                own = type(plugin).process not in (PythonPlugin.process, Board.process)
+                if isinstance(plugin, PythonPlugin | Board) and not own:
                     audio = plugin.run(audio, sample_rate, buffer_size, reset)
                 else:
                     audio = plugin.process(audio, sample_rate, buffer_size, reset)

@@ -241,8 +241,12 @@ def test_a_users_own_python_plugin_runs_in_a_board_only():
         def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
             return input_array[:, ::-1]
 
+    class Louder(Board):
+        def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
+            return 2 * super().process(input_array, sample_rate, buffer_size, reset)
+
     audio = noise(2, 500)
-    np.testing.assert_array_equal(Board([Backwards()])(audio, 44100), audio[:, ::-1])
+    np.testing.assert_array_equal(Board([Backwards(), Louder()])(audio, 44100), 2 * audio[:, ::-1])
     with pytest.raises(RuntimeError, match="Backwards cannot run inside a native Mix"):
         Board([Mix([own := Backwards()])])(audio, 44100)
     assert isinstance(own, Backwards)
