@@ -23,7 +23,7 @@ from separators.evaluation import si_sdr
 from separators.neural.wave_u_net_network import Architecture, WaveUNet, build
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of
-from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, Recording, Songs, load
+from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, MusicError, Recording, Songs, load
 from separators.training.trainer import Report
 
 ENOUGH_DB = 25.0
@@ -47,7 +47,12 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     return (levels * told_apart).sum() / told_apart.sum()
 
 
+MOST_SONGS = 8
+"""That are used for validation."""
 VALID_SECONDS = 100.0
+"""Of each of them, from its middle."""
+WORST_DB = -20.0
+"""A stem counts no less than this; one left silent would outweigh all others."""
 SILENT = 1e-4
 """Stems with less power than this, of a mixture with power 1, are not scored."""
 
@@ -66,7 +71,10 @@ class MusicTask:
             self.mixing = replace(self.mixing, frames=frames)
         self.mixer = Mixer(self.songs, "train", self.mixing)
         split = "valid" if self.songs.songs("valid") else "train"
-        self.validation = [_whole(self.songs, song) for song in list(self.songs.songs(split).values())[:8]]
+        songs = [song for song in self.songs.songs(split).values() if len({r.stem for r in song}) > 1]
+        self.validation = [_whole(self.songs, song) for song in songs[:MOST_SONGS]]
+        if not self.validation:
+            raise MusicError("validation needs at least one song of which two stems are known")
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """A batch of mixtures and their stems."""
@@ -98,12 +106,12 @@ class Song:
 
 
 def _whole(songs: Songs, recordings: list[Recording]) -> Song:
-    frames = min(recording.frames for recording in recordings)
-    start = max(0, frames - round(VALID_SECONDS * SAMPLE_RATE)) // 2
-    targets = np.zeros((len(STEMS), 2, frames - start), np.float32)
+    whole = max(recording.frames for recording in recordings)
+    frames = min(whole, round(VALID_SECONDS * SAMPLE_RATE))
+    targets = np.zeros((len(STEMS), 2, frames), np.float32)
     for recording in recordings:
-        targets[STEMS.index(GROUPS[recording.stem][-1])] += songs.audio(recording, start, frames - start)
-    targets = targets[..., : round(VALID_SECONDS * SAMPLE_RATE)]
+        stem = STEMS.index(GROUPS[recording.stem][-1])
+        targets[stem] += songs.audio(recording, (whole - frames) // 2, frames)
     targets /= math.sqrt(float(np.mean(np.square(targets.sum(0))))) + 1e-6
     return Song(recordings[0].song, targets, groups_of([recording.stem for recording in recordings]))
 
@@ -120,7 +128,7 @@ def _improvements(network: nn.Module, song: Song) -> dict[str, float]:
     for name, row in zip(names, song.groups.numpy(), strict=True):
         target, estimate = (np.einsum("k,kcn->cn", row, part) for part in (song.targets, stems))
         if name and np.square(target).mean() > SILENT:
-            gains[name] = si_sdr(target, estimate) - si_sdr(target, mixture)
+            gains[name] = max(WORST_DB, si_sdr(target, estimate) - si_sdr(target, mixture))
     return gains
 
 
