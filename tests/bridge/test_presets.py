@@ -54,15 +54,24 @@ def test_a_shipped_preset_says_what_it_is_for_and_makes_a_board(name):
     assert isinstance(load_preset(name), Board)
 
 
-def test_blind_and_unpan_give_stems_that_sum_to_the_mixture():
+@pytest.mark.parametrize(
+    ("name", "stems"),
+    [
+        ("blind-4", ("stem-1", "stem-2", "stem-3", "stem-4")),
+        ("drum-loop", ("kick", "snare", "hihat")),
+        ("mic-bleed-instant", ("source-1", "source-2")),
+        ("stereo-unpan", ("source-1", "source-2")),
+    ],
+)
+def test_a_shipped_preset_gives_its_stems_that_sum_to_the_mixture(name, stems):
     audio = noise(2, 30000)
     audio[0] += np.sin(np.arange(30000) / 20, dtype=np.float32)
-    for name, stems in (("blind-4", 4), ("stereo-unpan", 2)):
-        board = load_preset(name)
-        out = board(audio, RATE)
-        assert out.shape == (stems * 2, 30000)
-        error = out.reshape(stems, 2, -1).sum(axis=0) - audio
-        assert 10 * np.log10(np.mean(error**2) / np.mean(audio**2)) < -120
+    board = load_preset(name)
+    assert board[0].stem_names(2) == stems
+    out = board(audio, RATE)
+    assert out.shape == (len(stems) * 2, 30000)
+    error = out.reshape(len(stems), 2, -1).sum(axis=0) - audio
+    assert 10 * np.log10(np.mean(error**2) / np.mean(audio**2)) < -120
 
 
 def test_listing_imports_neither_torch_nor_separators_nor_pedalboard():
