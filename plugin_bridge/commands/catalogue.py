@@ -59,7 +59,7 @@ def check_presets(files: tuple[str, ...], plugin_paths: tuple[Path, ...]) -> int
     status = 0
     for file in files:
         try:
-            Preset.load(file).board(plugin_paths)
+            Preset.load(file).check(plugin_paths)
         except BridgeError as error:
             click.echo(f"failed: {error}", err=True)
             status = FAILED
