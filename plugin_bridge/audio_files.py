@@ -133,12 +133,17 @@ class AudioFileSource:
         return f"<AudioFileSource {self.info.path}: {self.channels} channels, {self.frames} frames>"
 
 
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open a file with libsndfile; soundfile takes names that are no UTF-8 only as bytes."""
+    return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
+
+
 class _Seeking:
     """Reads formats that libsndfile seeks exactly."""
 
     def __init__(self, info: AudioInfo) -> None:
         self.info = info
-        self.file = soundfile.SoundFile(info.path)
+        self.file = open_sound(info.path)
 
     def read(self, start: int, frames: int) -> Audio:
         if self.file.tell() != start:
@@ -154,7 +159,7 @@ class _Sequential:
 
     def __init__(self, info: AudioInfo) -> None:
         self.info = info
-        self.file = soundfile.SoundFile(info.path)
+        self.file = open_sound(info.path)
         self.reader = SequentialReader(info.channels, self._decode)
 
     def read(self, start: int, frames: int) -> Audio:
@@ -165,7 +170,7 @@ class _Sequential:
 
     def _decode(self) -> Iterator[Audio]:
         self.file.close()
-        self.file = soundfile.SoundFile(self.info.path)
+        self.file = open_sound(self.info.path)
         while len(block := self.file.read(DECODED_AT_ONCE, dtype="float32", always_2d=True)):
             yield block.T
 
@@ -181,7 +186,7 @@ def read_info(path: Path) -> AudioInfo:
             id3 = (container.read(file, b"id3 ") or container.read(file, b"ID3 ")) if container else None
             if file.seek(0) == 0 and file.read(4) == b"OggS":
                 _check_ogg_end(path)
-        with soundfile.SoundFile(path) as sound:
+        with open_sound(path) as sound:
             if sound.format not in FORMATS:
                 raise AudioFileError(f"{path}: {sound.format} files are not read; export WAV, AIFF or FLAC")
             info = AudioInfo(

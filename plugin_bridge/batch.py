@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from plugin_bridge.errors import BridgeError
+from plugin_bridge.naming import printable
 from plugin_bridge.progress import Event, Report, Reporter
 from plugin_bridge.workers import run_in_worker, worker_pools
 from separators.errors import SeparatorError
@@ -95,13 +96,13 @@ def _is_expected(error: Exception) -> bool:
 
 def describe(error: Exception) -> str:
     """One line for people: what went wrong and what to do."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if not _is_expected(error):  # a defect of ours or of a plug-in
         return f"internal error: {type(error).__name__}: {text}; --debug shows where"
     if isinstance(error, MemoryError):
         return "not enough memory; run fewer jobs at once (--jobs)"
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
+        where = printable(f"{error.filename}: ") if error.filename else ""
         advice = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
         return f"{where}{error.strerror[0].lower()}{error.strerror[1:]}{advice}"
     return text

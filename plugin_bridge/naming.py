@@ -53,6 +53,11 @@ def _trim(name: str) -> str:
     return name.strip().rstrip(". ")
 
 
+def printable(text: str) -> str:
+    """``text`` with the bytes of file names that are no UTF-8 replaced, so that it can be printed."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 class Template:
     """A relative path without suffix, with fields in braces.
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from plugin_bridge.audio_files import find_audio_files
 from plugin_bridge.batch import Job
 from plugin_bridge.bounce import BounceJob
-from plugin_bridge.errors import BridgeError, JobError
+from plugin_bridge.errors import JobError
 from plugin_bridge.inputs import FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.job import Part, PresetText, SeparateJob, Settings
-from plugin_bridge.naming import refuse_collisions
+from plugin_bridge.naming import printable, refuse_collisions
 from plugin_bridge.presets import Preset
 from plugin_bridge.render import selected_tracks
-from separators.errors import SeparatorError
 
 
 def preset_text(name_or_path: str) -> PresetText:
@@ -55,12 +54,12 @@ def file_jobs(
         for file, tree in files:
             found.setdefault(file.resolve(), (file, tree))
     parts = [
-        Part(FileInput(path), out / tree, path.stem, index, path.absolute().parent.name)
+        Part(FileInput(path), out / tree, printable(path.stem), index, path.absolute().parent.name)
         for index, (path, tree) in enumerate(found.values(), 1)
     ]
     if together:
         return [together_job(", ".join(part.track for part in parts), parts, preset, settings)]
-    return [SeparateJob(str(part.input.path), (part,), preset, settings) for part in parts]
+    return [SeparateJob(printable(str(part.input.path)), (part,), preset, settings) for part in parts]
 
 
 def session_parts(
@@ -138,7 +137,7 @@ def planned_outputs(jobs: Sequence[Job]) -> Mapping[str, list[Path]]:
         inputs += job.inputs()
         try:
             outputs[job.label] = job.outputs()
-        except (BridgeError, SeparatorError, OSError):
+        except Exception:  # whatever it is, running the job will say it
             outputs[job.label] = []
     refuse_collisions(((path, label) for label, paths in outputs.items() for path in paths), inputs)
     return outputs

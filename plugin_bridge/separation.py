@@ -32,6 +32,7 @@ from plugin_bridge.manifest import (
     samples_hash,
     text_hash,
 )
+from plugin_bridge.naming import printable
 from plugin_bridge.progress import Report
 from plugin_bridge.stem_files import MadeFile, StemFiles, chain_errors
 from plugin_bridge.streamed_chain import StreamedChain
@@ -230,7 +231,7 @@ class _Separation:
             key=key,
             track=self._job.parts[index].track,
             input={
-                "path": str(track.path),
+                "path": printable(str(track.path)),
                 "sample_rate": track.source.sample_rate,
                 "channels": track.source.channels,
                 "frames": track.source.frames,

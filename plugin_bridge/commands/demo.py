@@ -85,13 +85,15 @@ def measure(result: Result, sources: dict[str, str], folder: Path) -> list[dict[
     for track in result.tracks:
         audio = {file["stems"][0]: _read(Path(file["path"])) for file in track["files"]}
         mixture = sum(audio.values())
+        known = {stem: _read(folder / file) for stem, file in sources.items() if stem in audio}
+        if track["track"] in sources:
+            own = _read(folder / sources[track["track"]])
+            known = {"direct": own, "bleed": mixture - own}
         for stem, estimate in audio.items():
-            name = sources.get(stem) or (sources.get(track["track"]) if stem == "direct" else None)
             row = {"track": track["track"], "stem": stem, "si_sdr": None, "track_si_sdr": None}
-            if name is not None:
-                source = _read(folder / name)
-                row["si_sdr"] = round(si_sdr(source, estimate), 2)
-                row["track_si_sdr"] = round(si_sdr(source, mixture), 2)
+            if stem in known:
+                row["si_sdr"] = round(si_sdr(known[stem], estimate), 2)
+                row["track_si_sdr"] = round(si_sdr(known[stem], mixture), 2)
             rows.append(row)
     return rows
 
@@ -108,7 +110,7 @@ def _table(measured: Sequence[dict[str, Any]]) -> str:
         (row["track"], row["preset"], row["stem"], _decibels(row["si_sdr"]), _decibels(row["track_si_sdr"]))
         for row in measured
     ]
-    return table(("track", "preset", "stem", "SI-SDR dB", "before, dB"), rows)
+    return table(("track", "preset", "stem", "SI-SDR, dB", "of the track, dB"), rows)
 
 
 def _decibels(value: float | None) -> str:

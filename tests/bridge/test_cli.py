@@ -285,6 +285,18 @@ def test_a_common_gain_is_said(tree, preset, tmp_path):
     assert "turned down by one gain" in result.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_utf8_work_and_are_printable(preset, tmp_path):
+    write(tmp_path / "in" / "a.wav", noise()).rename(tmp_path / "in" / os.fsdecode(b"a\xff.wav"))
+    (tmp_path / "in" / "b.wav").touch()
+    result = json.loads(
+        run("separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out", "--json", status=1).stdout
+    )
+    assert [job["status"] for job in result["jobs"]] == ["done", "failed"]
+    assert result["jobs"][0]["job"].endswith("a\N{REPLACEMENT CHARACTER}.wav")
+    assert len(files(tmp_path / "out")) == 3
+
+
 # -- sessions --------------------------------------------------------------------------------------
 
 
@@ -522,3 +534,22 @@ def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"failed: {inbox / 'broken.wav'}" in errors.decode()
+
+
+# -- demo ------------------------------------------------------------------------------------------
+
+
+def test_the_demo_ends_with_a_table_of_measured_stems(tmp_path):
+    out = tmp_path / "stems"
+    result = json.loads(run("demo", "-o", out, "--json", "-q").stdout)
+    measured = {(row["track"], row["stem"]): row["si_sdr"] for row in result["measured"]}
+    drums = [measured["Drums", drum] for drum in ("kick", "snare", "hihat")]
+    assert sum(drums) / 3 > 10
+    assert min(measured["Duo", "source-1"], measured["Duo", "source-2"]) > 30
+    assert min(measured["Mic Guitar", "direct"], measured["Mic Tabla", "direct"]) > 30
+    assert measured["Band", "stem-1"] is None
+    assert (out / "session_stems.rpp").is_file()
+    text = run("demo", "-o", out).stdout
+    assert "4 up to date" in text
+    for track, stem in measured:
+        assert any(track in line and stem in line for line in text.splitlines())
