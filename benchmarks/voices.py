@@ -195,7 +195,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="the folder of recordings that the list names")
-    parser.add_argument("--separators", default=",".join(SEPARATORS))
+    parser.add_argument("--separators", default=",".join(SEPARATORS), help="may be empty: ceilings only")
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--sets", default="test-2,train-2,test-3")
     parser.add_argument("--rates", default="8000,16000")
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     weights = dict(text.split("=", 1) for text in given.weights)
-    names = given.separators.split(",")
+    names = [name for name in given.separators.split(",") if name]
 
     if given.speed:
         # Peak memory is a process' own: one each.

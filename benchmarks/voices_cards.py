@@ -164,12 +164,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for option in ("--results", "--commands", "--speed"):
+    parser.add_argument("--results", type=Path, nargs="+", required=True)
+    for option in ("--commands", "--speed"):
         parser.add_argument(option, type=Path, required=True)
     given = parser.parse_args()
-    results, commands, speed = (
-        json.loads(path.read_text()) for path in (given.results, given.commands, given.speed)
-    )
+    results = [row for path in given.results for row in json.loads(path.read_text())]
+    commands, speed = (json.loads(path.read_text()) for path in (given.commands, given.speed))
     for name in METHODS:
         made = card(name, results, speed, commands[name])
         (FOLDER / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n")
