@@ -240,3 +240,9 @@ def test_the_drums_cut_in_two_items_are_the_file_sample_for_sample():
     audio, _ = soundfile.read(SESSION / "audio" / "Drums.wav", dtype="float32")
     assert rendered.start_frame == at(2)
     np.testing.assert_array_equal(rendered.read(0, rendered.frames)[0], audio)
+
+
+def test_the_drum_templates_were_not_learned_from_this_kit():
+    card = (SESSION.parents[1] / "separators" / "data" / "drum_templates.md").read_text()
+    kits = {line.split("|")[1].strip() for line in card.splitlines() if line.startswith("| ")} - {"kit"}
+    assert kits == {"msgm_*", "sonicpi", "audiophob"}
