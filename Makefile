@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint reference bench clean
 
 demo: $(READY)          ## render the example session into stems/ and say where the stems are
 	$(BIN)/stembridge demo
@@ -15,6 +15,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+reference: $(READY)     ## rewrite docs/reference.md from the code
+	$(BIN)/python -m docs.make_reference
 
 bench: $(READY)         ## speed and quality beside the peers; writes benchmarks/*.md
 	$(BIN)/python -m benchmarks

@@ -50,11 +50,11 @@ class Parameter:
         low, high = self.minimum, self.maximum
         unit = f" {self.unit}" if self.unit else ""
         if low is not None and high is not None:
-            return f"{kind} from {low:g} to {high:g}{unit}"
+            return f"{kind} from {_plain(low)} to {_plain(high)}{unit}"
         if low is not None:
-            return f"{kind} of at least {low:g}{unit}"
+            return f"{kind} of at least {_plain(low)}{unit}"
         if high is not None:
-            return f"{kind} of at most {high:g}{unit}"
+            return f"{kind} of at most {_plain(high)}{unit}"
         return f"{kind}{unit}"
 
     def validate(self, value: Any, owner: str) -> Value:
@@ -91,6 +91,11 @@ def _finite(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _plain(limit: float) -> str:
+    """Whole numbers with all their digits: 2147483647, not 2.14748e+09."""
+    return str(int(limit)) if limit == int(limit) else f"{limit:g}"
 
 
 def parameter(
