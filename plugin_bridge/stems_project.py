@@ -56,6 +56,7 @@ def _placed(track: dict[str, Any], manifest: Manifest, source: TrackInput) -> li
             Path(stem["path"]),
             start / rate,
             manifest.input["frames"] / rate,
+            1 / manifest.gain,
         )
         for stem in track["files"]
     ]

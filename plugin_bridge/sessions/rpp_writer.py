@@ -46,6 +46,8 @@ class PlacedStem:
     path: Path
     position_seconds: float
     length_seconds: float
+    gain: float = 1.0
+    """What to play the file with; 1 / gain where a gain was applied so that it would not clip."""
 
 
 def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
@@ -224,7 +226,8 @@ def _stem_lines(splice: _Splice, track: Block, stem: PlacedStem, depth: int, fol
         for raw in splice.lines[block.first_line : block.last_line + 1]:
             if raw.split(maxsplit=1)[:1] not in [[identity] for identity in IDENTITIES]:
                 yield raw.rstrip("\r\n")
-    clip = Clip(stem.path.absolute(), stem.position_seconds, stem.length_seconds, name=name)
+    path = stem.path.absolute()
+    clip = Clip(path, stem.position_seconds, stem.length_seconds, gain=stem.gain, name=name)
     yield from item_lines(clip, folder, guid("stem item", identifier))
     yield "  >"
 

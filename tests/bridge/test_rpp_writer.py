@@ -231,6 +231,15 @@ def test_line_ends_and_foreign_bytes_survive(tmp_path):
     assert [one.name for one in open_session(path).tracks] == ["Gesäng", "Gesäng kick", "Gesäng rest"]
 
 
+def test_a_gain_against_clipping_is_taken_back(tmp_path):
+    write(tmp_path / "a.wav", noise(0.2))
+    session = open_session(save(tmp_path, project(track("A", item(length=0.2)))))
+    quiet = write(tmp_path / "quiet.wav", 0.5 * noise(0.2))
+    placed = {session.tracks[0].identifier: [PlacedStem("all", quiet, 0.0, 0.2, gain=2.0)]}
+    again = open_session(write_stems_project(session, placed, tmp_path / "x.rpp"))
+    assert np.abs(mix(again) - mix(session)).max() < SUM_TOLERANCE
+
+
 def test_a_soloed_track_hands_its_solo_to_its_stems(tmp_path):
     write(tmp_path / "a.wav", noise(0.2))
     text = project(track("A", item(length=0.2), strip="MUTESOLO 0 1 0"), track("B", item(length=0.2)))
