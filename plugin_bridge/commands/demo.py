@@ -68,9 +68,8 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
         for stem in measure(result, sources, folder)
     ]
     status = report(results, out, project, quiet=quiet, as_json=as_json, measured=measured)
-    if not as_json:
-        click.echo()
-        click.echo(_table(measured))
+    if measured and not as_json:
+        click.echo(f"\n{_table(measured)}")
     return status
 
 
