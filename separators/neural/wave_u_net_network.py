@@ -11,8 +11,8 @@ One class, two layouts (:class:`Architecture`):
   input by the context that it saw.
 - ``filters``: few levels with large strides. The first is a bank of learnt filters in pairs (begun as the
   cosines and sines of a Fourier transform): the levels below see how loud each pair is, and the output
-  turns and scales each pair for every stem before the same filters make audio of it again. Much
-  faster on a CPU, and much sooner trained.
+  shares each pair out among the stems and turns its phase, before the same filters make audio of
+  it again. Much faster on a CPU, and sooner trained.
 """
 
 from __future__ import annotations
@@ -204,13 +204,11 @@ class FilterWaveUNet(WaveUNet):
         )
         self.merged = nn.ModuleList(residuals(c, kernel, architecture.dilations[::-1]) for c in channels[:-1])
         self.norm = ChannelNorm(channels[0])
-        self.masks = nn.Conv1d(channels[0], self.estimated * first, 1)
-        # Training begins where every stem is an equal share of the mixture.
-        with torch.no_grad():
-            self.masks.weight.mul_(0.1)
-            bias = torch.zeros(self.estimated, 2, first // 2)
-            bias[:, 0] = 1 / len(architecture.stems)
-            self.masks.bias.copy_(bias.flatten())  # type: ignore[union-attr]
+        self.shares = nn.Conv1d(channels[0], len(architecture.stems) * pairs, 1)
+        self.turns = nn.Conv1d(channels[0], (len(architecture.stems) - 1) * pairs, 1)
+        with torch.no_grad():  # training begins near equal shares of the mixture
+            self.shares.weight.mul_(0.1)
+            self.turns.weight.mul_(0.1)
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
@@ -232,10 +230,11 @@ class FilterWaveUNet(WaveUNet):
         hidden = self.bottom(hidden)
         for up, merge in zip(reversed(self.up), reversed(self.merged), strict=True):
             hidden = merge(up(hidden) + kept.pop())
-        masks = self.masks(functional.leaky_relu(self.norm(hidden), SLOPE))
-        masks = masks.reshape(batch, -1, channels, 2, first // 2, times)
+        hidden = functional.leaky_relu(self.norm(hidden), SLOPE)
+        shares = self.shares(hidden).reshape(batch, -1, channels, first // 2, times)
+        real = shares.softmax(1)[:, :-1]
+        imaginary = self.turns(hidden).reshape(batch, -1, channels, first // 2, times)
         cosine, sine = features[:, None, :, 0], features[:, None, :, 1]
-        real, imaginary = masks[:, :, :, 0], masks[:, :, :, 1]
         turned = torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], 3)
         audio = functional.linear(turned.flatten(1, 2).transpose(2, 3), self.gain * self.filters.T)
         audio = overlap_add(audio.transpose(2, 3).flatten(1, 2), first, stride)

@@ -35,7 +35,7 @@ def lively(architecture, seed=0):
     torch.manual_seed(seed)
     network = build(architecture).eval().requires_grad_(False)
     for name, value in network.named_parameters():
-        if name.startswith("masks"):
+        if name.startswith(("shares", "turns")):
             value.normal_(0, 0.1)
     return network
 
@@ -88,7 +88,8 @@ def test_stems_sum_to_the_mixture_and_depend_on_it(architecture):
 
 def test_training_begins_with_equal_shares_of_the_mixture():
     network = build(SMALL)
-    torch.nn.init.zeros_(network.masks.weight)
+    for part in (*network.shares.parameters(), *network.turns.parameters()):
+        torch.nn.init.zeros_(part)
     mixture = torch.from_numpy(noise(2, 20_000))[None]
     stems = network(mixture)
     assert (stems - mixture[:, None] / 4).abs().max() < SUM
