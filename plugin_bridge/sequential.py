@@ -51,7 +51,7 @@ class SequentialReader:
 
     def _end_of_oldest(self) -> int:
         at, block = self._kept[0]
-        return at + block.shape[1]
+        return at + int(block.shape[1])
 
     def close(self) -> None:
         """Forget the stream and what was kept of it; reading starts it again."""
