@@ -46,7 +46,6 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     A drum loop, a stereo duo, two microphones that hear each other, and a band of which nothing is
     known. The sources of the first three are known, so that the stems can be measured against them.
     """
-    from plugin_bridge.job import Settings
     from plugin_bridge.plan import preset_text, session_jobs, session_parts
     from plugin_bridge.stems_project import write_project
 
@@ -56,8 +55,9 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     known: list[dict[str, str]] = []
     for row in rows:
         parts = session_parts(folder, [row["tracks"]], out)
-        settings = Settings(force=force, strict=strict)
-        made = session_jobs(parts, preset_text(row["preset"]), settings, row.get("together", False))
+        preset = preset_text(row["preset"])
+        together = row.get("together", preset.preset.together)
+        made = session_jobs(parts, preset, options.settings(preset, force=force, strict=strict), together)
         planned += made
         known += [row.get("sources", {})] * len(made)
     results = run(planned, workers=jobs, quiet=quiet)

@@ -153,14 +153,14 @@ run_options = together(
 def settings(
     preset: PresetText,
     *,
-    format: str | None,
-    bit_depth: str | None,
-    layout: str | None,
-    template: str | None,
-    stems: tuple[str, ...] | None,
-    plugin_paths: tuple[Path, ...],
-    force: bool,
-    strict: bool,
+    format: str | None = None,
+    bit_depth: str | None = None,
+    layout: str | None = None,
+    template: str | None = None,
+    stems: tuple[str, ...] | None = None,
+    plugin_paths: tuple[Path, ...] = (),
+    force: bool = False,
+    strict: bool = False,
 ) -> Settings:
     """What the command line says, over what the preset says, over the defaults."""
     from plugin_bridge.job import Settings
