@@ -95,8 +95,9 @@ class _Separation:
                 found = [manifest for manifest in earlier if manifest is not None]
                 if [manifest.key for manifest in found] == self._keys(hashes):
                     return self._result("skipped", found)
-        with workspace(self._job.parts[0].folder) as work:
-            return self._result("done", self._make(work, hashes))
+        # Entered before the files in it are opened, so that they are closed when it is removed.
+        work = self._opened.enter_context(workspace(self._job.parts[0].folder))
+        return self._result("done", self._make(work, hashes))
 
     def _make(self, work: Path, hashes: list[str] | None) -> list[Manifest]:
         prepared = [self._prepare(work, index) for index in range(len(self._tracks))]

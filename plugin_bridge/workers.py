@@ -89,7 +89,8 @@ class _Channel:
                 try:
                     connection = self._listener.accept()
                 except (OSError, EOFError, AuthenticationError):
-                    continue  # a worker killed while it said hello
+                    time.sleep(0.1)
+                    continue  # a worker was killed while it said hello
                 with self._lock:
                     if self._closed:
                         connection.close()

@@ -25,6 +25,7 @@ START = 3600 * RATE
 UNPAN = 'title = "Un-pan"\npurpose = "tests"\n[separator]\nname = "ica"\n'
 MIXING = np.array([[1.0, 0.3], [0.4, 1.0]], np.float32)
 FLOAT = 1e-6
+STEM_FILES = ["manifest.json", "source-1.wav", "source-2.wav"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 COMMAND = [sys.executable, "-m", "plugin_bridge"]
 
@@ -518,22 +519,23 @@ def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
     assert "Traceback" not in errors.decode()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     for folder in out.iterdir():  # a job that was faster than the signal
-        assert files(folder) == ["manifest.json", "source-1.wav", "source-2.wav"]
+        assert files(folder) == STEM_FILES
 
 
 def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     write(inbox / "a.wav", noise(seed=1))
     arguments = [*COMMAND, "watch", inbox, "-p", preset, "-o", out, "--interval", "0.1"]
-    with subprocess.Popen(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+    log = tmp_path / "log"
+    with log.open("w") as errors, subprocess.Popen(arguments, env=ENVIRONMENT, stderr=errors) as process:
         wait_until((out / "a" / "manifest.json").exists, process)
         (inbox / "broken.wav").write_bytes(b"RIFF")
         write(inbox / "b.wav", noise(seed=2))
         wait_until((out / "b" / "manifest.json").exists, process)
+        wait_until(lambda: f"failed: {inbox / 'broken.wav'}" in log.read_text(), process)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"failed: {inbox / 'broken.wav'}" in errors.decode()
+    assert files(out) == sorted(f"{name}/{file}" for name in "ab" for file in STEM_FILES)
 
 
 # -- demo ------------------------------------------------------------------------------------------
