@@ -64,9 +64,10 @@ class NMF(Separator):
     )
     overlap: int = parameter(4, "How many windows lie over each sample.", choices=(2, 4, 8))
     mask_power: float = parameter(
-        1.0,
-        "Contrast of the masks: 1 shares by magnitude, 2 by power (Wiener), more is harder.",
-        minimum=0.5,
+        0.0,
+        "Contrast of the masks: 1 shares by magnitude, 2 by power, more is harder; "
+        "0 is 1 in mode blind and 2 in mode drums.",
+        minimum=0.0,
         maximum=8.0,
     )
     seed: int = parameter(0, "Seed of the random start in mode blind.", minimum=0, maximum=2**31 - 1)
@@ -84,7 +85,7 @@ class NMF(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Learn the templates from ``sample`` ``(channels, frames)``."""
-        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta, self.mask_power)
+        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta)
         return self._mode().fit(self, analysis, sample)
 
     def _mode(self) -> Mode:

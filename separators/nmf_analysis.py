@@ -21,7 +21,7 @@ class Analysis:
     (beta 0, as the Itakura-Saito divergence is the likelihood of powers).
     """
 
-    def __init__(self, sample_rate: int, fft_size: int, overlap: int, beta: int, mask_power: float) -> None:
+    def __init__(self, sample_rate: int, fft_size: int, overlap: int, beta: int) -> None:
         """``fft_size`` 0 is the power of two nearest to 46 ms; ``overlap`` windows lie over each sample."""
         size = fft_size or fft_size_for(sample_rate)
         if size < 2 * overlap:
@@ -29,7 +29,6 @@ class Analysis:
         self.stft = STFT(size, size // overlap)
         self.sample_rate = sample_rate
         self.beta = beta
-        self.mask_power = mask_power
 
     def spectrogram(self, audio: Audio) -> Matrix:
         """The spectrogram ``(frames, bins)`` of ``audio`` ``(channels, samples)``, channel by channel."""
@@ -46,9 +45,12 @@ class Analysis:
             total += self._values(channel.T)
         return spectrum, self._finished(total, len(audio))
 
-    def stems(self, spectrum: Spectrum, models: Matrix, length: int) -> Audio:
-        """The stems ``(stems, channels, length)`` by ratio masks of ``models`` ``(stems, frames, bins)``."""
-        power = self.mask_power / 2 if self.beta == 0 else self.mask_power
+    def stems(self, spectrum: Spectrum, models: Matrix, length: int, mask_power: float) -> Audio:
+        """The stems ``(stems, channels, length)`` by ratio masks of ``models`` ``(stems, frames, bins)``.
+
+        ``mask_power`` 1 shares every bin by magnitude, 2 by power.
+        """
+        power = mask_power / 2 if self.beta == 0 else mask_power
         return stems_from_models(spectrum, models.swapaxes(1, 2), self.stft, length, power)
 
     def _values(self, spectrum: Spectrum) -> Matrix:

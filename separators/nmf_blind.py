@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from separators.nmf import NMF
 
 MEL_BANDS = 40
+MASK_POWER = 1.0
 
 
 def stem_names(settings: NMF) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
         models = np.empty((settings.stems, *V.shape), np.float32)
         for stem, model in enumerate(models):
             np.matmul(H[:, groups == stem], W[groups == stem], out=model)
-        return analysis.stems(spectrum, models, block.shape[1])
+        return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
 
     return transform
 
