@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the run (60)")
     parser.add_argument("--decay", type=float, default=0.2, help="last part over which the rate falls (0.2)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (0.001)")
+    parser.add_argument("--warm-up-steps", type=int, default=300, help="steps until that peak (300)")
     parser.add_argument("--start", type=Path, help="weights to begin with")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint.pt of another run to begin with")
     parser.add_argument("--work", type=Path, help="folder for checkpoints (FILE.training)")
@@ -43,6 +44,7 @@ def main() -> int:
         minutes=given.minutes,
         decay=given.decay,
         learning_rate=given.learning_rate,
+        warm_up_steps=given.warm_up_steps,
         patience=given.patience,
         seed=given.seed,
     )
