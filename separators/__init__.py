@@ -1,8 +1,8 @@
 """Source separation: audio in, named stems out.
 
-    from separators import NMF
-    stems = NMF(mode="drums").separate(loop, 44100)
-    stems["kick"]
+from separators import NMF
+stems = NMF(mode="drums").separate(loop, 44100)
+stems["kick"]
 """
 
 from __future__ import annotations
