@@ -6,6 +6,7 @@ import numpy as np
 
 from separators import registry
 from separators.base import Audio, Separator, Transform
+from separators.blas_threads import on_one_thread
 from separators.errors import ChannelError, ParameterError
 from separators.instantaneous import Settings, image_matrices
 from separators.parameters import Value, parameter
@@ -88,6 +89,7 @@ class ICA(Separator):
         # The last stem is what the others leave, so that no rounding shows in the sum.
         maps = images[: stems - 1].reshape(-1, channels).astype(np.float32)
 
+        @on_one_thread
         def transform(block: Audio) -> Audio:
             out = np.empty((stems, *block.shape), np.float32)
             for start in range(0, block.shape[1], BLOCK):

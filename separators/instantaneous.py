@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from separators.base import Audio
+from separators.blas_threads import on_one_thread
 from separators.errors import ChannelError, SeparatorWarning
 from separators.fast_ica import Matrix, fast_ica
 from separators.nonstationarity import refine
@@ -40,6 +41,7 @@ class Settings:
     seed: int
 
 
+@on_one_thread
 def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settings) -> Matrix:
     """Matrices ``(count, channels, channels)`` that turn the mixture into the sources' images.
 
