@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from separators.base import Audio
-
-Matrix = NDArray[np.float64]
+from separators.channels import Matrix
 
 BLOCK = 8192
 """Frames worked on at a time: signals, their tanh and the products stay in the second-level cache."""

@@ -16,11 +16,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from separators.base import Audio
-
-Matrix = NDArray[np.float64]
+from separators.channels import Matrix
 
 STRETCH_SECONDS = 0.046
 FLOOR = 1e-4

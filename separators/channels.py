@@ -1,0 +1,77 @@
+"""What ICA must know of a recording's channels: which sound, whether they differ, whose source is whose."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from separators.base import Audio
+from separators.errors import ChannelError, SeparatorWarning
+
+Matrix = NDArray[np.float64]
+Numbers = NDArray[np.intp]
+
+SILENT = 1e-12
+"""A channel whose power is at most this much of the loudest one's (-120 dB) counts as silent."""
+DEPENDENT = 1e-7
+"""Channels of power 1 are mixtures of each other if some combination leaves no more than this (-70 dB)."""
+
+
+def sounding_channels(audio: Audio) -> Numbers:
+    """The numbers, from 0, of the channels of ``audio`` ``(channels, frames)`` that are not silent."""
+    power = np.var(audio, axis=1, dtype=np.float64)
+    sounding: Numbers = np.flatnonzero(power > SILENT * power.max())
+    return sounding
+
+
+def covariance(centred: Audio) -> Matrix:
+    """Covariance ``(channels, channels)`` of ``(channels, frames)`` without their means."""
+    return np.asarray(centred @ centred.T, np.float64) / centred.shape[1]
+
+
+def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
+    """The matrix ``(count, channels)`` that makes channels of this covariance white.
+
+    It keeps the ``count`` strongest principal components of the channels at equal power. Raises
+    :class:`ChannelError` if there are fewer, naming the channels by ``numbers`` (from 0).
+    """
+    level = np.sqrt(np.diag(cov))
+    values, vectors = np.linalg.eigh(cov / np.outer(level, level))
+    if values[-count] <= DEPENDENT:
+        raise ChannelError(_dependence(values, vectors, numbers + 1))
+    components: Matrix = (vectors[:, -count:] / np.sqrt(values[-count:])).T / level
+    return components
+
+
+def nearest_channels(strength: Matrix) -> Numbers:
+    """The channel of each source's own, given how strong it is there, ``(channels, sources)``.
+
+    Of all ways to give each source a channel of its own, that with the largest product of
+    strengths. Gains on channels and levels of sources scale every product alike where there
+    are as many sources as channels, and so do not matter.
+    """
+    smallest = np.finfo(np.float64).tiny
+    _, channels = linear_sum_assignment(-np.log(np.maximum(strength, smallest)).T)
+    nearest: Numbers = channels
+    return nearest
+
+
+def warn(message: str) -> None:
+    """Say that the stems may be poor, as a :class:`SeparatorWarning`."""
+    warnings.warn(f"ica: {message}", SeparatorWarning, stacklevel=2)
+
+
+def _dependence(values: Matrix, vectors: Matrix, numbers: Numbers) -> str:
+    """The error message that names the channels whose combinations vanish."""
+    vanishing = vectors[:, values <= DEPENDENT]
+    involved = numbers[np.sum(vanishing**2, axis=1) > 0.01]
+    listed = ", ".join(map(str, involved[:-1])) + f" and {involved[-1]}"
+    signals = len(involved) - vanishing.shape[1]
+    held = "the same signal" if signals == 1 else f"only {signals} different signals"
+    return (
+        f"ica: channels {listed} hold {held}, so their sources cannot be told apart; leave out what is "
+        "double (a mono recording in stereo is one channel), ask for fewer sources, or use nmf"
+    )
