@@ -7,9 +7,10 @@ while its process lives, whichever way that ends; a later job removes the ones t
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,20 +33,19 @@ def workspace(folder: Path) -> Iterator[Path]:
 
     Those of killed processes are removed first. Raises :class:`JobError` if ``folder`` cannot be written.
     """
+    path = folder / f"{PREFIX}{secrets.token_hex(8)}"  # known before it is there: Ctrl-C may come between
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-        path, lock = _make(folder)
-    except OSError as error:
-        reason = "a file of that name is in the way" if folder.is_file() else error.strerror
-        raise JobError(f"{folder}: cannot be written to: {reason}") from None
-    with lock:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+            lock = _make_locked(path)
+        except OSError as error:
+            reason = "a file of that name is in the way" if folder.is_file() else error.strerror
+            raise JobError(f"{folder}: cannot be written to: {reason}") from None
+        with lock:
             yield path
-        finally:
-            if os.name == "nt":
-                lock.close()  # Windows removes no open files
-            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
@@ -62,16 +62,23 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _make(folder: Path) -> tuple[Path, IO[bytes]]:
+def _make_locked(path: Path) -> IO[bytes]:
+    """Make the folder ``path``; returns its locked file."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+        path.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
-            file = (path / LOCK).open("xb")
-            with suppress(OSError):  # a file system without locks: then nobody can sweep here either
-                _lock(file)
-            if (path / LOCK).exists():
-                return path, file
-            file.close()  # swept between its making and its locking
+            lock = (path / LOCK).open("wb")
+            try:
+                _lock(lock)
+                is_ours = (path / LOCK).exists()
+            except BlockingIOError:
+                is_ours = False
+            except OSError:  # a file system without locks: then nobody can sweep here either
+                is_ours = True
+            if is_ours:
+                return lock
+            lock.close()
+        time.sleep(0.01)  # another job sweeps it away between its making and its locking
 
 
 if sys.platform == "win32":
