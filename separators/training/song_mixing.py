@@ -23,8 +23,8 @@ QUIET_DB = -30.0
 class MixingSettings:
     """How songs become training mixtures. Probabilities are 0 to 1, ranges are factors or dB."""
 
-    batch: int = 4
-    frames: int = 98_304
+    batch: int = 2
+    frames: int = 131_072
     coherent: float = 0.35
     """All stems of a mixture from one song, at one time; otherwise each stem from its own."""
     fill: float = 0.6
