@@ -19,8 +19,8 @@ lint: $(READY)
 reference: $(READY)     ## rewrite docs/reference.md from the code
 	$(BIN)/python -m docs.make_reference
 
-bench: $(READY)         ## speed and quality beside the peers; writes benchmarks/*.md
-	$(BIN)/python -m benchmarks
+bench: $(READY)         ## speed and quality beside the peers, DATA=folder of recordings; writes benchmarks/results
+	$(BIN)/python -m benchmarks --data $(DATA)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
