@@ -94,10 +94,8 @@ def si_sdr_table(sources: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 def our_sources(mixture: np.ndarray, refine: bool) -> np.ndarray:
     """Our fit and the sources of the whole signal: the loudest channel of each image."""
-    defaults = ICA().values
-    settings = Settings(
-        **{key: defaults[key] for key in ("iterations", "tolerance", "subsample", "seed")}, refine=refine
-    )
+    chosen = ICA(refine=refine)
+    settings = Settings(0, 200, chosen.tolerance, chosen.subsample, refine, chosen.seed)
     images = image_matrices(mixture, RATE, len(mixture), settings)
     loudest = np.abs(images).sum(axis=2).argmax(axis=1)
     return images[np.arange(len(mixture)), loudest].astype(np.float32) @ mixture

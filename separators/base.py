@@ -76,11 +76,11 @@ class Separator(ABC):
     """One line: what it separates."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
-    fit_seconds: ClassVar[float] = 60.0
+    fit_seconds: float = 60.0
     """Length of the sample that :meth:`fit` is given at most."""
-    block_seconds: ClassVar[float] = 20.0
+    block_seconds: float = 20.0
     """Length of the blocks a transform is given, without their overlap."""
-    overlap_seconds: ClassVar[float] = 1.0
+    overlap_seconds: float = 1.0
     """How much neighbouring blocks overlap; stems are cross-faded there."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

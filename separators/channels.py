@@ -29,7 +29,8 @@ def sounding_channels(audio: Audio) -> Numbers:
 
 def covariance(centred: Audio) -> Matrix:
     """Covariance ``(channels, channels)`` of ``(channels, frames)`` without their means."""
-    return np.asarray(centred @ centred.T, np.float64) / centred.shape[1]
+    cov: Matrix = (centred @ centred.T).astype(np.float64) / centred.shape[1]
+    return cov
 
 
 def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:

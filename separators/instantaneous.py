@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from separators.base import Audio
+from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
 from separators.channels import (
     Matrix,
@@ -29,17 +29,46 @@ MINIMUM_FITTED = 32768
 """Frames that subsampling leaves at least, where there are as many."""
 FRAMES_PER_ENTRY = 32
 """A sample with fewer frames per entry of the unmixing matrix says nothing about it."""
+BLOCK = 8192
+"""Frames that the transform works on at a time, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What :class:`separators.ica.ICA` lets people set; its parameter table explains each."""
 
+    sources: int
     iterations: int
     tolerance: float
     subsample: int
     refine: bool
     seed: int
+
+
+def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
+    """Learn the sources' images; the transform is a matrix for each stem.
+
+    Where there are fewer sources than channels, a last stem takes what they leave.
+    Raises and warns like :func:`image_matrices`.
+    """
+    channels = len(sample)
+    count = settings.sources or channels
+    images = image_matrices(sample, sample_rate, count, settings)
+    # The last stem is what the others leave, so that no rounding shows in the sum.
+    maps = images[: channels - 1 if count == channels else count].reshape(-1, channels).astype(np.float32)
+    others = len(maps) // channels
+
+    @on_one_thread
+    def transform(block: Audio) -> Audio:
+        out = np.empty((others + 1, *block.shape), np.float32)
+        for start in range(0, block.shape[1], BLOCK):
+            piece = block[:, start : start + BLOCK]
+            parts = (maps @ piece).reshape(others, *piece.shape)
+            out[:-1, :, start : start + BLOCK] = parts
+            out[-1, :, start : start + BLOCK] = piece - parts.sum(axis=0)
+        return out
+
+    return transform
 
 
 @on_one_thread
@@ -103,7 +132,7 @@ def _unmix(
         )
     mixing: Matrix
     if found == len(cov):
-        mixing = np.linalg.inv(unmixing)
+        mixing = np.linalg.inv(unmixing).astype(np.float64)
     else:  # what the sources explain best in the least-squares sense
         mixing = cov @ unmixing.T @ np.linalg.inv(unmixing @ cov @ unmixing.T)
     return unmixing, mixing

@@ -200,10 +200,9 @@ def test_one_silent_channel_keeps_the_promises(separator):
 
 @each_case
 def test_block_by_block_the_stems_still_sum_and_keep_the_length(separator, channels):
-    kind = type(separator)
     # Three seconds and a bit in blocks of half a second, fitted on one second of them.
-    hurried = type("Hurried", (kind,), {"block_seconds": 0.5, "overlap_seconds": 0.1, "fit_seconds": 1.0})
-    in_blocks = hurried(**separator.values)
+    in_blocks = type(separator)(**separator.values)
+    in_blocks.block_seconds, in_blocks.overlap_seconds, in_blocks.fit_seconds = 0.5, 0.1, 1.0
     mixture = music(channels, 44100, seconds=3.1)
     pieces = list(separate_blocks(in_blocks, ArraySource(mixture, 44100)))
     assert len(pieces) > 4

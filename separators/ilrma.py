@@ -1,0 +1,81 @@
+"""ILRMA: sources whose spectrograms are built of a few recurring spectra.
+
+D. Kitamura, N. Ono, H. Sawada, H. Kameoka, H. Saruwatari, "Determined blind source separation unifying
+independent vector analysis and nonnegative matrix factorization", IEEE/ACM TASLP 24(9), 2016.
+The factorizations are first fitted to the sources that AuxIVA found, and only then may they
+move the demixing matrices: from random ones they would lead away from that solution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from separators.base import Audio
+from separators.demixing import (
+    Demixing,
+    PairProducts,
+    covariances,
+    iterative_projection,
+    power_coefficients,
+)
+
+WARM_UP = 15
+"""Iterations of the factorizations alone."""
+FLOOR = np.float32(1e-7)
+"""Least model power, for sources of power 1: -70 dB."""
+
+
+def ilrma(products: PairProducts, start: Demixing, iterations: int, bases: int, seed: int) -> Demixing:
+    """Demixing matrices ``(bins, sources, channels)`` of the white spectra behind ``products``.
+
+    ``start`` are AuxIVA's, ``bases`` the spectra that build each source.
+    """
+    sources, bins, frames = products.channels, products.bins, products.frames
+    demixing = start.copy()
+    rng = np.random.default_rng(seed)
+    spectra = 0.1 + 0.9 * rng.random((sources, bins, bases), np.float32)
+    gains = 0.1 + 0.9 * rng.random((sources, bases, frames), np.float32)
+
+    power = np.empty((sources, bins, frames), np.float32)
+    for chunk, pairs in products.chunks():
+        power[:, chunk] = _power(demixing[chunk], pairs)
+    _normalize(demixing, power, spectra)
+    for _ in range(WARM_UP):
+        for source in range(sources):
+            _factorize(power[source], spectra[source], gains[source])
+    weights = np.empty((bins, frames, sources), np.float32)
+    for _ in range(iterations):
+        for source in range(sources):
+            weights[:, :, source] = _factorize(power[source], spectra[source], gains[source])
+        for chunk, pairs in products.chunks():
+            iterative_projection(demixing[chunk], covariances(pairs @ weights[chunk] / frames))
+            power[:, chunk] = _power(demixing[chunk], pairs)
+        _normalize(demixing, power, spectra)
+    return demixing
+
+
+def _factorize(power: Audio, spectra: Audio, gains: Audio) -> Audio:
+    """One round of multiplicative updates in place (Itakura-Saito); returns 1 / model ``(bins, frames)``."""
+    inverse = 1 / (spectra @ gains + FLOOR)
+    ratio = power * inverse * inverse
+    spectra *= np.sqrt((ratio @ gains.T) / (inverse @ gains.T))
+    np.maximum(spectra, FLOOR, out=spectra)
+    inverse = 1 / (spectra @ gains + FLOOR)
+    ratio = power * inverse * inverse
+    gains *= np.sqrt((spectra.T @ ratio) / (spectra.T @ inverse))
+    np.maximum(gains, FLOOR, out=gains)
+    return np.asarray(1 / (spectra @ gains + FLOOR), np.float32)
+
+
+def _normalize(demixing: Demixing, power: Audio, spectra: Audio) -> None:
+    """Scale all sources to mean power 1, in place."""
+    mean = np.maximum(power.mean(axis=(1, 2)), np.finfo(np.float32).tiny)
+    demixing /= np.sqrt(mean)[None, :, None]
+    power /= mean[:, None, None]
+    spectra /= mean[:, None, None]
+
+
+def _power(demixing: Demixing, pairs: Audio) -> Audio:
+    """Power of the sources ``(sources, bins, frames)``."""
+    power: Audio = np.maximum(power_coefficients(demixing) @ pairs, np.float32(0)).transpose(1, 0, 2)
+    return power
