@@ -1,8 +1,9 @@
 """Keeps each voice on its stem from block to block.
 
-Neighbouring blocks overlap: where the overlap is not silent, the order of the new block's stems is
-the one that agrees best with the stems of the block before. After a silence the order is
-the one whose voices sound most like what their stems held so far, by their average spectra.
+The order of a new block's stems is the one that agrees best with two things: with the stems of the
+block before where the two overlap, and with what the stems held so far, by their average
+spectra. The overlap alone is not enough: one overlap that decides wrongly, or a silence, would swap
+all that follows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _EDGES = np.round((10 ** (_MEL / 2595) - 1) * 700 * WINDOW / SAMPLE_RATE).astype
 """The first bin of each mel band, from 80 Hz on."""
 MEMORY_SECONDS = 60.0
 """The average spectra forget what is longer ago than about this much speech."""
+LIKENESS_PER_DB2 = 0.03
+"""What a mean squared difference of 1 dB weighs against full agreement in the overlap, which weighs 1."""
 LOUD_RANGE_DB = 30.0
 DOMINANT_SHARE = 0.8
 """Frames in which a stem holds this share of the energy tell what its voice sounds like."""
@@ -47,13 +50,11 @@ class VoiceTracker:
             before, now = self._tail[:, -overlap:], stems[:, :overlap]
             energy = max(float(np.square(before, dtype=np.float64).sum()), 1e-20)
             agreement = (before.astype(np.float64) @ now.T.astype(np.float64)) / energy
-        if self._tail is None or (not agreement.any() and self._profiles is None):
-            order = list(range(count))
-        else:
-            if not agreement.any():
-                agreement = self._likeness(profiles, heard)
-            orders = [list(order) for order in permutations(range(count))]
-            order = max(orders, key=lambda order: float(agreement[np.arange(count), order].sum()))
+        if self._profiles is not None:
+            agreement += LIKENESS_PER_DB2 * self._likeness(profiles, heard)
+        orders = [list(order) for order in permutations(range(count))]
+        # The first of equals: a first block stays as it is.
+        order = max(orders, key=lambda order: float(agreement[np.arange(count), order].sum()))
         self._remember(profiles[order], heard[order])
         self._tail = stems[order]
         return order

@@ -172,3 +172,14 @@ def test_a_weights_file_is_read_once(network, tmp_path):
     path = tmp_path / "w.safetensors"
     weights.save(network, path, {})
     assert weights.network("pit", str(path)) is weights.network("pit", str(path))
+
+
+def test_an_overlap_that_decides_little_gives_way_to_the_sound_of_the_voices():
+    """In the overlap both stems hold the same, but for a trace that speaks for a swap."""
+    tracker, truth, overlap = VoiceTracker(), voices(20), 2 * SAMPLE_RATE
+    first = truth[:, : 8 * SAMPLE_RATE].copy()
+    first[:, -overlap:] = 0.5 * first[:, -overlap:].sum(0)
+    assert tracker.order(first, 0) == [0, 1]
+    second = truth[:, 6 * SAMPLE_RATE : 14 * SAMPLE_RATE].copy()
+    second[:, :overlap] = np.array([[0.49], [0.51]], np.float32) * second[:, :overlap].sum(0)
+    assert tracker.order(second[::-1], overlap) == [1, 0]
