@@ -49,7 +49,12 @@ class NMF(Separator):
         "Divergence that is minimised: 0 Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean.",
         choices=(0, 1, 2),
     )
-    iterations: int = parameter(100, "Most iterations when learning.", minimum=1, maximum=10000)
+    iterations: int = parameter(
+        0,
+        "Most iterations when learning; 0 is 100 in mode blind and 20 in mode drums.",
+        minimum=0,
+        maximum=10000,
+    )
     tolerance: float = parameter(
         1e-3,
         "Learning stops when ten iterations improve the divergence by less than this part of it.",

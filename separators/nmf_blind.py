@@ -24,8 +24,9 @@ from separators.nmf_solver import Matrix, activations, background_of, factorize,
 if TYPE_CHECKING:
     from separators.nmf import NMF
 
-MEL_BANDS = 40
+ITERATIONS = 100
 MASK_POWER = 1.0
+MEL_BANDS = 40
 
 
 def stem_names(settings: NMF) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
     V = analysis.spectrogram(sample)
     background = background_of(V)
     H, W = random_start(V, settings.components, settings.seed)
-    H, W, _ = factorize(V, H, W, settings.beta, settings.iterations, settings.tolerance)
+    H, W, _ = factorize(V, H, W, settings.beta, settings.iterations or ITERATIONS, settings.tolerance)
     groups = group(H, W, settings.stems, analysis.sample_rate)
 
     def transform(block: Audio) -> Audio:
