@@ -16,18 +16,30 @@ from separators.parameters import Parameter, parameter
 from separators.registry import create, get, names
 
 if TYPE_CHECKING:
+    from separators.danet import DANet
+    from separators.deep_clustering import DeepClustering
     from separators.ica import ICA
     from separators.nmf import NMF
+    from separators.pit import PIT
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
-_LAZY = {"NMF": "separators.nmf", "ICA": "separators.ica"}
+_LAZY = {
+    "NMF": "separators.nmf",
+    "ICA": "separators.ica",
+    "PIT": "separators.pit",
+    "DANet": "separators.danet",
+    "DeepClustering": "separators.deep_clustering",
+}
 
 __all__ = [
     "ICA",
     "NMF",
+    "PIT",
     "Audio",
     "AudioError",
     "ChannelError",
+    "DANet",
+    "DeepClustering",
     "Parameter",
     "ParameterError",
     "Separator",

@@ -21,6 +21,9 @@ ENTRY_POINT_GROUP = "stembridge.separators"
 BUILT_IN = {
     "nmf": "separators.nmf:NMF",
     "ica": "separators.ica:ICA",
+    "pit": "separators.pit:PIT",
+    "danet": "separators.danet:DANet",
+    "deep-clustering": "separators.deep_clustering:DeepClustering",
 }
 
 

@@ -1,0 +1,69 @@
+"""The weights that come with the package, on two real voices that they have never heard."""
+
+import threading
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from separators import create
+from separators.evaluation import si_sdr
+
+VOICES = Path(__file__).parent / "voices"
+NAMES = ("pit", "danet", "deep-clustering")
+GAINED_DB = 2.0
+"""SI-SDR improvement, well below what the weights reach here; an untrained network has none."""
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return np.stack(
+        [soundfile.read(VOICES / f"{name}.flac", dtype="float32")[0] for name in ("allison", "carlo")]
+    )
+
+
+def improvement(estimates, truth):
+    """Mean SI-SDR improvement in dB under the best order, and that order."""
+    floor = np.mean([si_sdr(one, truth.sum(0)) for one in truth])
+    orders = list(permutations(range(len(estimates)), len(truth)))
+    scores = [np.mean([si_sdr(truth[k], estimates[o[k]]) for k in range(len(truth))]) for o in orders]
+    return max(scores) - floor, orders[int(np.argmax(scores))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_a_woman_and_a_man_are_separated(truth, name, rate):
+    voices = soxr.resample(truth.T, 16_000, rate).T.astype(np.float32)
+    stems = create(name).separate(voices.sum(0), rate)
+    assert improvement(stems.array[:, 0], voices)[0] > GAINED_DB
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stereo_places_are_kept(truth, name):
+    """One voice left, one right: each stem's image stays nearer to its own side."""
+    places = np.array([[0.9, 0.3], [0.3, 0.9]], np.float32)
+    mixture = np.einsum("vc,vf->cf", places, truth)
+    stems = create(name).separate(mixture, 16_000).array
+    _, order = improvement(stems.mean(1), truth)
+    for voice, stem in enumerate(order):
+        left, right = np.square(stems[stem]).sum(1)
+        assert (left > right) == (voice == 0)
+
+
+def test_threads_share_one_network(truth):
+    mixture = truth.sum(0)
+    alone = create("pit").separate(mixture, 16_000).array
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(create("pit").separate(mixture, 16_000).array))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    assert all(np.array_equal(result, alone) for result in results)
