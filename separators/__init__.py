@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from separators.ica import ICA
     from separators.nmf import NMF
     from separators.pit import PIT
+    from separators.wave_u_net import WaveUNet
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _LAZY = {
@@ -29,6 +30,7 @@ _LAZY = {
     "PIT": "separators.pit",
     "DANet": "separators.danet",
     "DeepClustering": "separators.deep_clustering",
+    "WaveUNet": "separators.wave_u_net",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Separator",
     "SeparatorError",
     "Stems",
+    "WaveUNet",
     "create",
     "get",
     "names",

@@ -24,6 +24,7 @@ BUILT_IN = {
     "pit": "separators.pit:PIT",
     "danet": "separators.danet:DANet",
     "deep-clustering": "separators.deep_clustering:DeepClustering",
+    "wave-u-net": "separators.wave_u_net:WaveUNet",
 }
 
 
