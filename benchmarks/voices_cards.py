@@ -36,7 +36,7 @@ METHODS = {
 }
 DATA = [
     {
-        "name": "LibriSpeech train-clean-100, 202 speakers, 57 minutes, English",
+        "name": "LibriSpeech train-clean-100, 200 speakers, 57 minutes, English",
         "licence": "CC BY 4.0",
         "attribution": "LibriSpeech (c) 2014 Vassil Panayotov, https://www.openslr.org/12",
     },
