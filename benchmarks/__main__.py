@@ -25,6 +25,7 @@ def arguments(data: Path) -> dict[str, list[str]]:
         "nmf": [str(file) for file in song],
         "drums": ["--data", str(data / "drums")],
         "ica": [word for folder in signals for word in ("--data", str(data / folder))],
+        "rooms": ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")],
         "memory": [],
     }
 

@@ -29,7 +29,8 @@ from separators.ilrma import ilrma
 from separators.iva import auxiva
 from separators.spectral import STFT, Spectrum
 
-WINDOW_SECONDS = 0.128
+WINDOW_SECONDS = 0.2
+"""Long enough for most of a room's echoes, short enough for some hundred windows in the sample."""
 FRAMES_PER_CHANNEL = 8
 """A sample with fewer windows per channel says nothing about the room."""
 MAXIMUM_PRODUCTS = 1 << 27
@@ -48,10 +49,10 @@ class Settings:
 
 
 def window_for(sample_rate: float) -> int:
-    """The power of two nearest to 128 ms.
+    """The power of two nearest to 200 ms.
 
     >>> [window_for(rate) for rate in (16000, 44100, 48000)]
-    [2048, 4096, 8192]
+    [4096, 8192, 8192]
     """
     return 1 << max(4, round(math.log2(WINDOW_SECONDS * sample_rate)))
 
@@ -91,7 +92,7 @@ def _demixing(spectra: Spectrum, settings: Settings) -> Demixing:
     # Starting from what the microphones hold keeps each of them near its own source.
     demixing = auxiva(products, colours, settings.iterations)
     if settings.algorithm == "ilrma":
-        demixing = ilrma(products, demixing, settings.iterations // 2, settings.bases, settings.seed)
+        demixing = ilrma(products, demixing, settings.iterations, settings.bases, settings.seed)
     power = np.square(np.abs(demixing)).sum(axis=2)  # of the sources, since what they are made of is white
     demixing = demixing @ white
     strength = np.einsum("bcs,bs->cs", np.square(np.abs(np.linalg.inv(demixing))), power)

@@ -51,7 +51,7 @@ class ICA(Separator):
     )
     iterations: int = parameter(
         0,
-        "Most iterations; 0 takes 200 of FastICA or 30 of AuxIVA. ILRMA adds half as many.",
+        "Most iterations; 0 takes 200 of FastICA or 30 of AuxIVA. ILRMA adds as many.",
         minimum=0,
         maximum=10000,
     )
@@ -71,7 +71,7 @@ class ICA(Separator):
     refine: bool = parameter(True, "Sharpen FastICA's result by the sources' changing levels.")
     fft_size: int = parameter(
         0,
-        "Window of the spectral analysis (convolutive only); 0 takes the power of two nearest to 128 ms.",
+        "Window of the spectral analysis (convolutive only); 0 takes the power of two nearest to 200 ms.",
         unit="samples",
         choices=(0, 512, 1024, 2048, 4096, 8192, 16384),
     )

@@ -19,7 +19,7 @@ from separators.demixing import (
     power_coefficients,
 )
 
-WARM_UP = 15
+WARM_UP = 20
 """Iterations of the factorizations alone."""
 FLOOR = np.float32(1e-7)
 """Least model power, for sources of power 1: -70 dB."""
