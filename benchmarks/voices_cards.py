@@ -59,7 +59,7 @@ DATA = [
 LIMITS = [
     "Pairs of one sex: the outputs often swap voices; see the column and the share below 1 dB.",
     "Trained on speech without music; singing and music in the background were never heard.",
-    "Three voices are much harder than two, and long conversations of similar voices swap; see docs/voices.md.",
+    "Three voices are harder than two; long conversations of similar voices swap (docs/voices.md).",
     "Nearly all adult voices, close to the microphone; children and far microphones are untested.",
 ]
 
