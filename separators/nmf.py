@@ -51,7 +51,7 @@ class NMF(Separator):
     )
     iterations: int = parameter(
         0,
-        "Most iterations when learning; 0 is 100 in mode blind and 20 in mode drums.",
+        "Most iterations when learning; 0 is 100 in mode blind and 15 in mode drums.",
         minimum=0,
         maximum=10000,
     )

@@ -24,7 +24,7 @@ from separators.nmfd import event_models, events, factorize_events
 if TYPE_CHECKING:
     from separators.nmf import NMF
 
-ITERATIONS = 20
+ITERATIONS = 15
 """More let the templates learn from each other's drums: they are the better for stopping early."""
 MASK_POWER = 2.0
 

@@ -33,6 +33,8 @@ CHUNK_VALUES = 1 << 18
 """Spectrogram values in a chunk: 1 MB."""
 CHECK_EVERY = 10
 """Iterations between two looks at the objective."""
+LEAST_CHANGE, MOST_CHANGE = 0.75, 2.0
+"""Factors by which a step may have changed a value to be extrapolated fully."""
 ACTIVATION_UPDATES = 40
 """Updates of activations for given templates; they bring the divergence to about 0.2 % above its minimum."""
 BACKGROUND = 1e-7
@@ -120,9 +122,8 @@ class _KullbackLeibler(Terms):
         return np.broadcast_to(self._activity[:, np.newaxis], self.templates.shape)
 
     def divergence(self, v: Matrix, h: Matrix) -> float:
-        model = self.model(h)
-        total = float(model.sum()) - float(v.sum())
-        ratio = np.divide(v, model, out=model)
+        ratio = self._ratio(v, h)
+        total = float(h.sum(axis=0) @ self._weights) + float(self.background) * v.size - float(v.sum())
         np.maximum(ratio, NEGLIGIBLE, out=ratio)
         return total + float(np.vdot(v, np.log(ratio, out=ratio)))
 
@@ -233,9 +234,11 @@ def minimize(
     """Repeat ``state = step(*state)``, extrapolated; returns the last state and the objectives.
 
     ``step`` must never increase ``objective``. Each step is taken from a point ahead of the
-    present state, ``x + a * max(x - x_before, 0)`` with Nesterov's growing weights ``a``
+    present state, ``x * (1 + a * (x / x_before - 1))`` with Nesterov's growing weights ``a``
     (block majorization-minimization with extrapolation: Hien, Leplat and Gillis 2024,
-    arXiv 2401.06646; here all factors are extrapolated together). Every
+    arXiv 2401.06646). Unlike there, all factors are extrapolated together, and decreases are,
+    too, but the quotient is kept between :data:`LEAST_CHANGE` and :data:`MOST_CHANGE`:
+    measured on songs, a third fewer steps than with increases of any size alone. Every
     :data:`CHECK_EVERY` iterations the objective is looked at: had it increased, the state
     of the last look is restored and goes on by plain steps until the next look. So the
     objectives returned, the start's first, never increase. Ends early once the objective
@@ -272,11 +275,13 @@ def minimize(
 def _ahead(now: Matrix, before: Matrix, weight: float) -> Matrix:
     if weight == 0:
         return now
-    step = now - before
-    np.maximum(step, 0, out=step)
-    step *= np.float32(weight)
-    step += now
-    return step
+    change = np.divide(now, before, out=np.ones_like(now), where=before > 0)
+    np.clip(change, LEAST_CHANGE, MOST_CHANGE, out=change)
+    change -= 1
+    change *= np.float32(weight)
+    change += 1
+    change *= now
+    return change
 
 
 class Factorization(NamedTuple):
