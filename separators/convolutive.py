@@ -31,8 +31,8 @@ from separators.spectral import STFT, Spectrum
 
 WINDOW_SECONDS = 0.2
 """Long enough for most of a room's echoes, short enough for some hundred windows in the sample."""
-FRAMES_PER_CHANNEL = 8
-"""A sample with fewer windows per channel says nothing about the room."""
+WINDOWS_PER_CHANNEL = 8
+"""Fewer windows per channel say nothing about the room."""
 MAXIMUM_PRODUCTS = 1 << 27
 """Windows are skipped, evenly, where there would be more products of channel pairs (many channels)."""
 
@@ -69,14 +69,16 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
     stft = STFT(settings.fft_size or window_for(sample_rate))
     demixing = np.tile(np.eye(channels, dtype=np.complex128), (stft.bins, 1, 1))
     active = sounding_channels(sample)
-    if length < FRAMES_PER_CHANNEL * channels * stft.hop:
+    if length < WINDOWS_PER_CHANNEL * channels * stft.hop:
         warn(f"{length} frames are too few to learn a room from; every source is what one channel holds")
     elif len(active) > 1:
         heard = sample[active]
         centred = heard - heard.mean(axis=1, keepdims=True)
         principal_components(covariance(centred), len(active), active)  # refuses channels that are double
-        thinned = math.ceil(stft.bins * len(active) ** 2 * stft.frames(length) / MAXIMUM_PRODUCTS)
-        spectra = np.ascontiguousarray(stft.forward(heard).transpose(1, 0, 2)[:, :, ::thinned])
+        windows = stft.frames(length)
+        wanted = math.ceil(stft.bins * len(active) ** 2 * windows / MAXIMUM_PRODUCTS)
+        every = max(1, min(wanted, windows // (WINDOWS_PER_CHANNEL * channels)))
+        spectra = np.ascontiguousarray(stft.forward(heard).transpose(1, 0, 2)[:, :, ::every])
         demixing[:, active[:, None], active] = _demixing(spectra, settings)
     return _images(stft, demixing)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from separators import ICA
+from separators import ICA, convolutive
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
 from separators.streaming import ArraySource, separate_blocks
@@ -159,3 +159,9 @@ def test_seed_matters_only_to_ilrma(two):
 def test_fewer_sources_than_channels_are_refused():
     with pytest.raises(ParameterError, match=r"sources must be 0 .* with model convolutive, not 2"):
         ICA(model="convolutive", sources=2)
+
+
+def test_skipping_windows_where_products_are_too_many_keeps_quality(three, monkeypatch):
+    monkeypatch.setattr(convolutive, "MAXIMUM_PRODUCTS", 1 << 20)  # of some two million
+    stems = ICA(model="convolutive").separate(three.sum(axis=0), RATE)
+    assert min(gains(three, stems)) > BETTER_DB / 2
