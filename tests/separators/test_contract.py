@@ -14,8 +14,10 @@ from separators.errors import AudioError, ChannelError, ParameterError, Separato
 from separators.streaming import ArraySource, separate_blocks
 
 SUM_DB = -120.0
-SAME_DB = -50.0
-"""A gain that is no power of two rounds the input differently; many iterations amplify that."""
+SAME_DB = -80.0
+"""A gain that is no power of two rounds the input differently; iterations may amplify that."""
+SAME_IN_ROOMS_DB = -50.0
+"""Convolutive ICA iterates in every frequency bin, in faint ones upon rounding."""
 SECONDS = 1.2
 
 pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
@@ -125,7 +127,8 @@ def test_a_gain_on_the_mixture_is_the_same_gain_on_the_stems(separator, channels
     stems = separator.separate(mixture, 44100).array
     np.testing.assert_array_equal(separator.separate(np.float32(0.125) * mixture, 44100).array, 0.125 * stems)
     gain = np.float32(3.3)
-    assert difference_db(separator.separate(gain * mixture, 44100).array, gain * stems) <= SAME_DB
+    tolerance = SAME_IN_ROOMS_DB if "convolutive" in separator.values.values() else SAME_DB
+    assert difference_db(separator.separate(gain * mixture, 44100).array, gain * stems) <= tolerance
 
 
 @each_case
