@@ -103,8 +103,8 @@ def test_after_a_kill_the_same_command_finishes_the_batch(songs, preset, tmp_pat
         wait_until(lambda: at_work(out))
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    # Orphaned workers notice and clean up behind themselves; the process itself could not.
-    wait_until(lambda: len(temporaries(out)) == (1 if jobs == 1 else 0))
+    # Orphaned workers notice and end; what one leaves behind, the next run sweeps (asserted below).
+    wait_until(lambda: len(temporaries(out)) <= 1)
     done = {path: path.stat().st_mtime_ns for path in out.glob("*/manifest.json")}
     assert 1 <= len(done) < FILES
     for path in visible(out).values():
