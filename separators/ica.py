@@ -39,8 +39,7 @@ class ICA(Separator):
     )
     algorithm: str = parameter(
         "auxiva",
-        "What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and better on music "
-        "(convolutive only).",
+        "What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and better (convolutive only).",
         choices=("auxiva", "ilrma"),
     )
     sources: int = parameter(
@@ -88,6 +87,8 @@ class ICA(Separator):
                     f"ica: sources must be 0 (one per channel) with model convolutive, not {self.sources}"
                 )
             self.block_seconds, self.overlap_seconds = 5.0, 1.0
+        elif self.algorithm != "auxiva":
+            raise ParameterError(f"ica: algorithm {self.algorithm} needs model convolutive")
         else:  # a matrix has no memory: short blocks save memory where channels are many
             self.block_seconds, self.overlap_seconds = 2.0, 0.1
 

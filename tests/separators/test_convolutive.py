@@ -165,3 +165,8 @@ def test_skipping_windows_where_products_are_too_many_keeps_quality(three, monke
     monkeypatch.setattr(convolutive, "MAXIMUM_PRODUCTS", 1 << 20)  # of some two million
     stems = ICA(model="convolutive").separate(three.sum(axis=0), RATE)
     assert min(gains(three, stems)) > BETTER_DB / 2
+
+
+def test_an_algorithm_for_rooms_is_refused_without_their_model():
+    with pytest.raises(ParameterError, match="algorithm ilrma needs model convolutive"):
+        ICA(algorithm="ilrma")
