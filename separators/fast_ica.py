@@ -1,7 +1,10 @@
 """FastICA: the rotation that makes whitened signals as independent as possible.
 
 A. Hyvärinen, "Fast and robust fixed-point algorithms for independent component analysis",
-IEEE Trans. Neural Networks 10(3), 1999: symmetric decorrelation, log-cosh contrast.
+IEEE Trans. Neural Networks 10(3), 1999: symmetric decorrelation, log-cosh contrast. A rotation in which
+two sources are still mixed half and half can be a fixed point, too; P. Tichavský, Z. Koldovský, E. Oja,
+"Performance analysis of the FastICA algorithm and Cramér-Rao bounds", IEEE Trans. Signal
+Processing 54(4), 2006, find such saddle points by turning every pair by 45 degrees.
 """
 
 from __future__ import annotations
@@ -15,6 +18,14 @@ from separators.channels import Matrix
 
 BLOCK = 8192
 """Frames worked on at a time: signals, their tanh and the products stay in the second-level cache."""
+
+
+PAIR_FRAMES = 16384
+"""About so many frames tell whether two sources are still mixed half and half."""
+TURN: Matrix = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
+"""Turns a pair by 45 degrees."""
+NORMAL_LOG_COSH = 0.37456721
+"""The mean of log cosh of a standard normal variable, from which independent sources are far."""
 
 
 class Rotation(NamedTuple):
@@ -37,13 +48,17 @@ def fast_ica(white: Audio, iterations: int, tolerance: float, seed: int) -> Rota
     start = np.random.default_rng(seed).standard_normal((sources, sources))
     rotation = _orthogonal(start)
     change = np.inf
+    turns = sources  # a pair may have to be turned once for each of its sources; more would be a circle
     for iteration in range(1, iterations + 1):
         moments, slopes = _contrast(rotation.astype(np.float32), white)
         update = _orthogonal(moments / frames - (slopes / frames)[:, None] * rotation)
         change = float(np.max(1 - np.abs(np.sum(update * rotation, axis=1))))
         rotation = update
         if change < tolerance:
-            return Rotation(rotation, change, iteration)
+            turned = _without_saddles(rotation, white) if turns else rotation
+            if turned is rotation:
+                return Rotation(rotation, change, iteration)
+            rotation, turns = turned, turns - 1
     return Rotation(rotation, change, iterations)
 
 
@@ -59,6 +74,32 @@ def _contrast(rotation: Audio, white: Audio) -> tuple[Matrix, Matrix]:
         moments += squashed @ block.T
         slopes -= np.einsum("st,st->s", squashed, squashed)  # tanh' = 1 - tanh²
     return moments, slopes
+
+
+def _without_saddles(rotation: Matrix, white: Audio) -> Matrix:
+    """``rotation``, or a new one if turning pairs of sources by 45 degrees makes them more independent."""
+    stride = max(1, white.shape[1] // PAIR_FRAMES)
+    turned = rotation.copy()
+    signals = rotation.astype(np.float32) @ white[:, ::stride]
+    contrasts = _log_cosh_contrast(signals)
+    found = False
+    for first in range(len(signals)):
+        for second in range(first + 1, len(signals)):
+            pair = [first, second]
+            mixed = (TURN.astype(np.float32) @ signals[pair]).astype(np.float32)
+            after = _log_cosh_contrast(mixed)
+            if after.sum() > contrasts[pair].sum():
+                turned[pair] = TURN @ turned[pair]
+                signals[pair], contrasts[pair], found = mixed, after, True
+    return turned if found else rotation
+
+
+def _log_cosh_contrast(signals: Audio) -> Matrix:
+    """How far each of ``signals`` ``(sources, frames)`` of variance 1 is from normal."""
+    size = np.abs(signals)
+    log_cosh = np.mean(size + np.log1p(np.exp(-2 * size)), axis=1, dtype=np.float64) - np.log(2)
+    contrast: Matrix = np.square(log_cosh - NORMAL_LOG_COSH)
+    return contrast
 
 
 def _orthogonal(matrix: Matrix) -> Matrix:
