@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from separators.base import Audio, Separator, Transform
 from separators.neural import weights as files
+from separators.neural.precision import bfloat16_is_fast
 from separators.neural.wave_u_net_network import Architecture, build
 from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
@@ -120,11 +121,6 @@ def separate_segments(
             stop = min(length, frames - start)
             stems[..., start : start + stop] = found[..., margin : margin + stop].numpy()
     return stems
-
-
-def bfloat16_is_fast() -> bool:
-    """Whether this processor multiplies bfloat16 natively."""
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def _resample(audio: Audio, rate: float, new_rate: float) -> Audio:

@@ -20,8 +20,8 @@ def clustered_transform(
     """Cluster the embeddings of ``sample``, and mask every block by the distances to the same centroids."""
     centroids = find_centroids(network, sample, sample_rate, speakers, seed)
 
-    def masks(spectrum: Tensor) -> Tensor:
-        return unpool_bands(attractor_masks(network(spectrum), centroids[None]))
+    def masks(audio: Tensor) -> Tensor:
+        return unpool_bands(attractor_masks(network(audio), centroids[None]))
 
     def transform(block: Audio) -> Audio:
         return separate_block(network, masks, block, sample_rate)[0]
@@ -38,8 +38,8 @@ def find_centroids(network: Network, sample: Audio, sample_rate: int, speakers: 
     weights: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(signal), piece):
-            spectrum = network.spectrogram(torch.from_numpy(signal[None, start : start + piece]))
-            points.append(network(spectrum).flatten(0, 2))
-            weights.append(band_loudness(spectrum).flatten())
+            audio = torch.from_numpy(signal[None, start : start + piece])
+            points.append(network(audio).flatten(0, 2))
+            weights.append(band_loudness(network.spectrogram(audio)).flatten())
         centroids: Tensor = kmeans(torch.cat(points), torch.cat(weights), speakers, seed)
     return centroids

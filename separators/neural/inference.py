@@ -21,7 +21,7 @@ from separators.neural.tracking import VoiceTracker
 from separators.streaming import GRID
 
 Masks = Callable[[Tensor], Tensor]
-"""Spectrum ``(1, bins, times)`` -> masks ``(1, stems, bins, times)``, which sum to one."""
+"""Audio ``(1, frames)`` at 16 kHz -> masks ``(1, stems, bins, times)``, which sum to one."""
 
 QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
@@ -52,7 +52,7 @@ def separate_block(network: Network, masks: Masks, block: Audio, sample_rate: in
         block, sample_rate, SAMPLE_RATE, max(1, round(block.shape[-1] * SAMPLE_RATE / sample_rate))
     )
     with torch.inference_mode():
-        mask = masks(network.spectrogram(torch.from_numpy(leading_signal(low))[None]))[0]
+        mask = masks(torch.from_numpy(leading_signal(low))[None])[0]
         spectra = mask[:, None] * network.spectrogram(torch.from_numpy(low))
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
         shares = _upper_shares(spectra).numpy()

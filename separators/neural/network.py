@@ -28,6 +28,10 @@ LINEAR_BINS = 128
 """Embeddings: bins below this one (4 kHz) stand alone; those above are pooled by :data:`POOL`."""
 POOL = 4
 BANDS = LINEAR_BINS + -(-(BINS - LINEAR_BINS) // POOL)
+HEADS = 6
+"""Of each attention."""
+LONG_HERTZ = 2000
+"""The long window's bins up to here are heard; above, voices are told apart by their timbre."""
 FLOOR = 1e-3
 """Added to magnitudes before the logarithm; an RMS of 1 gives magnitudes around 1."""
 
@@ -41,17 +45,29 @@ class Architecture:
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64) * 2
     speakers: int = 2
     dimensions: int = 16
+    attention: tuple[int, ...] = ()
+    """Blocks that are followed by attention over the whole segment, counted from 1."""
+    long_window: int = 0
+    """Window of a second spectrogram for the input, in frames; 0: none. Tells close pitches apart."""
+    short_window: int = 0
+    """Window of a third one, at four times the frame rate; 0: none. Tells pulses apart in time."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self) | {"dilations": list(self.dilations)}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
         """The inverse of :meth:`to_dict`; unknown keys are ignored."""
         known = {field.name for field in fields(cls)}
-        kept = {key: value for key, value in values.items() if key in known}
-        return cls(**kept | {"dilations": tuple(kept["dilations"])})
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key in known
+        }
+        return cls(**kept)
 
 
 class Block(nn.Module):
@@ -67,10 +83,29 @@ class Block(nn.Module):
         return x + self.conv(self.norm(functional.leaky_relu(x, 0.2)))  # type: ignore[no-any-return]
 
 
+class Attention(nn.Module):
+    """Residual self-attention over time (Vaswani et al. 2017): a moment looks at all others of its voice."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.inputs = nn.Conv1d(channels, 3 * channels, 1)
+        self.outputs = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, times)`` in and out."""
+        batch, channels, times = x.shape
+        split = self.inputs(self.norm(x)).view(batch, 3, HEADS, channels // HEADS, times).transpose(3, 4)
+        mixed = functional.scaled_dot_product_attention(*split.unbind(1))
+        return x + self.outputs(mixed.transpose(2, 3).reshape(x.shape))  # type: ignore[no-any-return]
+
+
 class Network(nn.Module):
     """Backbone and head; audio ``(batch, frames)`` at :data:`SAMPLE_RATE` and an RMS around 1."""
 
     window: Tensor
+    long: Tensor
+    short: Tensor
     feature_mean: Tensor
     feature_std: Tensor
 
@@ -82,18 +117,27 @@ class Network(nn.Module):
             "embeddings": BANDS * architecture.dimensions,
         }[architecture.head]
         channels = architecture.channels
-        self.inputs = nn.Conv1d(BINS, channels, 1)
-        self.blocks = nn.Sequential(*(Block(channels, dilation) for dilation in architecture.dilations))
+        long, short = architecture.long_window, architecture.short_window
+        self.long_bins = long * LONG_HERTZ // SAMPLE_RATE
+        features = BINS + self.long_bins + (4 * (short // 2 + 1) if short else 0)
+        self.inputs = nn.Conv1d(features, channels, 1)
+        layers: list[nn.Module] = []
+        for number, dilation in enumerate(architecture.dilations, 1):
+            layers.append(Block(channels, dilation))
+            if number in architecture.attention:
+                layers.append(Attention(channels))
+        self.blocks = nn.Sequential(*layers)
         self.norm = nn.GroupNorm(1, channels)
         self.outputs = nn.Conv1d(channels, outputs, 1)
         self.register_buffer("window", torch.hann_window(WINDOW).sqrt(), persistent=False)
-        self.register_buffer("feature_mean", torch.zeros(BINS, 1))
-        self.register_buffer("feature_std", torch.ones(BINS, 1))
+        self.register_buffer("long", torch.hann_window(long), persistent=False)
+        self.register_buffer("short", torch.hann_window(short), persistent=False)
+        self.register_buffer("feature_mean", torch.zeros(features, 1))
+        self.register_buffer("feature_std", torch.ones(features, 1))
 
     def spectrogram(self, audio: Tensor) -> Tensor:
         """Audio ``(..., frames)`` -> complex ``(..., bins, times)``."""
-        flat = audio.reshape(-1, audio.shape[-1])
-        spectrum = torch.stft(flat, WINDOW, HOP, window=self.window, return_complex=True, pad_mode="constant")
+        spectrum = _stft(audio.reshape(-1, audio.shape[-1]), self.window, HOP)
         return spectrum.view(*audio.shape[:-1], *spectrum.shape[1:])
 
     def audio(self, spectrum: Tensor, frames: int) -> Tensor:
@@ -102,17 +146,25 @@ class Network(nn.Module):
         audio = torch.istft(flat, WINDOW, HOP, window=self.window, length=frames)
         return audio.view(*spectrum.shape[:-2], frames)
 
-    def log_magnitude(self, spectrum: Tensor) -> Tensor:
-        """The features before normalisation, ``(batch, bins, times)``."""
-        return torch.log(spectrum.abs() * (WINDOW / 2) ** -0.5 + FLOOR)
+    def features(self, audio: Tensor) -> Tensor:
+        """The logarithmic spectrograms heard, before normalisation: ``(batch, features, times)``."""
+        heard = [_log_magnitude(self.spectrogram(audio), WINDOW)]
+        if self.long_bins:
+            spectrum = _stft(audio, self.long, HOP)[:, : self.long_bins]
+            heard.append(_log_magnitude(spectrum, len(self.long)))
+        if len(self.short):
+            spectrum = functional.pad(_stft(audio, self.short, HOP // 4), (2, 1))
+            groups = spectrum[..., : heard[0].shape[-1] * 4].unflatten(-1, (-1, 4))
+            heard.append(_log_magnitude(groups.movedim(3, 1).flatten(1, 2), len(self.short)))
+        return torch.cat(heard, 1)
 
-    def forward(self, spectrum: Tensor) -> Tensor:
-        """The head's output for ``spectrum`` ``(batch, bins, times)``.
+    def forward(self, audio: Tensor) -> Tensor:
+        """The head's output for ``audio`` ``(batch, frames)``, at the bins and times of its spectrogram.
 
         Masks: complex ``(batch, speakers, bins, times)``, which sum to one.
         Embeddings: ``(batch, bands, times, dimensions)`` of unit length.
         """
-        features = (self.log_magnitude(spectrum) - self.feature_mean) / self.feature_std
+        features = (self.features(audio) - self.feature_mean) / self.feature_std
         hidden = self.blocks(self.inputs(features))
         raw = self.outputs(functional.leaky_relu(self.norm(hidden), 0.2)).float()
         batch, _, times = raw.shape
@@ -123,6 +175,14 @@ class Network(nn.Module):
             raw.view(batch, self.architecture.speakers, BINS, 2, times).transpose(3, 4).contiguous()
         )
         return masks + (1 - masks.sum(1, keepdim=True)) / self.architecture.speakers
+
+
+def _stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:
+    return torch.stft(audio, len(window), hop, window=window, return_complex=True, pad_mode="constant")
+
+
+def _log_magnitude(spectrum: Tensor, window: int) -> Tensor:
+    return torch.log(spectrum.abs() * (window / 2) ** -0.5 + FLOOR)
 
 
 def pool_bands(values: Tensor) -> Tensor:

@@ -36,13 +36,17 @@ class Team:
         """Replace ``gradients`` by their mean over the team; returns the learning rate of number 0."""
         gradients = list(gradients)
         decided = torch.tensor([rate if self.number == 0 else 0.0])
-        together = torch.cat([*(gradient.flatten() for gradient in gradients), decided])
+        self.add([*gradients, decided])
+        torch._foreach_div_(gradients, self.size)
+        return float(decided)
+
+    def add(self, tensors: list[Tensor]) -> None:
+        """Replace each of ``tensors`` by its sum over the team."""
+        together = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(together)
-        together[:-1].div_(self.size)
-        parts = torch.split(together[:-1], [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
-        return float(together[-1])
+        parts = torch.split(together, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
 
     def leave(self) -> None:
         """Part from the others; they end with an error when they next wait for this one."""

@@ -18,7 +18,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from separators.neural.precision import bfloat16_is_fast
+from separators.training.muon import Muon
 from separators.training.team import Team
 
 Report = Callable[[str], None]
@@ -38,6 +40,10 @@ class Task(Protocol):
     @property
     def network(self) -> nn.Module:
         """The network to train."""
+        ...
+
+    def hidden_weights(self) -> list[Tensor]:
+        """Weights between hidden layers, which Muon optimizes; AdamW has the rest."""
         ...
 
     def batch(self, rng: np.random.Generator) -> Any:
@@ -70,7 +76,8 @@ class Settings:
     clip: float = 5.0
     ema: float = 0.999
     seed: int = 0
-    bfloat16: bool = True
+    bfloat16: bool = field(default_factory=bfloat16_is_fast)
+    """Compute in bfloat16; by default where the processor does it natively (elsewhere it is far slower)."""
     checkpoint_minutes: float = 3.0
     validate_minutes: float = 8.0
     patience: int = 0
@@ -91,17 +98,7 @@ class Trainer:
         self.report = report
         self.network = task.network
         self.average = copy.deepcopy(task.network)
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": settings.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=settings.learning_rate,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
+        self.optimizers = _optimizers(task, settings, team)
         self.step = 0
         """Steps over all runs since the optimizer was new."""
         self.seconds = 0.0
@@ -158,16 +155,18 @@ class Trainer:
         batch = self.task.batch(np.random.default_rng((settings.seed, self.step, member)))
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             loss = self.task.loss(self.network, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.team:
             rate = self.team.average([p.grad for p in self.network.parameters() if p.grad is not None], rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         # One broken batch must not poison hours of work.
         if math.isfinite(float(norm)):
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
         self.step += 1
         self.run_step += 1
         # The average forgets its random start quickly, then reaches back 1 / (1 - ema) steps.
@@ -191,7 +190,7 @@ class Trainer:
             "step": self.step,
             "hours": round(self.seconds / 3600, 4),
             "seconds_per_step": round(self.run_seconds / max(1, self.run_step), 4),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self.optimizers[0].param_groups[0]["lr"],
             "loss": round(float(np.mean(losses)), 4) if losses else None,
             **{name: round(value, 3) for name, value in self.scores.items()},
         }
@@ -204,7 +203,7 @@ class Trainer:
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
             "run_step": self.run_step,
@@ -225,8 +224,29 @@ class Trainer:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         if not new_run:
             self.run_step, self.run_seconds = state["run_step"], state["run_seconds"]
             self.best_score, self.fruitless = state["best_score"], state["fruitless"]
+
+
+def _optimizers(task: Task, settings: Settings, team: Team | None) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the weights between hidden layers if the task names some."""
+    hidden = task.hidden_weights()
+    taken = {id(weight) for weight in hidden}
+    rest = [weight for weight in task.network.parameters() if id(weight) not in taken]
+    adam = torch.optim.AdamW(
+        [
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+    if not hidden:
+        return [adam]
+    muon = Muon(hidden, lr=settings.learning_rate, weight_decay=settings.weight_decay, team=team)
+    return [adam, muon]

@@ -52,6 +52,10 @@ class VoiceTask:
         self.validation = validation_batches(corpus, mixing, pairs=False)
         self.pairs = validation_batches(corpus, mixing, pairs=True)[::3]
 
+    def hidden_weights(self) -> list[Tensor]:
+        """Those of the backbone, without its first layer."""
+        return [weight for weight in self.network.blocks.parameters() if weight.ndim > 1]
+
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A batch of mixtures and their voices."""
         return self.mixer(rng)
@@ -80,7 +84,7 @@ class PITTask(VoiceTask):
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
         """The network's outputs."""
         spectrum = network.spectrogram(mixture)
-        return network.audio(network(spectrum) * spectrum[:, None], mixture.shape[-1])
+        return network.audio(network(mixture) * spectrum[:, None], mixture.shape[-1])
 
 
 class DANetTask(VoiceTask):
@@ -96,7 +100,7 @@ class DANetTask(VoiceTask):
         network = cast(Network, network)
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
-        embeddings = network(spectrum)
+        embeddings = network(mixture)
         weights = ideal_assignment(spectrum, network.spectrogram(targets))
         ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights, 3)).repeat_interleave(2, 0)
         estimates = _masked(network, spectrum, attractor_masks(embeddings, ideal), mixture.shape[-1])
@@ -105,7 +109,7 @@ class DANetTask(VoiceTask):
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
         """Soft masks from k-means centroids of each mixture."""
         spectrum = network.spectrogram(mixture)
-        embeddings = network(spectrum)
+        embeddings = network(mixture)
         centroids = _centroids(embeddings, band_loudness(spectrum))
         return _masked(network, spectrum, attractor_masks(embeddings, centroids), mixture.shape[-1])
 
@@ -115,7 +119,7 @@ class DANetTask(VoiceTask):
         joined: list[float] = []
         for batch in self.pairs:
             spectrum = network.spectrogram(batch.mixture)
-            embeddings = network(spectrum)
+            embeddings = network(batch.mixture)
             points, weights = _join_pairs(embeddings, 2), _join_pairs(band_loudness(spectrum), 2)
             masks = attractor_masks(embeddings, _centroids(points, weights).repeat_interleave(2, 0))
             estimates = _masked(network, spectrum, masks, batch.mixture.shape[-1])
@@ -133,7 +137,7 @@ class DeepClusteringTask(DANetTask):
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
         weights = ideal_assignment(spectrum, network.spectrogram(targets))
-        embeddings = network(spectrum)
+        embeddings = network(mixture)
         loss: Tensor = affinity_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
         return loss
 
@@ -219,7 +223,7 @@ def new_network(architecture: Architecture, corpus: Corpus, mixing: MixingSettin
     values = []
     for index in range(FEATURE_BATCHES):
         mixture, _ = mixer(np.random.default_rng((seed, VALIDATION_SEED, index)))
-        values.append(network.log_magnitude(network.spectrogram(mixture)).transpose(0, 1).flatten(1))
+        values.append(network.features(mixture).transpose(0, 1).flatten(1))
     features = torch.cat(values, 1)
     network.feature_mean.copy_(features.mean(1, keepdim=True))
     network.feature_std.copy_(features.std(1, keepdim=True).clamp_min(0.1))
