@@ -76,6 +76,12 @@ class MusicTask:
         if not self.validation:
             raise MusicError("validation needs at least one song of which two stems are known")
 
+    def hidden_weights(self) -> list[Tensor]:
+        """Those of all levels, without the way into and out of the network."""
+        levels = {"kept", "down", "bottom", "up", "merged"}
+        named = self.network.named_parameters()
+        return [weight for name, weight in named if weight.ndim > 1 and name.partition(".")[0] in levels]
+
     def batch(self, rng: np.random.Generator) -> Batch:
         """A batch of mixtures and their stems."""
         return self.mixer(rng)

@@ -18,6 +18,9 @@ class Line:
         self.fail_at = None
         self.drawn = []
 
+    def hidden_weights(self):
+        return []
+
     def batch(self, rng):
         x = rng.standard_normal((32, 1), np.float32)
         self.drawn.append(float(x[0, 0]))
@@ -91,7 +94,7 @@ def test_batches_depend_on_seed_and_step_alone(tmp_path):
 def test_the_learning_rate_warms_up_stays_and_decays(tmp_path):
     trainer = Trainer(Line(), settings(steps=20, warm_up_steps=5, decay=0.5), tmp_path, quiet)
     rates = []
-    trainer.optimizer.register_step_pre_hook(
+    trainer.optimizers[0].register_step_pre_hook(
         lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
     )
     trainer.run()
