@@ -32,12 +32,16 @@ def command_section(path: str, command: click.Command) -> str:
 def separator_section(name: str) -> str:
     """The separator's summary, its docstring and its parameter table."""
     found = separators.get(name)
-    cells = [(f"`{key}`", f"`{row.default}`", row.allowed, row.help) for key, row in found.parameters.items()]
+    cells = [(f"`{key}`", _code(row.default), row.allowed, row.help) for key, row in found.parameters.items()]
     rows = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in cells]
     table = "\n".join(
         ["| parameter | default | allowed | meaning |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]
     )
     return f"### `{name}`\n\n{found.summary[0].upper()}{found.summary[1:]}.\n\n{table}\n"
+
+
+def _code(value: object) -> str:
+    return f"`{value}`" if str(value) else "none"
 
 
 def preset_row(name: str) -> str:

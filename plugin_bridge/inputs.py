@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from plugin_bridge.audio_files import AudioFileSource
-from plugin_bridge.errors import SessionError
+from plugin_bridge.errors import JobError, SessionError
 from plugin_bridge.render import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
+from plugin_bridge.sessions.folder import MIDI_SUFFIXES
+from separators.score import Score
 from separators.streaming import AudioSource
 
 
@@ -30,6 +32,8 @@ class Opened:
     tags: Mapping[str, list[str]] = field(default_factory=dict)
     rendered: bool = False
     """Whether reading costs more than reading a file, so that it is worth doing once only."""
+    score: Callable[[], Score] = Score
+    """Reads the notes that belong to the audio, from its first frame on; raises what is wrong with them."""
     not_honoured: tuple[str, ...] = ()
     """What the session holds for this track and rendering leaves out."""
 
@@ -58,7 +62,17 @@ class FileInput:
         """Open the file; raises :class:`~plugin_bridge.errors.AudioFileError`."""
         with AudioFileSource(self.path) as source:
             info = source.info
-            yield Opened(source, self.path, info.bit_depth, info.time_reference, info.tags)
+            yield Opened(source, self.path, info.bit_depth, info.time_reference, info.tags, score=self._score)
+
+    def _score(self) -> Score:
+        """That of the MIDI file beside the audio file."""
+        for path in sorted(self.path.absolute().parent.iterdir()):
+            if path.stem == self.path.stem and path.suffix.lower() in MIDI_SUFFIXES:
+                return Score.from_text(str(path))
+        raise JobError(
+            f"{self.path.name}: there is no score; give one with --score, or put "
+            f"{self.path.stem}.mid beside it"
+        )
 
 
 @dataclass(frozen=True)
@@ -99,12 +113,22 @@ class MixInput:
 
 
 def _opened(session: Session, source: TrackSource, lines: list[str]) -> Opened:
+    def score() -> Score:
+        found = Score.of_tracks((track.name, track.notes) for track in session.walk())
+        if not found:
+            raise JobError(
+                f"{session.path}: no track of this session holds MIDI notes, which this preset needs; "
+                "put one MIDI file into its folder"
+            )
+        return found.shifted(-source.position_seconds)
+
     return Opened(
         source,
         session.path,
         "float32",
         round(session.start * source.sample_rate) + source.start_frame,
         rendered=True,
+        score=score,
         not_honoured=(*lines, *source.not_honoured),
     )
 

@@ -6,7 +6,7 @@ Jobs are small descriptions that travel to workers; :mod:`plugin_bridge.separati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.inputs import Input, Opened
 from plugin_bridge.manifest import manifest_path
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
-from plugin_bridge.presets import Preset
+from plugin_bridge.presets import Preset, SeparatorTable
 from plugin_bridge.progress import Report
 from plugin_bridge.stem_files import MULTICHANNEL, REMIX, FileFormat
 from plugin_bridge.together import BLEED, DIRECT
 from separators.base import Separator
+from separators.parameters import Value
 
 DEPTHS = ("16", "24", "float32")
 
@@ -82,6 +83,14 @@ class PresetText:
         """The preset; raises :class:`~plugin_bridge.errors.PresetError`."""
         return Preset.parse(self.text, self.source)
 
+    def with_parameters(self, **values: Value) -> PresetText:
+        """The preset with these parameters of its separator; raises PresetError."""
+        preset = self.preset
+        table = SeparatorTable(**{**preset.separator.model_dump(), **values})
+        changed = preset.model_copy(update={"separator": table})
+        changed.check()
+        return replace(self, text=changed.dump())
+
 
 @dataclass(frozen=True)
 class SeparateJob:
@@ -105,14 +114,21 @@ class SeparateJob:
 
     def outputs(self) -> list[Path]:
         """The files that :meth:`run` will write, manifests included; opens the inputs to know."""
-        separator = self.preset.preset.make_separator()
         paths = []
         for part in self.parts:
             with part.input.open() as track:
+                separator = self.separator(track)
                 names = self.files_of(self.written_stems(separator, track))
             paths += [self.path(part, separator, name) for name in names]
             paths.append(self.manifest(part, separator))
         return paths
+
+    def separator(self, track: Opened) -> Separator:
+        """The preset's separator; if it follows a score and has none, with that of ``track``."""
+        separator = self.preset.preset.make_separator()
+        if "score" in separator.parameters and not separator.values["score"]:
+            return type(separator)(**{**separator.values, "score": track.score()})
+        return separator
 
     def stems(self, separator: Separator, track: Opened) -> tuple[str, ...]:
         """All stems that a track has, in the order of the separator's output."""

@@ -11,7 +11,7 @@ from typing import Any
 import separators
 from plugin_bridge import plugins
 from plugin_bridge.preset_chains import CONTAINERS
-from separators.parameters import Parameter
+from separators.parameters import Content, Parameter
 
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -53,8 +53,8 @@ def _separator(cls: type[separators.Separator]) -> dict[str, Any]:
 def _parameter(row: Parameter) -> dict[str, Any]:
     unit = f" ({row.unit})" if row.unit else ""
     made: dict[str, Any] = {
-        "type": TYPES[row.type],
-        "default": row.default,
+        "type": TYPES.get(row.type, "string"),
+        "default": str(row.default) if isinstance(row.default, Content) else row.default,
         "description": f"{row.help}{unit}",
     }
     if row.choices:

@@ -54,6 +54,7 @@ from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
 from plugin_bridge.near import did_you_mean
 from plugin_bridge.preset_chains import PluginEntry, entries_of
+from separators.parameters import Content
 
 if TYPE_CHECKING:
     import pedalboard
@@ -186,9 +187,11 @@ class Preset(_Table):
 
         separator = self.make_separator()
         if named := [*self.stems, *(self.output.stems or ())]:
-            known = TRACK_STEMS if self.together else possible_stems(separator)
             try:
+                known = TRACK_STEMS if self.together else possible_stems(separator)
                 refuse_unknown_stems(separator, named, known)
+            except separators.ScoreError:
+                pass  # the job brings the score, and looks then
             except ValueError as error:
                 raise PresetError(f"{self._source}: stems: {error}") from None
         for key, entries in self._chains().items():
@@ -303,6 +306,11 @@ class Preset(_Table):
                 f"{type(separator).__name__}; see the entry-point group stembridge.separators"
             )
         changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
+        for key, value in changed.items():
+            if isinstance(value, Content):
+                changed[key] = str(value)
+                if not changed[key]:
+                    raise PresetError(f"a preset names files, and {key} was made by a program: {value!r}")
         try:
             return cls(
                 title=title,

@@ -11,7 +11,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ from plugin_bridge.version import program_version
 from plugin_bridge.workspace import Spool, workspace
 from separators.base import Audio
 from separators.errors import SeparatorWarning
+from separators.parameters import Content, Value
 from separators.streaming import AudioSource, separate_blocks
 
 READ_AT_ONCE = 1 << 18
@@ -66,8 +67,8 @@ class _Separation:
         self._report = report
         self._opened = opened
         self._preset = job.preset.preset
-        self._separator = self._preset.make_separator()
         self._tracks: list[Opened] = [opened.enter_context(part.input.open()) for part in job.parts]
+        self._separator = job.separator(self._tracks[0])
         self._stems = [job.stems(self._separator, track) for track in self._tracks]
         self._written = [job.written_stems(self._separator, track) for track in self._tracks]
         self._forms = [job.form(self._tracks, track) for track in self._tracks]
@@ -256,7 +257,7 @@ class _Separation:
                 "program": program_version(),
                 "code": code_hash(type(self._separator)),
                 "preset": {"name": self._job.preset.name, "hash": text_hash(self._preset.dump())},
-                "separator": {"name": self._separator.name, **self._separator.values},
+                "separator": {"name": self._separator.name, **_plain(self._separator.values)},
                 "input": {
                     "samples": hashes[index],
                     "together": hashes if self._job.together else [],
@@ -301,6 +302,11 @@ class _Separation:
             warnings=list(manifests[0].warnings),
             tracks=tracks,
         )
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, Any]:
+    """Parameters as JSON can hold them: of a file its content, wherever it lies."""
+    return {key: value.fingerprint if isinstance(value, Content) else value for key, value in values.items()}
 
 
 class _Residual:

@@ -7,6 +7,7 @@ basses (33-40), else to `other`. Needs the package tinysoundfont (a tool for thi
 """
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 import mido
@@ -31,9 +32,9 @@ def stem_of(channel: int, program: int) -> str:
 
 
 def render(
-    midi: mido.MidiFile, synth: tinysoundfont.Synth, font: int, stem: str, seconds: float
+    midi: mido.MidiFile, synth: tinysoundfont.Synth, font: int, stems: Collection[str], seconds: float
 ) -> np.ndarray:
-    """The notes of ``stem`` as ``(frames, 2)``, at most ``seconds`` long."""
+    """The notes of ``stems`` as ``(frames, 2)``, at most ``seconds`` long."""
     synth.notes_off()
     synth.sounds_off()
     programs = [0] * 16
@@ -42,6 +43,7 @@ def render(
         synth.control_change(channel, 121, 0)
         synth.control_change(channel, 7, 100)
         synth.control_change(channel, 10, 64)
+        synth.pitchbend(channel, 8192)
     pieces = []
     done, now = 0, 0.0
     for message in midi:
@@ -60,7 +62,7 @@ def render(
         elif message.type == "pitchwheel":
             synth.pitchbend(message.channel, message.pitch + 8192)
         elif message.type == "note_on" and message.velocity > 0:
-            if stem_of(message.channel, programs[message.channel]) == stem:
+            if stem_of(message.channel, programs[message.channel]) in stems:
                 synth.noteon(message.channel, message.note, message.velocity)
         elif message.type in ("note_on", "note_off"):
             synth.noteoff(message.channel, message.note)
@@ -83,7 +85,7 @@ def main() -> None:
     for path in sorted(options.folder.glob("*.mid")):
         midi = mido.MidiFile(path, clip=True)
         for stem in STEMS:
-            audio = render(midi, synth, font, stem, options.seconds + LEAD_IN_SECONDS)
+            audio = render(midi, synth, font, [stem], options.seconds + LEAD_IN_SECONDS)
             audio = audio[round(LEAD_IN_SECONDS * SAMPLE_RATE) :]
             peak = float(np.abs(audio).max(initial=0))
             if peak < QUIET:

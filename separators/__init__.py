@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from separators.base import Audio, Separator, Stems
-from separators.errors import AudioError, ChannelError, ParameterError, SeparatorError
+from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorError
 from separators.parameters import Parameter, parameter
 from separators.registry import create, get, names
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from separators.deep_clustering import DeepClustering
     from separators.ica import ICA
     from separators.nmf import NMF
+    from separators.nmf_score import ScoreNMF
     from separators.pit import PIT
     from separators.wave_u_net import WaveUNet
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _LAZY = {
     "NMF": "separators.nmf",
+    "ScoreNMF": "separators.nmf_score",
     "ICA": "separators.ica",
     "PIT": "separators.pit",
     "DANet": "separators.danet",
@@ -44,6 +46,8 @@ __all__ = [
     "DeepClustering",
     "Parameter",
     "ParameterError",
+    "ScoreError",
+    "ScoreNMF",
     "Separator",
     "SeparatorError",
     "Stems",

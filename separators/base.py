@@ -10,8 +10,8 @@ array in memory.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,19 @@ Transform = Callable[[Audio], Audio]
 Blocks arrive in order of time and overlap their neighbours. A transform may keep state from
 block to block (to keep a voice on its stem); its output sums to its input.
 """
+
+PlacedTransform = Callable[[Audio, int], Audio]
+"""A :data:`Transform` that is also told the frame of the whole audio at which its block begins."""
+
+
+class Piece(NamedTuple):
+    """A stretch of a fitting sample that lies in one piece in the whole audio, too; all in frames."""
+
+    place: int
+    """Where it begins in the sample."""
+    start: int
+    """Where it begins in the whole audio."""
+    frames: int
 
 
 class Stems(Mapping[str, Audio]):
@@ -118,6 +131,14 @@ class Separator(ABC):
         an RMS of 1; the blocks given to the transform carry the same scale. A sample or
         block may be as short as one frame.
         """
+
+    def fit_placed(self, sample: Audio, sample_rate: int, pieces: Sequence[Piece]) -> PlacedTransform:
+        """:meth:`fit` for methods that must know where in time their audio lies; others leave it alone.
+
+        ``pieces`` say, in order, which stretches of the whole audio the sample consists of.
+        """
+        transform = self.fit(sample, sample_rate)
+        return lambda block, start: transform(block)
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.

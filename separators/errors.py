@@ -2,6 +2,7 @@
 
 SeparatorError
 ├── ParameterError    a parameter's name, type or range is wrong (also a ValueError)
+│   └── ScoreError    the method follows a score, and was given none
 ├── AudioError        the audio itself cannot be separated: NaN, wrong shape (also a ValueError)
 └── ChannelError      too few or too many channels for this method (also a ValueError)
 
@@ -19,6 +20,10 @@ class SeparatorError(Exception):
 
 class ParameterError(SeparatorError, ValueError):
     """A parameter's name, type or value is not allowed."""
+
+
+class ScoreError(ParameterError):
+    """The stems are not known before the method has a score."""
 
 
 class AudioError(SeparatorError, ValueError):

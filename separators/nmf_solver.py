@@ -316,15 +316,20 @@ def factorize(
 
 
 @on_one_thread
-def activations(V: Matrix, W: Matrix, beta: int, background: float) -> Matrix:
+def activations(
+    V: Matrix, W: Matrix, beta: int, background: float, allowed: NDArray[np.bool_] | None = None
+) -> Matrix:
     """The activations ``H`` of ``V`` ``(frames, bins)`` for given templates ``W`` that sum to one each.
 
+    Where ``allowed`` ``(frames, components)`` is false they stay zero.
     Frames are solved each on their own, by plain updates from an equal start, so that blocks
     of a long file are solved as the whole would be. (The problem is convex for beta 1 and 2;
     extrapolation gains little: measured, a fifth fewer updates.)
     """
     terms = TERMS[beta](W, background)
     H = np.repeat(V.sum(axis=1, keepdims=True) / np.float32(len(W)), len(W), axis=1)
+    if allowed is not None:
+        H *= allowed
     for rows in chunks(V):
         v, h = V[rows], H[rows]
         for _ in range(ACTIVATION_UPDATES):

@@ -9,13 +9,37 @@ Validation, preset files, ``--help`` and the reference page all read these table
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from separators.errors import ParameterError
 
-Value = bool | int | float | str
+
+class Content(ABC):
+    """A value that stands for more than its text: what a file holds, named by its path.
+
+    Immutable, comparable and picklable, so that a separator with it still travels to workers.
+    """
+
+    @classmethod
+    @abstractmethod
+    def from_text(cls, text: str) -> Self:
+        """The value that ``text``, in a preset for instance, names; raises :class:`ParameterError`."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """The text it was made from; empty if it was not."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the content, wherever it lies."""
+
+
+Value = bool | int | float | str | Content
 T = TypeVar("T", bool, int, float, str)
+C = TypeVar("C", bound=Content)
 
 
 @dataclass
@@ -38,7 +62,7 @@ class Parameter:
 
     @property
     def type(self) -> type:
-        """The Python type of the value: ``bool``, ``int``, ``float`` or ``str``."""
+        """The Python type of the value: ``bool``, ``int``, ``float``, ``str``, or a :class:`Content`'s."""
         return type(self.default)
 
     @property
@@ -46,7 +70,8 @@ class Parameter:
         """What may be set, in words for error messages and help."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
-        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.type]
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        kind = words.get(self.type, "a file")
         low, high = self.minimum, self.maximum
         unit = f" {self.unit}" if self.unit else ""
         if low is not None and high is not None:
@@ -62,6 +87,9 @@ class Parameter:
         checked: Value | None = None
         if self.type is bool:
             checked = value if isinstance(value, bool) else None
+        elif issubclass(self.type, Content):
+            checked = self.type.from_text(value) if isinstance(value, str) else value
+            checked = checked if isinstance(checked, self.type) else None
         elif self.type is str:
             checked = value if isinstance(value, str) else None
         elif isinstance(value, bool):
@@ -77,7 +105,7 @@ class Parameter:
     def _in_range(self, value: Value) -> bool:
         if self.choices:
             return value in self.choices
-        if isinstance(value, str):
+        if isinstance(value, str | Content):
             return True
         return (self.minimum is None or value >= self.minimum) and (
             self.maximum is None or value <= self.maximum
@@ -109,3 +137,8 @@ def parameter(
 ) -> T:
     """Declare a parameter in a class body; on an instance the attribute is its value."""
     return cast(T, Parameter(default, help, unit, minimum, maximum, tuple(choices)))
+
+
+def content(kind: type[C], help: str) -> C:
+    """Declare a parameter whose values are ``kind``, by default one without content."""
+    return cast(C, Parameter(kind(), help))

@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP = "stembridge.separators"
 
 BUILT_IN = {
     "nmf": "separators.nmf:NMF",
+    "nmf-score": "separators.nmf_score:ScoreNMF",
     "ica": "separators.ica:ICA",
     "pit": "separators.pit:PIT",
     "danet": "separators.danet:DANet",

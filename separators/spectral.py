@@ -69,6 +69,10 @@ class STFT:
         """How many spectral frames ``length`` samples give."""
         return -(-(length + self._padding) // self.hop)
 
+    def centres(self, length: int) -> NDArray[np.int64]:
+        """The sample in the middle of each of those frames; outside the audio for some at its ends."""
+        return np.arange(self.frames(length)) * self.hop + self.fft_size // 2 - self._padding
+
     def forward(self, audio: Audio) -> Spectrum:
         """Transform ``(..., samples)`` into ``(..., bins, frames)``.
 

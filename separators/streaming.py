@@ -10,13 +10,13 @@ blocks fall on the same samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from separators.base import Audio, Separator, Stems, Transform
+from separators.base import Audio, Piece, PlacedTransform, Separator, Stems
 from separators.errors import AudioError
 
 GRID = 4096
@@ -118,7 +118,7 @@ def separate_blocks(
         # A short rest joins the block before it, so that no block is shorter than the overlap.
         last = source.frames - start <= block + overlap
         end = source.frames if last else start + block + overlap
-        stems = transform(_read(source, start, end - start))
+        stems = transform(_read(source, start, end - start), start)
         if tail is not None:
             stems[:, :, :overlap] *= fade_in
             stems[:, :, :overlap] += tail
@@ -140,46 +140,50 @@ class _FittedTransform:
         self.sample_rate = source.sample_rate
         self.stem_count = stem_count
         self.scale = 1.0
-        self.transform: Transform | None = None
-        self._fit(fitting_sample(source, separator.fit_seconds))
+        self.transform: PlacedTransform | None = None
+        self._fit(*fitting_sample(source, separator.fit_seconds))
 
-    def _fit(self, sample: Audio) -> None:
+    def _fit(self, sample: Audio, pieces: Sequence[Piece]) -> None:
         level = _rms(sample)
         if level > 0:
             # Fitted at a fixed level, so that a gain on the mixture is the same gain on the stems.
             self.scale = max(level, float(np.finfo(np.float32).tiny))
-            self.transform = self.separator.fit(sample / np.float32(self.scale), self.sample_rate)
+            self.transform = self.separator.fit_placed(
+                sample / np.float32(self.scale), self.sample_rate, pieces
+            )
 
-    def __call__(self, block: Audio) -> Audio:
+    def __call__(self, block: Audio, start: int) -> Audio:
         if not block.any():
             return np.zeros((self.stem_count, *block.shape), np.float32)
         if self.transform is None:
-            self._fit(block)
+            self._fit(block, [Piece(0, start, block.shape[1])])
         assert self.transform is not None  # the block is not silent, so _fit has set it
-        stems = self.transform(block / np.float32(self.scale))
+        stems = self.transform(block / np.float32(self.scale), start)
         stems *= np.float32(self.scale)
         return stems
 
 
-def fitting_sample(source: AudioSource, seconds: float) -> Audio:
-    """The whole source if it is short enough, else pieces spread evenly over it.
+def fitting_sample(source: AudioSource, seconds: float) -> tuple[Audio, list[Piece]]:
+    """The whole source if it is short enough, else pieces spread evenly over it, and where they lie.
 
     The pieces' ends are faded over 5 ms, so that their joints add no broadband clicks
     that a method would learn.
     """
     length = round(seconds * source.sample_rate)
     if source.frames <= length:
-        return _read(source, 0, source.frames)
+        return _read(source, 0, source.frames), [Piece(0, 0, source.frames)]
     piece = length // SAMPLE_PIECES
     fade = min(round(0.005 * source.sample_rate), piece // 2)
     ramp = _linear(fade)
     sample = np.empty((source.channels, piece * SAMPLE_PIECES), np.float32)
-    for index, start in enumerate(np.linspace(0, source.frames - piece, SAMPLE_PIECES).astype(int)):
-        part = sample[:, index * piece : (index + 1) * piece]
-        part[:] = _read(source, int(start), piece)
+    starts = np.linspace(0, source.frames - piece, SAMPLE_PIECES).astype(int)
+    pieces = [Piece(index * piece, int(start), piece) for index, start in enumerate(starts)]
+    for place, start, _ in pieces:
+        part = sample[:, place : place + piece]
+        part[:] = _read(source, start, piece)
         part[:, :fade] *= ramp
         part[:, piece - fade :] *= ramp[::-1]
-    return sample
+    return sample, pieces
 
 
 def _read(source: AudioSource, start: int, frames: int) -> Audio:

@@ -101,6 +101,7 @@ def list_separators(as_json: bool) -> None:
 def show_separator(name: str, as_json: bool) -> None:
     """Show a separator's parameters, their ranges and defaults."""
     import separators as algorithms
+    from separators.parameters import Content
 
     found = algorithms.get(name)
     rows = [
@@ -108,7 +109,7 @@ def show_separator(name: str, as_json: bool) -> None:
             "parameter": key,
             "type": row.type.__name__,
             "unit": row.unit,
-            "default": row.default,
+            "default": str(row.default) if issubclass(row.type, Content) else row.default,
             "allowed": row.allowed,
             "help": row.help,
         }

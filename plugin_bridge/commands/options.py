@@ -113,6 +113,15 @@ together_option = click.option(
     help="Take the tracks (or files) as the channels of one mixture, to remove microphone bleed; "
     "the preset says it if this does not.",
 )
+score_option = click.option(
+    "--score",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The MIDI file that says what sounds when, for presets that follow one; by default the one that is "
+    "called like the audio file and lies beside it.",
+)
+align_option = click.option(
+    "--align", is_flag=True, help="Shift the score to where it fits the audio best, by up to 10 seconds."
+)
 jobs_option = click.option(
     "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
 )
@@ -148,6 +157,29 @@ run_options = together(
     dry_run_option,
     json_option,
 )
+
+
+def with_score(preset: PresetText, score: Path | None = None, align: bool = False) -> PresetText:
+    """The preset with what the command line says of its score."""
+    from separators.errors import ParameterError
+    from separators.score import Score
+
+    if score is None and not align:
+        return preset
+    separator = preset.preset.make_separator()
+    if "score" not in separator.parameters:
+        raise click.UsageError(
+            f"{'--align' if score is None else '--score'} needs a preset that follows a score, such as "
+            f"midi-stems; {preset.name} uses {separator.name}"
+        )
+    values: dict[str, bool | str] = {"align": True} if align else {}
+    if score is not None:
+        try:
+            Score.from_text(str(score))
+        except ParameterError as error:
+            raise click.BadParameter(str(error), param_hint="--score") from None
+        values["score"] = str(score.absolute())
+    return preset.with_parameters(**values)
 
 
 def settings(

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 @options.format_options
 @options.stem_options
 @options.together_option
+@options.score_option
+@options.align_option
 @options.run_options
 def separate(
     paths: tuple[Path, ...],
     preset: PresetText,
     out: Path,
+    score: Path | None,
+    align: bool,
     together: bool | None,
     jobs: int,
     dry_run: bool,
@@ -43,6 +47,7 @@ def separate(
     """
     from plugin_bridge.plan import file_jobs
 
+    preset = options.with_score(preset, score, align)
     settings = options.settings(preset, **chosen)
     as_one = preset.preset.together if together is None else together
     planned = file_jobs(paths, out, preset, settings, as_one)

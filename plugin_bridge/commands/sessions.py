@@ -34,11 +34,13 @@ post_fader_option = click.option(
 @options.format_options
 @options.stem_options
 @options.together_option
+@options.align_option
 @options.run_options
 def render(
     project: Path,
     preset: PresetText,
     out: Path,
+    align: bool,
     patterns: tuple[str, ...],
     media_roots: tuple[Path, ...],
     post_fader: bool,
@@ -58,6 +60,7 @@ def render(
     from plugin_bridge.plan import session_jobs, session_parts
     from plugin_bridge.stems_project import write_project
 
+    preset = options.with_score(preset, align=align)
     settings = options.settings(preset, **chosen)
     as_one = preset.preset.together if together is None else together
     parts = session_parts(project, patterns, out, media_roots, post_fader)

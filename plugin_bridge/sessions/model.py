@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from separators.score import Note
+
 
 class FadeShape(Enum):
     """The curve of a fade-in from 0 to 1; a fade-out is its mirror image. See :mod:`.fades`."""
@@ -85,15 +87,8 @@ class Clip:
     """Why the source cannot be played (missing, outside the project folder, damaged); one line."""
 
 
-@dataclass(frozen=True)
-class MidiNote:
-    """One note of a MIDI clip."""
-
-    start: float
-    length: float
-    pitch: int
-    velocity: int
-    channel: int = 0
+MidiNote = Note
+"""One note of a MIDI clip, on the session's timeline."""
 
 
 @dataclass

@@ -1,0 +1,141 @@
+"""What a score says of a spectrogram: which sounds there are, when they may sound, how they start out.
+
+Each pitch of each part has a few sounds, one template each: an instrument's pitch its onset and what follows,
+a drum its strike and stages of its decay. A sound may be active only where the score has it, widened by
+the onset tolerance and the release; where it is zero an NMF leaves it zero. Harmonic sounds start as a
+comb of narrow triangles at the pitch's overtones and stay zero between them (Ewert and Müller, ICASSP 2012).
+Drums start broadband, leaning on the average drums of :mod:`separators.drum_templates`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separators.base import Piece
+from separators.drum_templates import templates
+from separators.nmf_solver import Matrix
+from separators.score import Note, Score
+from separators.spectral import STFT
+
+Seconds = NDArray[np.float64]
+
+ONSET_SECONDS = 0.06
+"""How long the onset of an instrument's note lasts."""
+DRUM_STAGES = (0.0, 0.04, 0.12, 0.6)
+"""Where the strike of a drum and the stages of its decay begin, and the last one ends, in seconds."""
+HALF_WIDTH_SEMITONES, HALF_WIDTH_BINS = 0.5, 1.6
+"""Half the width of an overtone in a starting template: the larger of both."""
+OVERTONES = 40
+ONSET_FLOOR = 0.05
+"""The broadband part of an onset's starting template, relative to its harmonic part."""
+DRUM_FLOOR = 0.1
+"""The broadband part of a drum's starting template."""
+LOW_DRUMS, MIDDLE_DRUMS = {35, 36}, {37, 38, 39, 40, 41, 43, 45, 47, 48, 50}
+"""General MIDI's kicks; its snares, claps and toms. Other drums start out like a hi-hat."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One template and when it may sound: arrays of starts and ends in seconds, and of velocities."""
+
+    part: int
+    pitch: int
+    is_drum: bool
+    stage: int
+    starts: Seconds
+    ends: Seconds
+    velocities: Seconds
+
+
+def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
+    """All sounds of ``score``, part by part and pitch by pitch."""
+    sounds = []
+    for part, notes_of_part in enumerate(score.parts):
+        pitches: dict[tuple[bool, int], list[Note]] = defaultdict(list)
+        for note in notes_of_part.notes:
+            pitches[note.is_drum, note.pitch].append(note)
+        for (is_drum, pitch), notes in sorted(pitches.items()):
+            starts = np.array([note.start for note in notes])
+            ends = starts + [note.length for note in notes]
+            velocities = np.array([note.velocity for note in notes]) / 127
+            if is_drum:
+                stages = [(starts + a, starts + b) for a, b in itertools.pairwise(DRUM_STAGES)]
+            else:
+                stages = [(starts, ends + release), (starts, starts + ONSET_SECONDS)]
+            for stage, (first, last) in enumerate(stages):
+                sounds.append(
+                    Sound(part, pitch, is_drum, stage, first - tolerance, last + tolerance, velocities)
+                )
+    return sounds
+
+
+def frame_seconds(stft: STFT, length: int, sample_rate: int, pieces: Sequence[Piece]) -> Seconds:
+    """When the frames of an STFT of ``length`` samples lie in the whole audio that ``pieces`` are of."""
+    centres = stft.centres(length)
+    places = np.array([piece.place for piece in pieces])
+    moved = np.array([piece.start - piece.place for piece in pieces])
+    index = np.searchsorted(places, centres, side="right") - 1
+    return np.asarray((centres + moved[index.clip(0)]) / sample_rate)
+
+
+def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
+    """How strongly the score has each sound in frames at ``seconds``: velocities, ``(frames, sounds)``."""
+    found = np.zeros((len(seconds), len(sounds)), np.float32)
+    if not len(seconds):
+        return found
+    # Times rise within the pieces of a sample, and jump between them.
+    borders = [0, *(np.flatnonzero(np.diff(seconds) > 2 * np.median(np.diff(seconds))) + 1), len(seconds)]
+    for first, last in itertools.pairwise(borders):
+        times = seconds[first:last]
+        for column, sound in enumerate(sounds):
+            starts = first + np.searchsorted(times, sound.starts)
+            ends = first + np.searchsorted(times, sound.ends, side="right")
+            for note in np.flatnonzero(starts < ends):
+                rows = found[starts[note] : ends[note], column]
+                np.maximum(rows, sound.velocities[note], out=rows)
+    return found
+
+
+def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) -> Matrix:
+    """A template for each sound, ``(sounds, bins)``; each sums to one."""
+    drums = templates(stft, sample_rate)
+    hop = stft.hop / sample_rate
+    rows = np.empty((len(sounds), stft.bins), np.float32)
+    for row, sound in zip(rows, sounds, strict=True):
+        if sound.is_drum:
+            drum = drums[0 if sound.pitch in LOW_DRUMS else 1 if sound.pitch in MIDDLE_DRUMS else 2]
+            first = min(int(DRUM_STAGES[sound.stage] / hop), len(drum) - 1)
+            last = max(int(DRUM_STAGES[sound.stage + 1] / hop), first + 1)
+            shape, floor = drum[first:last].sum(axis=0), DRUM_FLOOR
+        else:
+            shape, floor = harmonic_comb(sound.pitch, stft, sample_rate), ONSET_FLOOR * (sound.stage == 1)
+        row[:] = shape / max(float(shape.sum()), float(np.finfo(np.float32).tiny)) + floor / stft.bins
+        row /= row.sum()
+    return rows
+
+
+def harmonic_comb(pitch: int, stft: STFT, sample_rate: int) -> Matrix:
+    """Triangles at the overtones of ``pitch`` that fall off like 1 / n, ``(bins,)``."""
+    width = sample_rate / stft.fft_size
+    hertz = np.arange(stft.bins) * width
+    comb = np.zeros(stft.bins)
+    fundamental = 440 * 2 ** ((pitch - 69) / 12)
+    for overtone in range(1, OVERTONES + 1):
+        centre = fundamental * overtone
+        if overtone > 1 and centre > sample_rate / 2:
+            break
+        half = max(centre * (2 ** (HALF_WIDTH_SEMITONES / 12) - 1), HALF_WIDTH_BINS * width)
+        comb = np.maximum(comb, (1 - np.abs(hertz - min(centre, hertz[-1])) / half).clip(0) / overtone)
+    return np.asarray(comb, np.float32)
+
+
+def transposed(template: Matrix, semitones: int) -> Matrix:
+    """``template`` ``(bins,)`` for a pitch ``semitones`` higher."""
+    bins = np.arange(len(template))
+    return np.asarray(np.interp(bins / 2 ** (semitones / 12), bins, template), np.float32)
