@@ -2,7 +2,7 @@
 
     python -m benchmarks --data FOLDER [NAME ...]
 
-FOLDER holds recordings: drums/ with one-shots, music/stems44/ with songs in stems, speech/. Without
+FOLDER holds recordings: drums/ with one-shots, music/stems44/ with songs in stems, speech/, midi/. Without
 names all of them run: an hour and more. Run nothing else meanwhile. Ends with status 1 if a figure falls
 short of what its benchmark demands.
 """
@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+SOUNDFONT = Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3")
+"""Where Debian's musescore-general-soundfont-small puts it."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -26,6 +28,7 @@ def arguments(data: Path) -> dict[str, list[str]]:
         "drums": ["--data", str(data / "drums")],
         "ica": [word for folder in signals for word in ("--data", str(data / folder))],
         "rooms": ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")],
+        "score": ["--midi", str(data / "midi/midi_freedoom"), "--soundfont", str(SOUNDFONT)],
         "memory": [],
     }
 

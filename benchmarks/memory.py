@@ -69,6 +69,24 @@ def make_signal(folder: str, minutes: int, names: list[str]) -> None:
                 writer.write(part)
 
 
+def make_score(path: str, minutes: int) -> None:
+    """Write a score of four tracks and ten notes a second."""
+    command = f"""
+import mido
+file = mido.MidiFile(ticks_per_beat=480)
+for number, (channel, lowest, span) in enumerate(((0, 60, 24), (1, 36, 12), (2, 48, 24), (9, 35, 12))):
+    track = mido.MidiTrack([mido.MetaMessage("track_name", name=f"Track {{number + 1}}")])
+    for note in range({minutes * 60 * 5 // 2}):
+        pitch = lowest + note * 7 % span
+        track.append(mido.Message("note_on", channel=channel, note=pitch, velocity=80))
+        track.append(mido.Message("note_off", channel=channel, note=pitch, time=384))
+    file.tracks.append(track)
+file.save({path!r})
+"""
+    # In a process of its own, like all else here that imports something.
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
 def peak_of(command: list[str]) -> tuple[int, float]:
     """Peak resident bytes and seconds of a command, which must succeed."""
     start = time.monotonic()
@@ -121,8 +139,11 @@ def main() -> None:
                     "-m",
                     "plugin_bridge",
                     "separate",
-                    *(f"{folder}/{name}" for name in names),
+                    *(f"{folder}/{file}" for file in names),
                 ]
+                if name == "midi-stems":
+                    make_score(f"{folder}/score.mid", minutes)
+                    command += ["--score", f"{folder}/score.mid"]
                 peak, seconds = peak_of([*command, "-p", name, "-o", f"{folder}/out", "--quiet"])
                 shutil.rmtree(f"{folder}/out")
             peaks.append(peak)

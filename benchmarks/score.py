@@ -72,30 +72,39 @@ def blind(mixture, stems):
     analysis = Analysis(SAMPLE_RATE, 0, 4, 1)
     spectrum, V = analysis.forward(mixture / scale)
     H, W, _ = factorize(V, *random_start(V, COMPONENTS, 0), 1, ITERATIONS, 1e-4)
-    models = np.einsum("tr,rf->rtf", H, W)
-    parts = analysis.stems(spectrum, models, mixture.shape[1], 1.0).reshape(COMPONENTS, -1)
-    return best_grouping(parts, stems.reshape(len(stems), -1) / scale)
+    masks = ratio_masks(np.einsum("tr,rf->rtf", H, W)).reshape(COMPONENTS, -1)
+    # The grouping is looked for among spectra, where parts need not be transformed back one by one.
+    power = np.square(np.abs(spectrum)).sum(axis=0).T.reshape(-1)
+    known = [analysis.stft.forward(stem / scale) for stem in stems]
+    energies = np.array([np.square(np.abs(one)).sum() for one in known])
+    common = np.stack([(spectrum * one.conj()).real.sum(axis=0).T.reshape(-1) for one in known])
+    owners = best_grouping(masks @ common.T, (masks * power) @ masks.T, energies)
+    models = np.stack([H[:, owners == stem] @ W[owners == stem] for stem in range(len(stems))])
+    estimates = analysis.stems(spectrum, models, mixture.shape[1], 1.0)
+    found = measured(stems / scale, estimates)
+    return np.where(np.isfinite(found), found, INAUDIBLE_DB)
 
 
-def best_grouping(parts, stems):
-    """SI-SDR of each stem if each of ``parts`` goes where the mean of all is highest; a local search."""
-    products, gram = parts @ stems.T, parts @ parts.T
-    energies = np.square(stems).sum(axis=1)
+def best_grouping(products, gram, energies):
+    """The stem of each part so that the mean SI-SDR is highest, by a local search.
+
+    ``products`` ``(parts, stems)`` and ``gram`` ``(parts, parts)`` are scalar products.
+    """
 
     def quality(chosen, stem):
         overlap, power = products[chosen, stem].sum(), gram[np.ix_(chosen, chosen)].sum()
         if overlap <= 0 or power <= 0:
-            return INAUDIBLE_DB  # no worse than what is inaudible in the mixture: not to blind NMF's harm
+            return INAUDIBLE_DB
         explained = overlap**2 / energies[stem]
         return 10 * np.log10(explained / max(power - explained, 1e-12 * power))
 
     owners = (products / np.sqrt(energies)).argmax(axis=1)
-    values = [quality(owners == stem, stem) for stem in range(len(stems))]
+    values = [quality(owners == stem, stem) for stem in range(len(energies))]
     improved = True
     while improved:
         improved = False
-        for part in range(len(parts)):
-            for stem in range(len(stems)):
+        for part in range(len(products)):
+            for stem in range(len(energies)):
                 old = owners[part]
                 if stem == old:
                     continue
@@ -106,11 +115,11 @@ def best_grouping(parts, stems):
                     improved = True
                 else:
                     owners[part] = old
-    return np.array(values)
+    return owners
 
 
 def ideal(mixture, stems):
-    """SI-SDR of each stem by the mask that knows the stems' magnitudes, with the score's window."""
+    """SI-SDR of each stem by masks that know the stems' magnitudes in each channel."""
     stft = STFT(4096)
     masks = ratio_masks(np.abs(stft.forward(stems)), 2.0)
     return measured(stems, apply_masks(stft.forward(mixture), masks, stft, mixture.shape[1]))

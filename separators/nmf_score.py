@@ -3,13 +3,12 @@
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
 part. A template holds a spectrum for each channel, so that parts that lie apart in the panorama help to tell
-them apart. What no note explains goes to the stem ``rest``, for which a few free templates are learned.
+them apart. What no note explains goes to the stem ``rest``, for which free templates can be learned.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,14 +17,12 @@ from numpy.typing import NDArray
 from separators.base import Audio, Piece, PlacedTransform, Separator, Transform
 from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.nmf_analysis import Analysis
-from separators.nmf_blind import mel_filters
 from separators.nmf_solver import (
     Matrix,
     activations,
     background_of,
     factorize,
     random_start,
-    update,
 )
 from separators.parameters import Value, content, parameter
 from separators.score import Score
@@ -34,10 +31,8 @@ from separators.score_sounds import Sound, activity, frame_seconds, sounds_of, s
 from separators.spectral import apply_masks, fft_size_for, ratio_masks
 
 BETA = 1
-TIED_ITERATIONS = 0
-"""Iterations in which an instrument's pitches share an envelope."""
-BANDS = 40
-"""Mel bands of an envelope."""
+LEAST_SHIFT = 0.1
+"""Seconds by which a score may be off without a word about it: it costs little."""
 FRAMES_AT_ONCE = 128
 """Only the sounds that the score has in so many frames are solved for together."""
 REST = "rest"
@@ -75,8 +70,19 @@ class ScoreNMF(Separator):
     release_seconds: float = parameter(
         0.2, "How long a note may sound on after its end.", minimum=0.0, maximum=5.0
     )
-    iterations: int = parameter(10, "Iterations when learning the templates.", minimum=1, maximum=1000)
-    rest_templates: int = parameter(4, "Free templates for what is not in the score.", minimum=0, maximum=100)
+    iterations: int = parameter(
+        10,
+        "Iterations when learning; with many, templates learn from each other's sounds.",
+        minimum=1,
+        maximum=1000,
+    )
+    rest_templates: int = parameter(
+        0,
+        "Free templates for what is not in the score, such as a voice; they also take a share of what is in "
+        "it. With 0 the rest is only what no note can explain.",
+        minimum=0,
+        maximum=100,
+    )
     fft_size: int = parameter(
         0,
         "Window of the spectral analysis; 0 takes the power of two nearest to 93 ms.",
@@ -122,7 +128,7 @@ class ScoreNMF(Separator):
         self._look_at_ends(score, (pieces[-1].start + pieces[-1].frames) / sample_rate)
         sounds = sounds_of(score, self.tolerance_seconds, self.release_seconds)
         start_W = starting_templates(sounds, stft, sample_rate)
-        W = self._learned(V, sounds, activity(sounds, seconds), start_W, analysis)
+        W = self._learned(V, sounds, activity(sounds, seconds), start_W, len(sample))
         parts = np.array([sound.part for sound in sounds] + [len(score.parts)] * (len(W) - len(sounds)))
         background = background_of(V)
 
@@ -167,7 +173,7 @@ class ScoreNMF(Separator):
             _warn("the score does not match the audio at any shift up to 10 s; is it of this recording?")
         elif self.align:
             return parts.shifted(fit.seconds)
-        elif abs(fit.seconds) > max(self.tolerance_seconds, 0.05):
+        elif abs(fit.seconds) > max(self.tolerance_seconds, LEAST_SHIFT):
             _warn(f"the score fits the audio best {off}; align (--align) shifts it there")
         return parts
 
@@ -179,19 +185,14 @@ class ScoreNMF(Separator):
             _warn(f"the score ends at {score.end:.1f} s, the audio already at {end:.1f} s")
 
     def _learned(
-        self, V: Matrix, sounds: Sequence[Sound], allowed: Matrix, W: Matrix, analysis: Analysis
+        self, V: Matrix, sounds: Sequence[Sound], allowed: Matrix, W: Matrix, channels: int
     ) -> Matrix:
         """The templates of ``sounds``, ``allowed`` as the score says, and of the rest, behind them."""
-        channels = V.shape[1] // analysis.stft.bins
         W = np.tile(W, channels) / np.float32(channels)
         heard = np.asarray(allowed.any(axis=0))
-        if not heard.any():
-            H = allowed[:, heard]
-        else:
-            H = allowed[:, heard] * np.float32(float(V.sum()) / float(allowed.sum()))
-            families = _families([sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard])
-            tied = tied_templates(V, H, W[heard], families, analysis, TIED_ITERATIONS)
-            H, learned, _ = factorize(V, *tied, BETA, self.iterations, 0.0)
+        H = allowed[:, heard] * np.float32(float(V.sum()) / max(float(allowed.sum()), 1.0))
+        if heard.any():
+            H, learned, _ = factorize(V, H, W[heard], BETA, self.iterations, 0.0)
             W[heard] = learned
             _teach_unheard(W, sounds, heard, channels)
         if not self.rest_templates:
@@ -200,43 +201,6 @@ class ScoreNMF(Separator):
         H_rest, W_rest = random_start(left, self.rest_templates, 0)
         _, found, _ = factorize(left, H_rest, W_rest, BETA, self.iterations, 0.0)
         return np.concatenate([W, found])
-
-
-def tied_templates(
-    V: Matrix, H: Matrix, W: Matrix, families: Sequence[NDArray[np.intp]], analysis: Analysis, iterations: int
-) -> tuple[Matrix, Matrix]:
-    """Learn ``H`` and, for each of ``families``, one spectral envelope that its templates ``W`` share.
-
-    An envelope is a gain for each of :data:`BANDS` mel bands and each channel, on the templates as they
-    start. Each iteration is an update of all templates, after which the envelopes are those that
-    explain them best: the maximisation step for tied parameters.
-    """
-    bins, rate = analysis.stft.bins, analysis.sample_rate
-    filters = mel_filters(BANDS, bins, rate)
-    filters[0, 0] = filters[-1, -1] = 1  # no filter reaches the ends
-    filters /= filters.sum(axis=1, keepdims=True)
-    background = background_of(V)
-    start = W.reshape(len(W), -1, bins)
-    W = W.copy()
-    for _ in range(iterations):
-        H, W = update(V, H, W, BETA, background)
-        strength = H.sum(axis=0)
-        found = W.reshape(start.shape)
-        for family in families:
-            had = np.tensordot(strength[family], start[family], 1) @ filters
-            has = np.tensordot(strength[family], found[family], 1) @ filters
-            gains = np.divide(has, had, out=np.zeros_like(has), where=had > 0)
-            found[family] = start[family] * (gains @ filters.T)
-    return H, W
-
-
-def _families(sounds: Sequence[Sound]) -> list[NDArray[np.intp]]:
-    """The numbers of the sounds that share an envelope: those of an instrument's pitches at the same stage."""
-    kinds: dict[tuple[int, bool, int], list[int]] = defaultdict(list)
-    for index, sound in enumerate(sounds):
-        if not sound.is_drum:
-            kinds[_kind(sound)].append(index)
-    return [np.array(indices) for indices in kinds.values()]
 
 
 def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_], channels: int) -> None:

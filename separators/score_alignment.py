@@ -26,6 +26,8 @@ OVERTONES = {0: 1.0, 12: 0.7, 19: 0.5, 24: 0.4, 28: 0.3, 31: 0.3, 34: 0.2, 36: 0
 """Semitones above a note that sound with it, and how strongly."""
 DRUM = 0.3
 """How strongly each band begins with a drum."""
+SUSTAINED = np.float32(0.3)
+"""The weight of where notes sound, beside where they begin."""
 COMPRESSION = 100.0
 """Levels enter as log(1 + COMPRESSION * level), levels relative to the mean."""
 LEAST_AGREEMENT = 0.12
@@ -74,7 +76,7 @@ def best_shift(V: Matrix, stft: STFT, sample_rate: int, seconds: Seconds, score:
 
 
 def _heard(V: Matrix, stft: STFT, sample_rate: int) -> Matrix:
-    """How much louder each semitone band became in each frame, and how loud it is, ``(frames, 2 * bands)``."""
+    """How much louder each semitone band became, and how loud it is, ``(frames, 2 * bands)``."""
     hertz = np.maximum(np.arange(stft.bins), 0.5) * sample_rate / stft.fft_size
     pitches = (69 + 12 * np.log2(hertz / 440))[:, np.newaxis]
     half = np.maximum(1.0, np.gradient(pitches, axis=0))
@@ -114,10 +116,8 @@ def _written(score: Score, start: float, hop: float, frames: int) -> Matrix:
                     sounds[max(first, 0) : last, band] += strength
                     if first >= 0:
                         begins[first, band] += strength
-    found: Matrix = np.concatenate(
-        [begins - begins.mean(axis=0), 0.3 * (sounds - sounds.mean(axis=0))], axis=1
-    )
-    return found
+    both: Matrix = np.concatenate([begins, SUSTAINED * sounds], axis=1)
+    return both - both.mean(axis=0)
 
 
 def _runs(seconds: Seconds, hop: float) -> list[tuple[int, int]]:

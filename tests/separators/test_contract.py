@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import separators
-from separators.errors import AudioError, ChannelError, ParameterError, SeparatorWarning
+from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorWarning
+from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
 
 SUM_DB = -120.0
@@ -21,7 +22,21 @@ SECONDS = 1.2
 pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
 
 
-TOGETHER = {"ica": [{"model": "convolutive", "algorithm": "ilrma"}]}
+SCORE = Score(
+    (
+        Part("tone", (Note(0.0, 0.4, 57, 100), Note(0.6, 0.5, 57, 90))),
+        Part("kit", tuple(Note(0.4 * hit, 0.1, pitch, 100, 9) for hit in range(3) for pitch in (36, 42))),
+    )
+)
+"""What is played in `music`, more or less."""
+TOGETHER = {
+    "ica": [{"model": "convolutive", "algorithm": "ilrma"}],
+    "nmf-score": [
+        {"score": SCORE},
+        {"score": SCORE, "split": "channel", "align": True},
+        {"score": SCORE, "split": "notes", "notes": "kick=36, a=57"},
+    ],
+}
 """Choices that need another beside them."""
 
 
@@ -32,15 +47,29 @@ def forms():
     """
     for name in separators.names():
         kind = separators.get(name)
-        yield kind(), True
+        if complete(kind()):
+            yield kind(), True
         yield from ((kind(**values), True) for values in TOGETHER.get(name, ()))
         for key, row in kind.parameters.items():
             for choice in row.choices:
                 if choice != row.default:
                     try:
-                        yield kind(**{key: choice}), row.type is str
+                        form = kind(**{key: choice})
                     except ParameterError:
                         continue  # it needs another beside it: see TOGETHER
+                    if complete(form):
+                        yield form, row.type is str
+
+
+def complete(separator):
+    """Whether it needs nothing beside it, such as a score: see TOGETHER."""
+    try:
+        separator.stem_names(1)
+    except ScoreError:
+        return False
+    except ChannelError:
+        pass
+    return True
 
 
 def serves(separator, channels):

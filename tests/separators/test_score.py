@@ -5,11 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
+from separators.base import Piece
 from separators.errors import ParameterError
 from separators.score import Note, Part, Score, chosen_notes
 from separators.score_alignment import best_shift
 from separators.score_sounds import activity, frame_seconds, harmonic_comb, sounds_of, starting_templates
-from separators.base import Piece
 from separators.spectral import STFT
 from tests.separators.midi_files import melody, played, save_midi
 
@@ -46,7 +46,7 @@ def test_each_note_goes_to_the_first_choice_that_names_it():
 
 @pytest.mark.parametrize("text", ["", "x", "60-", "200", "70-60", "60@17", "=60", "a=60,a=61"])
 def test_choices_that_name_no_notes_are_one_clear_line(text):
-    with pytest.raises(ParameterError, match="^notes: ") as error:
+    with pytest.raises(ParameterError, match=r"^notes: ") as error:
         chosen_notes(text)
     assert "\n" not in str(error.value)
 
