@@ -117,7 +117,8 @@ def _written(score: Score, start: float, hop: float, frames: int) -> Matrix:
                     if first >= 0:
                         begins[first, band] += strength
     both: Matrix = np.concatenate([begins, SUSTAINED * sounds], axis=1)
-    return both - both.mean(axis=0)
+    both -= both.mean(axis=0)
+    return both
 
 
 def _runs(seconds: Seconds, hop: float) -> list[tuple[int, int]]:
