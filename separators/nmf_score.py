@@ -33,6 +33,8 @@ from separators.spectral import apply_masks, fft_size_for, ratio_masks
 BETA = 1
 LEAST_SHIFT = 0.1
 """Seconds by which a score may be off without a word about it: it costs little."""
+LEAST_MODEL = np.float32(1e-6)
+"""The smallest model that counts, relative to the background on which all stand."""
 FRAMES_AT_ONCE = 128
 """Only the sounds that the score has in so many frames are solved for together."""
 REST = "rest"
@@ -148,6 +150,8 @@ class ScoreNMF(Separator):
                 for part in np.unique(parts[sounding]):
                     own = parts[sounding] == part
                     models[part, rows] += h[:, own] @ W[sounding[own]]
+            # Squared, smaller ones would give masks too small for float32's full precision.
+            models[models < LEAST_MODEL * background] = 0
             # (stems, frames, channels * bins) -> (stems, channels, bins, frames)
             masks = ratio_masks(models, self.mask_power)
             masks = masks.reshape(len(models), len(V), channels, stft.bins).transpose(0, 2, 3, 1)
