@@ -12,12 +12,11 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from plugin_bridge.naming import Template
 from separators.base import Audio, Separator
 from separators.streaming import AudioSource
 
@@ -60,6 +59,8 @@ class Manifest:
     """How long the job took."""
     not_honoured: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    """Paths of what was drawn, relative to the manifest's folder, with forward slashes."""
     format: int = FORMAT
 
     def write(self, path: Path) -> None:
@@ -81,24 +82,16 @@ class Manifest:
             return None
         return manifest if manifest.format == FORMAT else None
 
+    def pictures_are_there(self, path: Path) -> bool:
+        """Whether pictures were drawn and none of them is missing; this manifest lies at ``path``."""
+        return bool(self.pictures) and all((path.parent / picture).is_file() for picture in self.pictures)
+
     def files_are_there(self, path: Path) -> bool:
         """Whether all outputs of this manifest, which lies at ``path``, still have their size."""
         try:
             return all((path.parent / output.path).stat().st_size == output.bytes for output in self.outputs)
         except OSError:
             return False
-
-
-def manifest_path(template: Template, **fields: str | int) -> PurePosixPath:
-    """Where the manifest lies: where a stem called ``manifest`` would.
-
-    >>> str(manifest_path(Template("{track}/{stem}"), track="Drums"))
-    'Drums/manifest.json'
-    >>> str(manifest_path(Template("{track}"), track="Drums"))
-    'Drums.manifest.json'
-    """
-    path = template.path(**fields, stem="manifest")
-    return path.with_name(path.name + (".json" if "stem" in template.fields else ".manifest.json"))
 
 
 def samples_hash(source: AudioSource) -> str:

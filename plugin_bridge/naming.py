@@ -93,6 +93,19 @@ class Template:
         return PurePosixPath(*(part for part in parts if part))
 
 
+def path_beside(template: Template, name: str, suffix: str, **fields: str | int) -> PurePosixPath:
+    """Where what belongs to all stems of a track lies: where a stem called ``name`` would.
+
+    >>> str(path_beside(Template("{track}/{stem}"), "manifest", "json", track="Drums"))
+    'Drums/manifest.json'
+    >>> str(path_beside(Template("{track}"), "manifest", "json", track="Drums"))
+    'Drums.manifest.json'
+    """
+    path = template.path(**fields, stem=name)
+    own = "" if "stem" in template.fields else f".{name}"
+    return path.with_name(f"{path.name}{own}.{suffix}")
+
+
 def collision_key(path: Path | PurePosixPath) -> str:
     """Equal for two paths that some system would take for the same file."""
     return unicodedata.normalize("NFC", str(path)).casefold()

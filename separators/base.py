@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,6 +77,9 @@ class Separator(ABC):
     """One line: what it separates."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
+    shows_factors: ClassVar[bool] = False
+    """Whether :meth:`fit` returns :class:`separators.factors.Factorized` transforms."""
+
     fit_seconds: float = 60.0
     """Length of the sample that :meth:`fit` is given at most."""
     block_seconds: float = 20.0
@@ -118,6 +122,10 @@ class Separator(ABC):
         an RMS of 1; the blocks given to the transform carry the same scale. A sample or
         block may be as short as one frame.
         """
+
+    def files(self) -> list[Path]:
+        """The files named by parameters; their contents decide the result, too."""
+        return []
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.
