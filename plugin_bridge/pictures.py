@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPECTROGRAMS, FACTORS = "spectrograms", "factors"
 """What the pictures are called where a stem's name would stand."""
-FLOOR_DB = -70.0
+FLOOR_DB, FACTORS_FLOOR_DB = -70.0, -40.0
 COLOURS = "magma"
 TICKS_HZ = {100: "100 Hz", 1000: "1 kHz", 10000: "10 kHz"}
 DOTS_PER_INCH = 110
@@ -98,7 +98,8 @@ def _draw_templates(axes: Axes, factors: Factors) -> Any:
     bands = np.square(factors.templates) @ band_weights(bins, factors.bin_hz, edges)
     levels = [_decibels(template) for template in bands]
     levels = [level - level.max() if np.isfinite(level.max()) else level for level in levels]
-    image = _draw_bands(axes, np.concatenate(levels).T, 0.0, edges, (0, components), "templates")
+    shown = np.concatenate(levels).T
+    image = _draw_bands(axes, shown, 0.0, edges, (0, components), "templates", FACTORS_FLOOR_DB)
     for border in range(1, components):
         same = factors.names[border - 1] == factors.names[border]
         axes.axvline(border, color="white", linewidth=0.4 if same else 1.6)
@@ -119,8 +120,8 @@ def _draw_activations(axes: Axes, factors: Factors) -> None:
     levels = levels - np.where(np.isfinite(peaks), peaks, 0)
     extent = (0.0, seconds, float(len(levels)), 0.0)
     axes.imshow(
-        levels.clip(FLOOR_DB), aspect="auto", extent=extent, cmap=COLOURS, vmin=FLOOR_DB, vmax=0,
-        interpolation="nearest",
+        levels.clip(FACTORS_FLOOR_DB), aspect="auto", extent=extent, cmap=COLOURS,
+        vmin=FACTORS_FLOOR_DB, vmax=0, interpolation="nearest",
     )  # fmt: skip
     centers, names = _groups(factors.names)
     axes.set_yticks(centers, names, parse_math=False)
@@ -139,7 +140,7 @@ def _draw_objectives(axes: Axes, factors: Factors) -> None:
     axes.set_title("course of learning", fontsize=10, loc="left")
     axes.set_xlabel("iterations", fontsize=9)
     axes.set_ylabel("divergence / start's", fontsize=9)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
     axes.grid(alpha=0.3)
     axes.tick_params(labelsize=8)
 
@@ -167,12 +168,13 @@ def _draw_bands(
     edges_hz: NDArray[np.float64],
     across: tuple[float, float],
     title: str,
+    floor_db: float = FLOOR_DB,
 ) -> Any:
     """An image of ``decibels`` ``(bands, columns)`` over a logarithmic frequency axis."""
     level = decibels - loudest if np.isfinite(loudest) else decibels
     image = axes.imshow(
-        level.clip(FLOOR_DB, 0), aspect="auto", origin="lower", extent=(*across, 0, len(level)),
-        cmap=COLOURS, vmin=FLOOR_DB, vmax=0, interpolation="nearest",
+        level.clip(floor_db, 0), aspect="auto", origin="lower", extent=(*across, 0, len(level)),
+        cmap=COLOURS, vmin=floor_db, vmax=0, interpolation="nearest",
     )  # fmt: skip
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     rows = {

@@ -10,6 +10,7 @@ from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
 from separators.nmf_analysis import Analysis
 from separators.parameters import Value, parameter
+from separators.spectral import fft_size_for
 
 MODES = {"blind": "separators.nmf_blind", "drums": "separators.nmf_drums"}
 """Mode -> the module that does it."""
@@ -57,7 +58,7 @@ class NMF(Separator):
     )
     iterations: int = parameter(
         0,
-        "Most iterations when learning; 0 is 100 in mode blind and 10 in mode drums.",
+        "Most iterations when learning; 0 is 100 in mode blind and 15 in mode drums.",
         minimum=0,
         maximum=10000,
     )
@@ -69,7 +70,7 @@ class NMF(Separator):
     )
     fft_size: int = parameter(
         0,
-        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms.",
+        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms, in mode drums to 23 ms.",
         unit="samples",
         choices=(0, 256, 512, 1024, 2048, 4096, 8192, 16384),
     )
@@ -111,7 +112,8 @@ class NMF(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Learn the templates from ``sample`` ``(channels, frames)``."""
-        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta)
+        size = self.fft_size or fft_size_for(sample_rate) // (2 if self.mode == "drums" else 1)
+        analysis = Analysis(sample_rate, size, self.overlap, self.beta)
         return self._mode().fit(self, analysis, sample)
 
     def _mode(self) -> Mode:

@@ -29,7 +29,7 @@ from separators.pre_echo import without_pre_echo
 if TYPE_CHECKING:
     from separators.nmf import NMF
 
-ITERATIONS = 10
+ITERATIONS = 15
 MASK_POWER = 2.0
 DEFAULT = ("kick", "snare", "hihat")
 
