@@ -141,8 +141,10 @@ def _draw_objectives(axes: Axes, factors: Factors) -> None:
     axes.set_xlabel("iterations", fontsize=9)
     axes.set_ylabel("divergence / start's", fontsize=9)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}" if values[-1] > 0.1 * values[0] else "")
     axes.grid(alpha=0.3)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
 
 
 def _groups(names: Sequence[str]) -> tuple[list[float], list[str]]:
