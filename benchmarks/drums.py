@@ -242,9 +242,6 @@ def main() -> None:
     with threadpool_limits(1):
         print(f"{NMF(mode='drums', **options)!r} at {rate} Hz; {describe()}")
     means = print_table(DEFAULT, small, options, rate)
-    everything = NMF(mode="drums", drums=",".join(DRUMS), **options)
-    searched = np.mean([mean_score(everything, loop, rate) for loop in small])
-    print(f"\nThe same loops with all {len(DRUMS)} drums looked for: mean of the three {searched:.1f} dB")
     print("\n## A larger kit")
     print_table(DRUMS, large, options, rate)
     own = with_own_one_shots(arguments.data, large, options, rate)

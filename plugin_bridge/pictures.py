@@ -135,14 +135,17 @@ def _draw_activations(axes: Axes, factors: Factors) -> None:
 
 
 def _draw_objectives(axes: Axes, factors: Factors) -> None:
+    from matplotlib.ticker import LogLocator
+
     iterations, values = zip(*factors.objectives, strict=True)
     axes.plot(iterations, np.array(values) / values[0], marker=".")
     axes.set_title("course of learning", fontsize=10, loc="left")
     axes.set_xlabel("iterations", fontsize=9)
     axes.set_ylabel("divergence / start's", fontsize=9)
     axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}" if values[-1] > 0.1 * values[0] else "")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.tick_params(which="both", labelsize=8)
 
