@@ -106,7 +106,7 @@ def _best_fitting(sources: Sequence[Any], stems: dict[str, Any]) -> dict[str, An
     """The stems' names with the sources in the order that gives the best mean SI-SDR."""
     from separators.evaluation import si_sdr
 
-    def total(order: Sequence[Any]) -> float:
+    def total(order: tuple[Any, ...]) -> float:
         return sum(si_sdr(source, stem) for source, stem in zip(order, stems.values(), strict=True))
 
     return dict(zip(stems, max(permutations(sources), key=total), strict=True))
