@@ -6,7 +6,8 @@
     python examples/make_session.py
 
 Seven bars at 95 bpm: two microphones in one room, then drums, bass and a duo, then a guitar with its
-band; nine more for an interview. examples/session/README.md says what every file is made of, and under which licence.
+band; nine more for an interview. examples/session/README.md says what every file is made of, and under
+which licence.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     """Separate the example session with five presets and measure the stems.
 
     A drum loop, a stereo duo, two microphones that hear each other, an interview on one microphone, and a
-    band of which nothing is known. The sources of the others are known, so that the stems can be measured against them.
+    band of which nothing is known. The sources of the others are known, so that the stems can be measured
+    against them.
     """
     from plugin_bridge.plan import preset_text, session_jobs, session_parts
     from plugin_bridge.stems_project import write_project
@@ -109,7 +110,9 @@ def _best_fitting(sources: Sequence[Any], stems: dict[str, Any]) -> dict[str, An
     def total(order: tuple[Any, ...]) -> float:
         return sum(si_sdr(source, stem) for source, stem in zip(order, stems.values(), strict=True))
 
-    return dict(zip(stems, max(permutations(sources), key=total), strict=True))
+    orders: list[tuple[Any, ...]] = list(permutations(sources))
+    best = max(orders, key=total)
+    return dict(zip(stems, best, strict=True))
 
 
 def _read(path: Path) -> Any:

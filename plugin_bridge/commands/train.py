@@ -166,6 +166,8 @@ def train(
     stems. A run may be stopped or killed at any time: the same command goes on from its last checkpoint.
     Use the result with the separator's parameter `weights`.
     """
+    if name != "wave-u-net" and (stem_names or media_roots):
+        raise click.UsageError(f"--stem and --media-root are for the songs of wave-u-net, not for {name}")
     # Spinning threads would take the processor from everything else; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")

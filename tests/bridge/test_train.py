@@ -140,6 +140,7 @@ def test_one_speaker_is_refused_in_one_line(tmp_path):
         (["pit", "--data", "no folder", "--out", "x"], "does not exist"),
         (["pit", "--data", ".", "--out", "x", "--source-weight", "libri"], "is not SOURCE=WEIGHT"),
         (["wave-u-net", "--data", ".", "--out", "x", "--stem", "Juno"], "is not PATTERN=STEM"),
+        (["pit", "--data", ".", "--out", "x", "--stem", "Juno=other"], "for the songs of wave-u-net"),
     ],
 )
 def test_wrong_usage_is_said_before_any_work(arguments, complaint):
