@@ -1,6 +1,7 @@
 """A cascade is a separator like the others: names, sums, silence, gain, any length."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +95,32 @@ def test_blocks_are_long_enough_for_every_method_and_each_is_told_their_length()
     assert heard == [(4.0, 0.5, pytest.approx(RATE, abs=12))]  # one second of sample, as it asks for
     assert len(blocks) == 5
     assert (second.block_seconds, cascade.first.block_seconds) == (4.0, 1.0)
+
+
+class Endless:
+    """Noise of any length that takes no memory: every block begins anew."""
+
+    sample_rate, channels = RATE, 1
+
+    def __init__(self, seconds):
+        self.frames = seconds * RATE
+
+    def read(self, start, frames):
+        return noise(1, frames, seed=start)
+
+
+def test_memory_does_not_grow_with_the_length(cascade):
+    def peak(seconds):
+        tracemalloc.start()
+        try:
+            frames = sum(stems.shape[2] for stems in separate_blocks(cascade, Endless(seconds)))
+            assert frames == seconds * RATE
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    short, long = peak(20), peak(400)
+    assert long < 1.1 * short
 
 
 def test_methods_that_do_not_fit_the_channels_are_refused(cascade):
