@@ -91,6 +91,7 @@ def test_a_board_with_a_cascade_comes_back_with_the_same_audio(tmp_path, remix):
     out = load_preset(path)(audio, RATE)
     np.testing.assert_array_equal(out, board(audio, RATE))
     assert len(out) == (2 if remix else 2 * len(STEMS))
+    assert "StemRack bands width=5, low: shares, share-2: bands width=3 remix=" in repr(board[0])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_a_job_gives_what_its_presets_board_gives(tmp_path, preset):
 def test_a_sessions_stems_of_stems_stand_under_their_track(tmp_path, preset):
     made.write(tmp_path / "song" / "Loop.wav", noise(1, made.RATE), made.RATE)
     result = run("render", tmp_path / "song", "--preset", preset, "--out", tmp_path / "out", "--json")
-    session = open_session(Path(result["further_outputs"][0]))
+    session = open_session(Path(result["further_outputs"][0]), media_roots=[tmp_path])
     tracks = {track.name: track for track in session.walk()}
     for stem in STEMS:
         (clip,) = tracks[f"Loop {stem}"].clips
