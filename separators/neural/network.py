@@ -1,8 +1,9 @@
-"""The network of the voice separators: log-magnitude spectrogram in, what a head needs out.
+"""The network of the voice separators: log-magnitude spectrograms in, what a head needs out.
 
 A dense dilated temporal convolution network (after Bai, Kolter, Koltun 2018, and Luo, Mesgarani
 2019, with full instead of depthwise convolutions, which are faster on a CPU) reads all frequency
-bins of a frame as channels. One of two heads sits on top:
+bins of a frame as channels, of windows of three lengths; now and then every moment attends to all
+others. One of two heads sits on top:
 
 - ``masks``: a complex mask for each speaker; the masks of a bin sum to one, so stems sum to
   the mixture (mixture consistency, Wisdom et al. 2019).
