@@ -109,10 +109,10 @@ def separate_blocks(
     :class:`~separators.errors.ChannelError` before any work if the method cannot serve the
     source's channels, :class:`AudioError` if the source holds NaN or infinity.
     """
-    stem_count = len(separator.stem_names(source.channels))
+    separator.stem_names(source.channels)
     if source.frames == 0:
         return
-    transform = _FittedTransform(separator, source, stem_count, fitted)
+    transform = FittedTransform(separator, source, fitted)
     block = _on_grid(separator.block_seconds * source.sample_rate)
     overlap = min(_on_grid(separator.overlap_seconds * source.sample_rate), block)
     fade_in = _fade(overlap)
@@ -136,20 +136,23 @@ def separate_blocks(
             return
 
 
-class _FittedTransform:
-    """Fits on the source's sample (or, if that is silent, on the first block that is not)."""
+class FittedTransform:
+    """The transform of a separator fitted to a source, at any level.
+
+    Fits on the source's sample (or, if that is silent, on the first block that is not).
+    ``fitted`` gets what was learned then.
+    """
 
     def __init__(
         self,
         separator: Separator,
         source: AudioSource,
-        stem_count: int,
-        fitted: Callable[[Transform], None] | None,
+        fitted: Callable[[Transform], None] | None = None,
     ) -> None:
         self.separator = separator
         self.fitted = fitted
         self.sample_rate = source.sample_rate
-        self.stem_count = stem_count
+        self.stem_count = len(separator.stem_names(source.channels))
         self.scale = 1.0
         self.transform: Transform | None = None
         self._fit(fitting_sample(source, separator.fit_seconds))
@@ -164,6 +167,7 @@ class _FittedTransform:
                 self.fitted(self.transform)
 
     def __call__(self, block: Audio) -> Audio:
+        """The stems of a block ``(channels, frames)`` of the source."""
         if not block.any():
             return np.zeros((self.stem_count, *block.shape), np.float32)
         if self.transform is None:
