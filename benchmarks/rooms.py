@@ -28,6 +28,8 @@ import pyroomacoustics
 import soundfile
 import soxr
 from scipy.optimize import linear_sum_assignment
+from ssspy.bss.ilrma import GaussILRMA
+from ssspy.bss.iva import AuxLaplaceIVA
 from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe
@@ -41,6 +43,8 @@ SECONDS = 12
 SUFFIXES = {".flac", ".ogg", ".opus", ".wav"}
 ROOM = (6.0, 5.0, 3.0)
 SPACING = 0.3
+AUXIVA_ITERATIONS, ILRMA_ITERATIONS, ILRMA_BASES = 30, 60, 4
+"""Of the peers; ours run with their defaults."""
 WITHIN_DB, TIME_RATIO, SUM_DB = 1.0, 0.5, -120.0
 
 
@@ -103,22 +107,57 @@ def ours(algorithm: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda mixture: ICA(model="convolutive", algorithm=algorithm).separate(mixture, RATE).array
 
 
-def peer(method: Callable[..., np.ndarray], **options: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A peer between our STFT and its inverse; signals ``(sources, 1, frames)`` at the first microphone."""
+def peer(method: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """A peer between our STFT and its inverse; signals ``(sources, 1, frames)`` at the first microphone.
+
+    ``method`` turns spectra ``(channels, bins, frames)`` in complex128 into those of the sources.
+    """
 
     def separate(mixture: np.ndarray) -> np.ndarray:
         stft = STFT(window_for(RATE))
-        spectra = stft.forward(mixture).transpose(2, 1, 0).astype(np.complex128)
-        found = method(spectra, proj_back=True, **options).transpose(2, 1, 0).astype(np.complex64)
+        found = method(stft.forward(mixture).astype(np.complex128)).astype(np.complex64)
         return stft.inverse(found, mixture.shape[1])[:, np.newaxis]
 
     return separate
 
 
+def pra(method: Callable[..., np.ndarray], **options: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A method of pyroomacoustics."""
+
+    def separate(spectra: np.ndarray) -> np.ndarray:
+        np.random.seed(0)  # noqa: NPY002  (its ILRMA starts from the global generator)
+        return method(spectra.transpose(2, 1, 0), proj_back=True, **options).transpose(2, 1, 0)
+
+    return peer(separate)
+
+
+def auxiva(update: str) -> Callable[[np.ndarray], np.ndarray]:
+    """ssspy's AuxIVA with the Laplacian model."""
+    return peer(
+        lambda spectra: AuxLaplaceIVA(spatial_algorithm=update, record_loss=False)(
+            spectra, n_iter=AUXIVA_ITERATIONS
+        )
+    )
+
+
+def ilrma(update: str) -> Callable[[np.ndarray], np.ndarray]:
+    """ssspy's ILRMA."""
+    return peer(
+        lambda spectra: GaussILRMA(
+            ILRMA_BASES, spatial_algorithm=update, record_loss=False, rng=np.random.default_rng(0)
+        )(spectra, n_iter=ILRMA_ITERATIONS)
+    )
+
+
 OURS = {"our auxiva": ours("auxiva"), "our ilrma": ours("ilrma")}
 PEERS = {
-    "pra auxiva": peer(pyroomacoustics.bss.auxiva, n_iter=30),
-    "pra ilrma": peer(pyroomacoustics.bss.ilrma, n_iter=60, n_components=4),
+    "pra auxiva": pra(pyroomacoustics.bss.auxiva, n_iter=AUXIVA_ITERATIONS),
+    "pra ilrma": pra(pyroomacoustics.bss.ilrma, n_iter=ILRMA_ITERATIONS, n_components=ILRMA_BASES),
+    "ssspy auxiva IP1": auxiva("IP1"),
+    "ssspy auxiva IP2": auxiva("IP2"),
+    "ssspy auxiva ISS1": auxiva("ISS1"),
+    "ssspy ilrma IP1": ilrma("IP1"),
+    "ssspy ilrma IP2": ilrma("IP2"),
 }
 
 
@@ -147,7 +186,6 @@ def row(kind: str, count: int, rt60: float, options: argparse.Namespace) -> tupl
         images = simulate(pick(getattr(options, kind), count, rng), rt60, rng)
         mixture = images.sum(axis=0)
         for name, separate in (OURS | PEERS).items():
-            np.random.seed(0)  # noqa: NPY002  (pyroomacoustics' ILRMA starts from the global generator)
             start = time.process_time()
             estimates = separate(mixture)
             seconds[name].append(time.process_time() - start)
@@ -196,7 +234,7 @@ def main() -> int:
             "sum: ours / peers",
         )
         print(f"| {' | '.join(columns)} |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        print("|---" * len(columns) + "|")
         for kind in ("speech", "music"):
             for count in (2, 3):
                 for rt60 in (0.15, 0.4):
