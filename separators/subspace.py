@@ -49,21 +49,23 @@ class Settings:
 def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
     """Learn the sources' subspaces; the transform masks every channel's spectrum alike.
 
-    Sources are ordered from dark to bright. If the sample varies along fewer components than
-    there are sources, it warns with :class:`separators.errors.SeparatorWarning`, and
-    the last stems are silent.
+    Sources are ordered from dark to bright. If the sample varies along fewer directions than there
+    are sources, it warns with :class:`separators.errors.SeparatorWarning`, and the first stem
+    holds everything.
     """
     stft = STFT(settings.fft_size or fft_size_for(sample_rate))
     _, magnitude = _spectrogram(stft, sample)
     count = min(settings.components, len(magnitude) // FRAMES_PER_COMPONENT)
     analysis, spectra = independent_components(magnitude, count, settings)
-    if len(spectra) < settings.sources:
+    members: list[Numbers] = []
+    if len(spectra) >= settings.sources:
+        activations = magnitude @ analysis
+        members = from_dark_to_bright(group(activations, settings.sources), activations, spectra)
+    else:
         warn(
-            f"{len(magnitude)} windows vary along {len(spectra)} directions only, too few for "
-            f"{settings.sources} sources; the last stems are silent"
+            f"{len(magnitude)} windows vary along {len(spectra)} directions, too few for {settings.sources} "
+            "sources; source-1 holds everything"
         )
-    activations = magnitude @ analysis
-    members = from_dark_to_bright(group(activations, settings.sources), activations, spectra)
 
     @on_one_thread
     def transform(block: Audio) -> Audio:
