@@ -69,8 +69,9 @@ def speakers(folder: Path, count: int, rng: np.random.Generator) -> list[np.ndar
     raise SystemExit(f"{folder}: fewer than {count} files of {SECONDS} s")
 
 
-def song(folder: Path, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+def song(folder: Path, count: int, rng: np.random.Generator, seconds: int = SECONDS) -> list[np.ndarray]:
     """``count`` stems of one song, from where the faintest of them is loudest."""
+    frames = seconds * RATE
     parents = {path.parent for path in folder.rglob("*") if path.suffix in SUFFIXES}
     stems = {path: sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) for path in parents}
     songs = sorted(path for path, files in stems.items() if len(files) >= count)
@@ -79,11 +80,11 @@ def song(folder: Path, count: int, rng: np.random.Generator) -> list[np.ndarray]
     while True:
         files = stems[songs[rng.integers(len(songs))]]
         audio = [read(files[number]) for number in rng.choice(len(files), count, replace=False)]
-        starts = range(0, min(map(len, audio)) - SECONDS * RATE, 3 * RATE)
-        faintest = {at: min(np.std(one[at : at + SECONDS * RATE]) for one in audio) for at in starts}
+        starts = range(0, min(map(len, audio)) - frames, 3 * RATE)
+        faintest = {at: min(np.std(one[at : at + frames]) for one in audio) for at in starts}
         start = max(faintest, key=faintest.__getitem__)
         if faintest[start] > 1e-3:
-            return [one[start : start + SECONDS * RATE] for one in audio]
+            return [one[start : start + frames] for one in audio]
 
 
 def simulate(sources: list[np.ndarray], rt60: float, rng: np.random.Generator) -> np.ndarray:

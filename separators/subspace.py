@@ -8,7 +8,9 @@ So components are grouped by the dependence that ICA had to leave, and the group
 become masks that sum to one.
 
 M. A. Casey, A. Westner, "Separation of mixed audio sources by independent subspace analysis", ICMC 2000.
-They compare the components' distributions; here it is the mutual information of their activations.
+They compare the components' distributions. Here it is the mutual information of their activations,
+averaged over some notes or syllables, and the groups are cut so that little of it lies between them
+(A. Y. Ng, M. I. Jordan, Y. Weiss, "On spectral clustering", NIPS 2001).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.hierarchy import cut_tree, linkage
-from scipy.spatial.distance import squareform
+from scipy.ndimage import uniform_filter1d
 
 from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
@@ -29,6 +31,8 @@ FRAMES_PER_COMPONENT = 8
 """With fewer frames for each component their dependence is chance."""
 NEGLIGIBLE = 1e-6
 """Components with less than this part of the strongest one's variance (-60 dB) are not looked at."""
+AVERAGED_SECONDS = 0.4
+"""Activations are averaged over this long before they are compared: sources share pauses, not onsets."""
 LEVELS = 8
 """Equally frequent levels of activation between which mutual information is measured."""
 
@@ -60,7 +64,8 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
     members: list[Numbers] = []
     if len(spectra) >= settings.sources:
         activations = magnitude @ analysis
-        members = from_dark_to_bright(group(activations, settings.sources), activations, spectra)
+        slow = uniform_filter1d(activations, max(1, round(AVERAGED_SECONDS * sample_rate / stft.hop)), axis=0)
+        members = from_dark_to_bright(group(slow, settings.sources), activations, spectra)
     else:
         warn(
             f"{len(magnitude)} windows vary along {len(spectra)} directions, too few for {settings.sources} "
@@ -101,15 +106,21 @@ def independent_components(magnitude: Magnitude, count: int, settings: Settings)
 
 
 def group(activations: Audio, groups: int) -> Numbers:
-    """The group of each component, by the mutual information of ``activations`` ``(frames, components)``."""
+    """The group of each component, by the mutual information of ``activations`` ``(frames, components)``.
+
+    Spectral clustering: the components' places in the leading eigenvectors of their normalized
+    likeness are joined by Ward's method.
+    """
     components = activations.shape[1]
     if components <= groups:
         return np.arange(components)
-    dependence = mutual_information(np.abs(activations - activations.mean(axis=0)))
-    distances = np.exp(-dependence)
-    np.fill_diagonal(distances, 0)
-    tree = linkage(squareform(distances, checks=False), "average")
-    found: Numbers = cut_tree(tree, groups).ravel()
+    likeness = np.sqrt(1 - np.exp(-2 * mutual_information(activations)))
+    np.fill_diagonal(likeness, 0)
+    size = np.sqrt(np.maximum(likeness.sum(axis=1), np.finfo(np.float32).tiny))
+    _, vectors = np.linalg.eigh(likeness / np.outer(size, size))
+    places = vectors[:, -groups:]
+    places /= np.maximum(np.linalg.norm(places, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    found: Numbers = cut_tree(linkage(places, "ward"), groups).ravel()
     return found
 
 

@@ -73,7 +73,7 @@ def render(
     together = bool(groups) or (preset.preset.together and not no_together)
     planned = [
         job
-        for chosen_tracks in [[group] for group in groups] or [patterns]
+        for chosen_tracks in [(group,) for group in groups] or [patterns]
         for job in session_jobs(
             session_parts(project, chosen_tracks, out, media_roots, post_fader), preset, settings, together
         )

@@ -15,7 +15,7 @@ from separators.subspace import (
     mutual_information,
 )
 
-RATE = 16000
+RATE = 8000
 SUM_DB = -120.0
 BETTER_DB = 8.0
 """What must be gained over the mixture where sources share no frequency."""
@@ -28,20 +28,18 @@ def settings(sources=3, components=30, seed=0):
     return Settings(sources, components, 200, 1e-5, 0, seed)
 
 
-def gate(rng, frames, steps):
-    """Levels that change at random, mostly low."""
-    held = np.minimum(np.arange(frames) * steps // frames, steps - 1)
-    return (rng.random(steps) ** 3)[held]
-
-
-def instruments(seconds=8.0, seed=0):
+def instruments(seconds=60.0, seed=0):
     """Three instruments ``(3, frames)``, dark to bright, of two notes each that share the player's pauses."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
+
+    def level(values):
+        return np.interp(t, np.linspace(0, seconds, len(values)), values)
+
     out = []
-    for pitches in ((150, 260), (700, 1130), (2900, 4700)):
-        plays = gate(rng, len(t), int(2 * seconds)) > 0.1
-        notes = [np.sin(2 * np.pi * pitch * t) * gate(rng, len(t), int(10 * seconds)) for pitch in pitches]
+    for pitches in ((150, 260), (700, 1130), (2300, 3400)):
+        plays = level((rng.random(int(seconds)) < 0.5).repeat(4))
+        notes = [level(rng.random(int(8 * seconds)) ** 2) * np.sin(2 * np.pi * p * t) for p in pitches]
         out.append(plays * sum(notes))
     return np.array([one / one.std() for one in out], np.float32)
 
@@ -53,7 +51,7 @@ def difference_db(one, other):
 def test_one_microphone_gives_more_sources_than_channels_from_dark_to_bright():
     sources = instruments()
     mixture = sources.sum(axis=0, keepdims=True)
-    stems = ICA(model="subspace", components=6).separate(mixture, RATE)
+    stems = ICA(model="subspace").separate(mixture, RATE)
     assert list(stems) == ["source-1", "source-2", "source-3"]
     for source, stem in zip(sources, stems.values(), strict=True):
         assert si_sdr(source, stem[0]) > si_sdr(source, mixture[0]) + BETTER_DB
@@ -61,12 +59,11 @@ def test_one_microphone_gives_more_sources_than_channels_from_dark_to_bright():
 
 
 def test_a_mono_file_in_stereo_is_served_and_every_stem_keeps_its_place():
-    mono = instruments().sum(axis=0)
-    mixture = np.stack([mono, -0.5 * mono])
+    mono = instruments(seconds=10.0).sum(axis=0)
+    mixture = np.stack([mono, -mono])
     stems = ICA(model="subspace").separate(mixture, RATE).array
-    assert difference_db(stems[:, 1], -0.5 * stems[:, 0]) < SUM_DB / 2
-    alone = ICA(model="subspace").separate(mono, RATE).array
-    assert difference_db(stems[:, :1], alone) < SUM_DB / 3
+    assert difference_db(stems[:, 1], -stems[:, 0]) < SUM_DB
+    assert difference_db(stems[:, :1], ICA(model="subspace").separate(mono, RATE).array) < SUM_DB
 
 
 def test_components_are_the_activations_that_made_the_spectrogram():
@@ -114,7 +111,7 @@ def test_groups_are_ordered_by_where_their_magnitude_lies():
 
 
 def test_too_short_a_sample_warns_and_the_first_stem_holds_it():
-    mixture = instruments()[:, :3000].sum(axis=0, keepdims=True)
+    mixture = instruments(seconds=5.0)[:, :3000].sum(axis=0, keepdims=True)
     with pytest.warns(SeparatorWarning, match="too few for 3 sources"):
         stems = ICA(model="subspace").separate(mixture, RATE)
     assert difference_db(stems["source-1"], mixture) < SUM_DB
