@@ -71,11 +71,12 @@ def render(
     if groups and (patterns or no_together):
         raise click.UsageError("--together names its tracks itself; leave out --tracks and --no-together")
     together = bool(groups) or (preset.preset.together and not no_together)
+    selections: list[tuple[str, ...]] = [(group,) for group in groups] or [patterns]
     planned = [
         job
-        for chosen_tracks in [(group,) for group in groups] or [patterns]
+        for tracks in selections
         for job in session_jobs(
-            session_parts(project, chosen_tracks, out, media_roots, post_fader), preset, settings, together
+            session_parts(project, tracks, out, media_roots, post_fader), preset, settings, together
         )
     ]
 
