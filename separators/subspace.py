@@ -13,8 +13,8 @@ averaged over some notes or syllables, and the groups are cut so that little of 
 (A. Y. Ng, M. I. Jordan, Y. Weiss, "On spectral clustering", NIPS 2001).
 
 The grouping is the weak part. Given half a minute or more of instruments that each have their own
-pauses it finds them; on songs and on voices it does not (``benchmarks/results/mono.md``, where groups
-chosen by the true sources show what the components themselves would allow).
+pauses it finds them; on songs and on voices it mostly does not (``benchmarks/results/mono.md``, where
+groups chosen by the true sources show what the components themselves would allow).
 """
 
 from __future__ import annotations
