@@ -88,7 +88,7 @@ class ICA(Separator):
     components: int = parameter(
         30, "Independent spectra that model subspace groups into sources.", minimum=2, maximum=200
     )
-    bases: int = parameter(6, "Spectra that ILRMA builds each source of.", minimum=1, maximum=100)
+    bases: int = parameter(10, "Spectra that ILRMA builds each source of.", minimum=1, maximum=100)
     seed: int = parameter(0, "Seed of FastICA's and ILRMA's starting point.", minimum=0, maximum=2**31 - 1)
 
     def __init__(self, **values: Value) -> None:
