@@ -21,11 +21,13 @@ def arguments(data: Path) -> dict[str, list[str]]:
     """Benchmark -> its arguments."""
     song = sorted((data / "music/stems44/test").rglob("*.ogg"))
     signals = ("music/stems44", "speech/librivox80", "speech/libri2", "music_more/vocals/pjs")
+    rooms = ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")]
     return {
         "nmf": [str(file) for file in song],
         "drums": ["--data", str(data / "drums")],
         "ica": [word for folder in signals for word in ("--data", str(data / folder))],
-        "rooms": ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")],
+        "rooms": rooms,
+        "mono": rooms,
         "memory": [],
     }
 
