@@ -10,7 +10,12 @@ from separators.errors import ParameterError
 from separators.nmf_analysis import Analysis
 from separators.parameters import Value, parameter
 
-MODES = {"blind": "separators.nmf_blind", "drums": "separators.nmf_drums"}
+MODES = {
+    "blind": "separators.nmf_blind",
+    "drums": "separators.nmf_drums",
+    "supervised": "separators.nmf_dictionary",
+    "semi-supervised": "separators.nmf_dictionary",
+}
 """Mode -> the module that does it."""
 
 
@@ -31,9 +36,12 @@ class NMF(Separator):
 
     Mode ``blind`` learns ``components`` spectral templates from the audio itself and groups
     them into ``stems`` (see :mod:`separators.nmf_blind`). Mode ``drums`` knows what a kick, a
-    snare and a hi-hat sound like and adapts that to the loop (see :mod:`separators.nmf_drums`).
+    snare and a hi-hat sound like and adapts that to the loop (see :mod:`separators.nmf_drums`). Modes
+    ``supervised`` and ``semi-supervised`` know the stems from a dictionary that was learned from
+    recordings of them (see :mod:`separators.nmf_dictionary`).
 
-    Raises :class:`~separators.errors.ParameterError` if there are fewer components than stems.
+    Raises :class:`~separators.errors.ParameterError` if there are fewer components than stems, or if a mode
+    needs a dictionary and there is none that can be read.
     """
 
     name = "nmf"
@@ -43,7 +51,16 @@ class NMF(Separator):
 
     mode: str = parameter("blind", "What is known of the stems.", choices=tuple(MODES))
     stems: int = parameter(4, "Number of stems in mode blind.", minimum=1, maximum=16)
-    components: int = parameter(30, "Number of spectral templates in mode blind.", minimum=1, maximum=500)
+    components: int = parameter(
+        30,
+        "Number of spectral templates in mode blind, and of the rest's in mode semi-supervised.",
+        minimum=1,
+        maximum=500,
+    )
+    dictionary: str = parameter(
+        "",
+        "What modes supervised and semi-supervised know: a file, or the name of a dictionary learned with --name.",
+    )
     beta: int = parameter(
         1,
         "Divergence that is minimised: 0 Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean.",
@@ -51,7 +68,7 @@ class NMF(Separator):
     )
     iterations: int = parameter(
         0,
-        "Most iterations when learning; 0 is 100 in mode blind and 15 in mode drums.",
+        "Most iterations when learning; 0 is 15 in mode drums and 100 in the others.",
         minimum=0,
         maximum=10000,
     )
@@ -60,6 +77,13 @@ class NMF(Separator):
         "Learning stops when ten iterations improve the divergence by less than this part of it.",
         minimum=0.0,
         maximum=0.5,
+    )
+    sparsity: float = parameter(
+        0.0,
+        "How much few strong activations are preferred to many weak ones, except in mode drums; "
+        "0.1 is moderate.",
+        minimum=0.0,
+        maximum=10.0,
     )
     fft_size: int = parameter(
         0,
@@ -71,11 +95,11 @@ class NMF(Separator):
     mask_power: float = parameter(
         0.0,
         "Contrast of the masks: 1 shares by magnitude, 2 by power, more is harder; "
-        "0 is 1 in mode blind and 2 in mode drums.",
+        "0 is 1 in mode blind and 2 in the others.",
         minimum=0.0,
         maximum=8.0,
     )
-    seed: int = parameter(0, "Seed of the random start in mode blind.", minimum=0, maximum=2**31 - 1)
+    seed: int = parameter(0, "Seed of the random start, except in mode drums.", minimum=0, maximum=2**31 - 1)
 
     def __init__(self, **values: Value) -> None:
         super().__init__(**values)
@@ -83,9 +107,10 @@ class NMF(Separator):
             raise ParameterError(
                 f"nmf: components must be at least stems ({self.stems}), not {self.components}"
             )
+        self.stem_names(1)  # raises now, not in the middle of a job, what is wrong with a dictionary
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
-        """``stem-1`` and so on in mode blind; ``kick``, ``snare``, ``hihat`` in mode drums."""
+        """``stem-1`` and so on in mode blind, the drums' names in mode drums, the dictionary's parts."""
         return self._mode().stem_names(self)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:

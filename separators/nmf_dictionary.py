@@ -1,0 +1,76 @@
+"""NMF that knows how the stems sound: modes ``supervised`` and ``semi-supervised``.
+
+The templates of a dictionary (:mod:`separators.dictionary`) stay as they are; each frame of the mixture is
+explained by them, and each part of the dictionary is a stem. Supervised, the parts share all there is.
+Semi-supervised (Smaragdis, Raj and Shashanka, "Supervised and semi-supervised separation of sounds
+from single-channel mixtures", 2007), ``components`` further templates are learned from the mixture itself
+for what the dictionary does not explain: the stem ``rest``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from separators.base import Audio, Transform
+from separators.dictionary import REST, Part, load, scaled
+from separators.errors import ParameterError
+from separators.nmf_analysis import Analysis
+from separators.nmf_solver import Matrix, activations, background_of, factorize, random_start
+
+if TYPE_CHECKING:
+    from separators.nmf import NMF
+
+SEMI = "semi-supervised"
+ITERATIONS = 100
+MASK_POWER = 2.0
+
+
+def stem_names(settings: NMF) -> tuple[str, ...]:
+    """The parts of the dictionary, then ``rest`` in mode semi-supervised.
+
+    Raises :class:`~separators.errors.ParameterError` if there is no dictionary or it cannot be read.
+    """
+    if not settings.dictionary:
+        raise ParameterError(
+            f"nmf: mode {settings.mode} needs a dictionary; `stembridge dictionary learn` makes one"
+        )
+    names = load(settings.dictionary).names
+    return (*names, REST) if settings.mode == SEMI else names
+
+
+def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
+    """Learn the rest's templates from ``sample`` if there is a rest; the transform solves for activations only."""
+    V = analysis.spectrogram(sample)
+    background = background_of(V)
+    parts = load(settings.dictionary).parts_at(analysis.stft, analysis.sample_rate)
+    if settings.beta == 0:  # its spectrograms are powers
+        parts = [scaled(Part(*map(np.square, part))) for part in parts]
+    if settings.mode == SEMI:
+        rest = _rest(V, np.concatenate([part.found_by for part in parts]), settings)
+        parts.append(Part(rest, rest))
+    W = np.concatenate([part.found_by for part in parts])
+    borders = np.cumsum([0, *(len(part.found_by) for part in parts)])
+
+    def transform(block: Audio) -> Audio:
+        spectrum, V = analysis.forward(block)
+        H = activations(V, W, settings.beta, background, settings.sparsity)
+        models = np.empty((len(parts), *V.shape), np.float32)
+        for model, part, first, last in zip(models, parts, borders, borders[1:], strict=False):
+            np.matmul(H[:, first:last], part.made_of, out=model)
+        return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
+
+    return transform
+
+
+def _rest(V: Matrix, given: Matrix, settings: NMF) -> Matrix:
+    """Templates of what ``given`` ones do not explain of ``V``."""
+    H, W = random_start(V, settings.components, settings.seed)
+    level = V.sum(axis=1, keepdims=True) / np.float32(len(given))
+    H = np.concatenate([np.repeat(level, len(given), axis=1), H], axis=1)
+    iterations = settings.iterations or ITERATIONS
+    both = factorize(
+        V, H, W, settings.beta, iterations, settings.tolerance, settings.sparsity, given
+    ).W
+    return both[len(given) :]
