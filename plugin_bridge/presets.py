@@ -217,9 +217,18 @@ class Preset(_Table):
                     f"it has: {known}"
                 )
         try:
-            return cls(**table.parameters)
+            return cls(**self._with_own_files(cls))
         except separators.ParameterError as error:
             raise PresetError(f"{self._source}: separator: {error}") from None
+
+    def _with_own_files(self, cls: type[separators.Separator]) -> dict[str, Any]:
+        """The separator's parameters, files found beside the preset's own, if they lie there."""
+        values = dict(self.separator.parameters)
+        for key, value in values.items():
+            if cls.parameters[key].file and isinstance(value, str) and value:
+                beside = Path(self._source).parent / value
+                values[key] = str(beside) if beside.is_file() else value
+        return values
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
         """New plug-ins of the chain ``before``, ``after`` or ``stems.NAME`` (empty for a stem without one).

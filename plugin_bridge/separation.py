@@ -257,6 +257,7 @@ class _Separation:
                 "code": code_hash(type(self._separator)),
                 "preset": {"name": self._job.preset.name, "hash": text_hash(self._preset.dump())},
                 "separator": {"name": self._separator.name, **self._separator.values},
+                "files": [file_hash(path) for path in self._separator.files()],
                 "input": {
                     "samples": hashes[index],
                     "together": hashes if self._job.together else [],

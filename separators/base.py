@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,6 +102,10 @@ class Separator(ABC):
     def values(self) -> dict[str, Value]:
         """All parameters and their present values."""
         return {key: getattr(self, key) for key in self.parameters}
+
+    def files(self) -> list[Path]:
+        """The files that its parameters name: results change when these do."""
+        return [Path(self.values[key]) for key, row in self.parameters.items() if row.file and self.values[key]]
 
     @abstractmethod
     def stem_names(self, channels: int) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Dictionaries: how named parts of a session sound, as spectral templates in a small file.
 
-A dictionary is one safetensors file: for each part, ``vocals`` or ``snare``, its templates, and in its metadata
-the card, JSON that says how the spectra were taken and what they were learned from. Files come from anywhere:
-all they say is checked before it is used, and nothing in them is run.
+A dictionary is one safetensors file: for each part, ``vocals`` or ``snare``, its templates, and in its
+metadata the card, JSON that says how the spectra were taken and what they were learned from. Files come
+from anywhere: all they say is checked before it is used, and nothing in them is run.
 :mod:`separators.dictionary_learning` makes them, the modes of :mod:`separators.nmf_dictionary` use them.
 """
 
@@ -35,7 +35,7 @@ LARGEST_FILE = 64_000_000
 """Bytes."""
 MOST_PARTS, MOST_TEMPLATES = 32, 512
 LONGEST_NAME = 64
-RATES = (1000, 768_000)
+RATES = (4000, 384_000)
 """Sample rates in hertz that are believed."""
 FFT_SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 LARGEST_HALF = np.float32(65504)
@@ -80,7 +80,9 @@ class Dictionary:
     def __post_init__(self) -> None:
         """Check everything; raises :class:`DictionaryError`."""
         if not (isinstance(self.sample_rate, int) and RATES[0] <= self.sample_rate <= RATES[1]):
-            raise DictionaryError(f"the sample rate must be {RATES[0]} to {RATES[1]}, not {self.sample_rate!r}")
+            raise DictionaryError(
+                f"the sample rate must be {RATES[0]} to {RATES[1]}, not {self.sample_rate!r}"
+            )
         if self.fft_size not in FFT_SIZES:
             allowed = ", ".join(map(str, FFT_SIZES))
             raise DictionaryError(f"the window must be one of {allowed} samples, not {self.fft_size!r}")
@@ -98,7 +100,9 @@ class Dictionary:
                 raise DictionaryError(f"part {name!r} holds a template that is zero everywhere")
 
     def __repr__(self) -> str:
-        return f"<Dictionary {', '.join(f'{name} ({len(part.found_by)})' for name, part in self.parts.items())}>"
+        return (
+            f"<Dictionary {', '.join(f'{name} ({len(part.found_by)})' for name, part in self.parts.items())}>"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -203,7 +207,9 @@ def load(name_or_path: str) -> Dictionary:
             f"there is no dictionary {str(path)!r}{known}; `stembridge dictionary learn` makes one"
         )
     if status.st_size > LARGEST_FILE:
-        raise DictionaryError(f"{path}: {status.st_size} bytes are too many for a dictionary ({LARGEST_FILE})")
+        raise DictionaryError(
+            f"{path}: {status.st_size} bytes are too many for a dictionary ({LARGEST_FILE})"
+        )
     return _read(path, status.st_mtime_ns, status.st_size)
 
 
@@ -235,7 +241,15 @@ def _read(path: Path, _modified: int, _size: int) -> Dictionary:
             return Dictionary(parts, card["sample_rate"], fft_size, sources)
     except DictionaryError as error:
         raise DictionaryError(f"{path}: no usable dictionary: {error}") from None
-    except (OSError, SafetensorError, RecursionError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        RecursionError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DictionaryError(f"{path}: no usable dictionary: {reason}") from None
 
@@ -244,5 +258,6 @@ def _check_shape(name: str, shape: tuple[int, ...], fft_size: int) -> None:
     bins = fft_size // 2 + 1
     if not (len(shape) == 2 and 1 <= shape[0] <= MOST_TEMPLATES and shape[1] == bins):
         raise DictionaryError(
-            f"part {name!r} has the shape {tuple(shape)}; allowed are 1 to {MOST_TEMPLATES} templates of {bins} bins"
+            f"part {name!r} has the shape {tuple(shape)}; "
+            f"allowed are 1 to {MOST_TEMPLATES} templates of {bins} bins"
         )

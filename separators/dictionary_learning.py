@@ -8,9 +8,9 @@ separation", Interspeech 2014). In use the first set finds activations, the seco
 activations are found frame by frame, the mixtures need no more than single frames: drawn at random,
 with random phases and levels, and now and then without a part.
 
-Solo takes, other tracks of a session, loops, one-shots: every file counts alike, whatever its level, and as
-much of it is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the memory does not
-grow with the length of the recordings.
+Solo takes, other tracks of a session, loops, one-shots: every file counts alike, whatever its level, and
+as much of it is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the
+memory does not grow with the length of the recordings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from separators.streaming import AudioSource, fitting_sample
 
 TEMPLATES = 16
 """Templates for each part, if nothing else is asked for."""
-MOST_SECONDS = 240.0
+MOST_SECONDS = 120.0
 """Heard of each part."""
 LEAST_SECONDS = 10.0
 """Heard of each longer file; where there are too many for that, every second one is left out, and again."""
@@ -59,11 +59,13 @@ def learn(
     parts: Mapping[str, Sequence[AudioSource]],
     templates: int = TEMPLATES,
     seed: int = 0,
+    labels: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> Dictionary:
     """The dictionary of ``parts``, name -> recordings of that part alone.
 
-    The dictionary has the highest sample rate among the recordings. Raises
+    The dictionary has the highest sample rate among the recordings; ``labels``, the names of the
+    recordings of each part, go into its card. Raises
     :class:`~separators.dictionary.DictionaryError` for wrong names and parts without sound,
     :class:`~separators.errors.AudioError` for recordings with NaN or infinity.
     """
@@ -72,7 +74,7 @@ def learn(
         if not sources:
             raise DictionaryError(f"there is no recording to learn {name!r} from")
     rates = [source.sample_rate for sources in parts.values() for source in sources]
-    sample_rate = min(max(rates, default=RATES[0]), RATES[1])
+    sample_rate = int(np.clip(max(rates, default=0), *RATES))
     analysis = Analysis(sample_rate, 0, 4, 1)
     frames: list[Matrix] = []
     found_by: list[Matrix] = []
@@ -80,15 +82,15 @@ def learn(
     for name, sources in parts.items():
         if progress is not None:
             progress(name)
-        samples = _samples(name, sources, sample_rate)
-        V = _sounding(np.concatenate([analysis.spectrogram(audio) for audio in samples]))
+        samples = _samples(name, sources, (labels or {}).get(name, ()), sample_rate)
+        V = _sounding(np.concatenate([analysis.spectrogram(audio) for _, audio in samples]))
         H, W = random_start(V, min(templates, len(V)), seed)
         W = factorize(V, H, W, 1, ITERATIONS, TOLERANCE).W
         frames.append(V)
         found_by.append(W[W.any(axis=1)])
         heard[name] = {
-            "files": len(samples),
-            "seconds": round(sum(audio.shape[1] for audio in samples) / sample_rate, 1),
+            "files": [label for label, _ in samples],
+            "seconds": round(sum(audio.shape[1] for _, audio in samples) / sample_rate, 1),
         }
     learned = _told_apart(frames, found_by, seed) if len(parts) > 1 else [Part(W, W) for W in found_by]
     return Dictionary(dict(zip(parts, learned, strict=True)), sample_rate, analysis.stft.fft_size, heard)
@@ -126,20 +128,26 @@ def _mixtures(frames: list[Matrix], random: np.random.Generator) -> tuple[list[M
     return targets, np.abs(total)
 
 
-def _samples(name: str, sources: Sequence[AudioSource], sample_rate: int) -> list[Audio]:
-    """What is heard of each source that is not silent, at an RMS of 1."""
-    while (share := _share(sources)) < LEAST_SECONDS:
-        sources = sources[::2]
+def _samples(
+    name: str, sources: Sequence[AudioSource], labels: Sequence[str], sample_rate: int
+) -> list[tuple[str, Audio]]:
+    """The label, and what is heard at an RMS of 1, of each source that is not silent."""
+    named = [
+        (labels[number] if labels else f"recording {number + 1}", source)
+        for number, source in enumerate(sources)
+    ]
+    while (share := _share([source for _, source in named])) < LEAST_SECONDS:
+        named = named[::2]
     samples = []
-    for source in sources:
+    for label, source in named:
         try:
             audio = fitting_sample(source, min(share, source.frames / source.sample_rate))
         except AudioError as error:
-            raise AudioError(f"{name}: {error}") from None
+            raise AudioError(f"{name}: {label}: {error}") from None
         level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
         if level > 0:
             resampled = soxr.resample((audio / np.float32(level)).T, source.sample_rate, sample_rate)
-            samples.append(np.ascontiguousarray(resampled.T, np.float32))
+            samples.append((label, np.ascontiguousarray(resampled.T, np.float32)))
     if not samples:
         raise DictionaryError(f"all recordings of {name!r} are silent")
     return samples

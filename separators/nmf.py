@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from separators.base import Audio, Separator, Transform
+from separators.dictionary import find
 from separators.errors import ParameterError
 from separators.nmf_analysis import Analysis
 from separators.parameters import Value, parameter
@@ -17,6 +19,8 @@ MODES = {
     "semi-supervised": "separators.nmf_dictionary",
 }
 """Mode -> the module that does it."""
+PANNED = ("blind", "supervised", "semi-supervised")
+"""Modes in which templates can have a gain for each channel."""
 
 
 class Mode(Protocol):
@@ -59,7 +63,8 @@ class NMF(Separator):
     )
     dictionary: str = parameter(
         "",
-        "What modes supervised and semi-supervised know: a file, or the name of a dictionary learned with --name.",
+        "What modes supervised and semi-supervised know: a dictionary's file, or its name if it has one.",
+        file=True,
     )
     beta: int = parameter(
         1,
@@ -77,6 +82,18 @@ class NMF(Separator):
         "Learning stops when ten iterations improve the divergence by less than this part of it.",
         minimum=0.0,
         maximum=0.5,
+    )
+    grouping: str = parameter(
+        "sound",
+        "What makes templates one stem in mode blind: sounding alike and together, timbre (MFCC), "
+        "or rhythm (periodicity).",
+        choices=("sound", "timbre", "rhythm"),
+    )
+    channels: str = parameter(
+        "linked",
+        "Whether channels share their masks, or templates have a gain for each channel (panned); "
+        "not in mode drums.",
+        choices=("linked", "panned"),
     )
     sparsity: float = parameter(
         0.0,
@@ -113,9 +130,14 @@ class NMF(Separator):
         """``stem-1`` and so on in mode blind, the drums' names in mode drums, the dictionary's parts."""
         return self._mode().stem_names(self)
 
+    def files(self) -> list[Path]:
+        """The dictionary, wherever it lies."""
+        return [find(self.dictionary)] if self.dictionary else []
+
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Learn the templates from ``sample`` ``(channels, frames)``."""
-        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta)
+        panned = self.channels == "panned" and self.mode in PANNED
+        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta, panned)
         return self._mode().fit(self, analysis, sample)
 
     def _mode(self) -> Mode:

@@ -17,6 +17,7 @@ from separators.base import Audio, Transform
 from separators.dictionary import REST, Part, load, scaled
 from separators.errors import ParameterError
 from separators.nmf_analysis import Analysis
+from separators.nmf_panning import factorize_panned, spread
 from separators.nmf_solver import Matrix, activations, background_of, factorize, random_start
 
 if TYPE_CHECKING:
@@ -41,36 +42,48 @@ def stem_names(settings: NMF) -> tuple[str, ...]:
 
 
 def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
-    """Learn the rest's templates from ``sample`` if there is a rest; the transform solves for activations only."""
+    """Learn the rest's templates and the panning; the transform solves for activations only."""
     V = analysis.spectrogram(sample)
     background = background_of(V)
     parts = load(settings.dictionary).parts_at(analysis.stft, analysis.sample_rate)
     if settings.beta == 0:  # its spectrograms are powers
         parts = [scaled(Part(*map(np.square, part))) for part in parts]
-    if settings.mode == SEMI:
-        rest = _rest(V, np.concatenate([part.found_by for part in parts]), settings)
-        parts.append(Part(rest, rest))
     W = np.concatenate([part.found_by for part in parts])
+    made_of = np.concatenate([part.made_of for part in parts])
     borders = np.cumsum([0, *(len(part.found_by) for part in parts)])
+    rest, gains = _learned(V, W, len(sample), settings, analysis)
+    if settings.mode == SEMI:
+        W, made_of = np.concatenate([W, rest]), np.concatenate([made_of, rest])
+        borders = np.append(borders, len(W))
+    if gains is not None:
+        W, made_of = spread(W, gains), spread(made_of, gains)
 
     def transform(block: Audio) -> Audio:
         spectrum, V = analysis.forward(block)
         H = activations(V, W, settings.beta, background, settings.sparsity)
-        models = np.empty((len(parts), *V.shape), np.float32)
-        for model, part, first, last in zip(models, parts, borders, borders[1:], strict=False):
-            np.matmul(H[:, first:last], part.made_of, out=model)
+        models = np.empty((len(borders) - 1, *V.shape), np.float32)
+        for model, first, last in zip(models, borders, borders[1:], strict=False):
+            np.matmul(H[:, first:last], made_of[first:last], out=model)
         return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
 
     return transform
 
 
-def _rest(V: Matrix, given: Matrix, settings: NMF) -> Matrix:
-    """Templates of what ``given`` ones do not explain of ``V``."""
-    H, W = random_start(V, settings.components, settings.seed)
+def _learned(
+    V: Matrix, given: Matrix, channels: int, settings: NMF, analysis: Analysis
+) -> tuple[Matrix, Matrix | None]:
+    """What the sample teaches: the rest's templates, and the gains of all if the analysis is panned."""
+    bins = given.shape[1]
+    H, W = np.zeros((len(V), 0), np.float32), np.zeros((0, bins), np.float32)
+    if settings.mode == SEMI:
+        H, W = random_start(V, settings.components, settings.seed)
+        W = W[:, :bins]
+    elif not analysis.panned:
+        return W, None
     level = V.sum(axis=1, keepdims=True) / np.float32(len(given))
     H = np.concatenate([np.repeat(level, len(given), axis=1), H], axis=1)
-    iterations = settings.iterations or ITERATIONS
-    both = factorize(
-        V, H, W, settings.beta, iterations, settings.tolerance, settings.sparsity, given
-    ).W
-    return both[len(given) :]
+    how = (settings.beta, settings.iterations or ITERATIONS, settings.tolerance, settings.sparsity, given)
+    if analysis.panned:
+        _, both, gains, _ = factorize_panned(V, H, W, channels, *how)
+        return both[len(given) :], gains
+    return factorize(V, H, W, *how).W[len(given) :], None

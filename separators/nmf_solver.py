@@ -218,7 +218,8 @@ class _Sparse(Terms):
         self._slopes += np.einsum("tk,tk->k", self._slope(v, h), h)
 
     def denominator(self) -> Matrix:
-        return self._terms.denominator() + self._slopes[:, np.newaxis]
+        denominator: Matrix = self._terms.denominator() + self._slopes[:, np.newaxis]
+        return denominator
 
     def divergence(self, v: Matrix, h: Matrix) -> float:
         # An activation is worth twice its tangent at itself: sqrt(x) = 2 x / (2 sqrt(x)).
@@ -228,9 +229,13 @@ class _Sparse(Terms):
     def _slope(self, v: Matrix, h: Matrix) -> Matrix:
         """How the penalty grows with each activation times its template's sum, ``(frames, components)``."""
         level = v.sum(axis=1, keepdims=True)
-        unit = {0: np.float32(v.shape[1]), 1: level, 2: np.square(v).sum(axis=1, keepdims=True) / 2}[self._beta]
-        share = np.maximum(h * self._sums, NEGLIGIBLE) / np.maximum(level, NEGLIGIBLE)
-        return self._half * unit / (np.sqrt(share) * np.maximum(level, NEGLIGIBLE))
+        unit = {0: np.float32(v.shape[1]), 1: level, 2: np.square(v).sum(axis=1, keepdims=True) / 2}[
+            self._beta
+        ]
+        loudness = np.maximum(level, NEGLIGIBLE)
+        share = np.maximum(h * self._sums, NEGLIGIBLE) / loudness
+        slope: Matrix = self._half * unit / (np.sqrt(share) * loudness)
+        return slope
 
 
 def terms_of(W: Matrix, beta: int, background: float, sparsity: float = 0.0) -> Terms:
