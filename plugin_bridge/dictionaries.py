@@ -54,8 +54,7 @@ def learn_from_files(
     options: dict[str, Any] = {} if templates is None else {"templates": templates}
     with ExitStack() as opened:
         sources = {
-            name: [opened.enter_context(_Brief(file)) for file in found]
-            for name, found in files.items()
+            name: [opened.enter_context(_Brief(file)) for file in found] for name, found in files.items()
         }
         labels = {name: [file.name for file in found] for name, found in files.items()}
         dictionary = learn(sources, labels=labels, progress=progress, **options)

@@ -105,7 +105,9 @@ class Separator(ABC):
 
     def files(self) -> list[Path]:
         """The files that its parameters name: results change when these do."""
-        return [Path(self.values[key]) for key, row in self.parameters.items() if row.file and self.values[key]]
+        return [
+            Path(self.values[key]) for key, row in self.parameters.items() if row.file and self.values[key]
+        ]
 
     @abstractmethod
     def stem_names(self, channels: int) -> tuple[str, ...]:

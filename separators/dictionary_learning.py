@@ -3,19 +3,19 @@
 NMF of one part finds templates that explain it, but in a mixture templates of other parts will explain some of it,
 too. So mixtures are made of the parts' own frames, the activations of all templates are found in
 them, and a second set of templates learns what each part really was where those activations stood
-(Weninger, Le Roux, Hershey and Watanabe, "Discriminative NMF and its application to single-channel source
-separation", Interspeech 2014). In use the first set finds activations, the second makes the models. As
-activations are found frame by frame, the mixtures need no more than single frames: drawn at random,
-with random phases and levels, and now and then without a part.
+(Weninger, Le Roux, Hershey and Watanabe, "Discriminative NMF and its application to single-channel
+source separation", Interspeech 2014). In use the first set finds activations, the second makes the models.
+As activations are found frame by frame, the mixtures need no more than single frames: drawn at random,
+with random phases, each part about as loud as it was recorded.
 
-Solo takes, other tracks of a session, loops, one-shots: every file counts alike, whatever its level, and
-as much of it is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the
+Solo takes, other tracks of a session, loops, one-shots: every file of a part counts alike, and as much of it is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the
 memory does not grow with the length of the recordings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -35,19 +35,17 @@ from separators.nmf_solver import (
 )
 from separators.streaming import AudioSource, fitting_sample
 
-TEMPLATES = 16
+TEMPLATES = 8
 """Templates for each part, if nothing else is asked for."""
 MOST_SECONDS = 120.0
 """Heard of each part."""
 LEAST_SECONDS = 10.0
 """Heard of each longer file; where there are too many for that, every second one is left out, and again."""
-ITERATIONS, TOLERANCE = 100, 1e-4
+ITERATIONS, TOLERANCE = 100, 1e-3
 MIXED_FRAMES = 4000
 SECOND_UPDATES = 30
-LEVEL_DB = 6.0
-"""Mixtures hold each part at its mean level, up to this much louder or softer, ..."""
-ABSENT = 0.2
-"""... or, with this probability, not at all."""
+LEVEL_DB = 3.0
+"""Mixtures hold each part at the level of its recordings, up to this much louder or softer."""
 QUIET = 1e-3
 """Frames below this part of the mean level (-60 dB) teach nothing."""
 
@@ -83,21 +81,22 @@ def learn(
         if progress is not None:
             progress(name)
         samples = _samples(name, sources, (labels or {}).get(name, ()), sample_rate)
-        V = _sounding(np.concatenate([analysis.spectrogram(audio) for _, audio in samples]))
+        V = _sounding(np.concatenate([analysis.spectrogram(sample.audio) for sample in samples]))
         H, W = random_start(V, min(templates, len(V)), seed)
         W = factorize(V, H, W, 1, ITERATIONS, TOLERANCE).W
-        frames.append(V)
         found_by.append(W[W.any(axis=1)])
+        level = np.sqrt(np.mean([sample.level**2 for sample in samples]))
+        frames.append(V * np.float32(level / np.sqrt(np.square(V).mean())))
         heard[name] = {
-            "files": [label for label, _ in samples],
-            "seconds": round(sum(audio.shape[1] for _, audio in samples) / sample_rate, 1),
+            "files": [sample.label for sample in samples],
+            "seconds": round(sum(sample.audio.shape[1] for sample in samples) / sample_rate, 1),
         }
     learned = _told_apart(frames, found_by, seed) if len(parts) > 1 else [Part(W, W) for W in found_by]
     return Dictionary(dict(zip(parts, learned, strict=True)), sample_rate, analysis.stft.fft_size, heard)
 
 
 def _told_apart(frames: list[Matrix], found_by: list[Matrix], seed: int) -> list[Part]:
-    """The parts with the second set of templates; ``frames`` and ``found_by`` are those of each part alone."""
+    """The parts with the second set of templates, given each part's frames and its first set."""
     targets, mixture = _mixtures(frames, np.random.default_rng(seed))
     H = activations(mixture, np.concatenate(found_by), 1, background_of(mixture))
     columns = np.split(H, np.cumsum([len(W) for W in found_by])[:-1], axis=1)
@@ -115,12 +114,12 @@ def _told_apart(frames: list[Matrix], found_by: list[Matrix], seed: int) -> list
 
 
 def _mixtures(frames: list[Matrix], random: np.random.Generator) -> tuple[list[Matrix], Matrix]:
-    """Random frames of each part at random levels, and the magnitudes of their sums at random phases."""
+    """Random frames of each part, and the magnitudes of their sums at random phases."""
     targets = []
     total = np.zeros((MIXED_FRAMES, frames[0].shape[1]), np.complex64)
     for V in frames:
         decibels = random.uniform(-LEVEL_DB, LEVEL_DB, MIXED_FRAMES)
-        gains = 10 ** (decibels / 20) * (random.random(MIXED_FRAMES) >= ABSENT) / np.sqrt(np.square(V).mean())
+        gains = 10 ** (decibels / 20)
         target = V[random.integers(len(V), size=MIXED_FRAMES)] * gains[:, np.newaxis].astype(np.float32)
         phases = random.uniform(0, 2 * np.pi, target.shape).astype(np.float32)
         total += target * np.exp(1j * phases)
@@ -128,10 +127,20 @@ def _mixtures(frames: list[Matrix], random: np.random.Generator) -> tuple[list[M
     return targets, np.abs(total)
 
 
+class _Sample(NamedTuple):
+    """What is heard of a recording."""
+
+    label: str
+    audio: Audio
+    """At an RMS of 1."""
+    level: float
+    """The RMS of the recording."""
+
+
 def _samples(
     name: str, sources: Sequence[AudioSource], labels: Sequence[str], sample_rate: int
-) -> list[tuple[str, Audio]]:
-    """The label, and what is heard at an RMS of 1, of each source that is not silent."""
+) -> list[_Sample]:
+    """What is heard of each source that is not silent."""
     named = [
         (labels[number] if labels else f"recording {number + 1}", source)
         for number, source in enumerate(sources)
@@ -147,14 +156,14 @@ def _samples(
         level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
         if level > 0:
             resampled = soxr.resample((audio / np.float32(level)).T, source.sample_rate, sample_rate)
-            samples.append((label, np.ascontiguousarray(resampled.T, np.float32)))
+            samples.append(_Sample(label, np.ascontiguousarray(resampled.T, np.float32), level))
     if not samples:
         raise DictionaryError(f"all recordings of {name!r} are silent")
     return samples
 
 
 def _share(sources: Sequence[AudioSource]) -> float:
-    """How many seconds of each source can be heard at most, if shorter ones leave their rest to the others."""
+    """How many seconds of each source can be heard, if shorter ones leave their rest to the others."""
     left = MOST_SECONDS
     for place, length in enumerate(sorted(source.frames / source.sample_rate for source in sources)):
         share = left / (len(sources) - place)

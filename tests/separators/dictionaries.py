@@ -19,7 +19,8 @@ def notes(frequencies, seconds=3.0, seed=0, rate=RATE, gain=1.0):
     length = rate // 4
     time = np.arange(length) / rate
     melody = [
-        sum(np.sin(2 * np.pi * random.choice(frequencies) * n * time) / n for n in (1, 2, 3)) * np.exp(-4 * time)
+        sum(np.sin(2 * np.pi * random.choice(frequencies) * n * time) / n for n in (1, 2, 3))
+        * np.exp(-4 * time)
         for _ in range(round(seconds * 4))
     ]
     return (gain * np.concatenate(melody)).astype(np.float32)[np.newaxis]
@@ -31,7 +32,9 @@ def hits(seconds=3.0, seed=0, rate=RATE, gain=0.5):
     frames = round(seconds * rate)
     audio = np.zeros(frames + rate)
     for start in random.integers(0, frames, size=round(seconds * 3)):
-        audio[start : start + rate // 10] += random.standard_normal(rate // 10) * np.exp(-np.arange(rate // 10) / 400)
+        audio[start : start + rate // 10] += random.standard_normal(rate // 10) * np.exp(
+            -np.arange(rate // 10) / 400
+        )
     return (gain * audio[:frames]).astype(np.float32)[np.newaxis]
 
 

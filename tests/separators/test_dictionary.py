@@ -28,7 +28,9 @@ def written(tmp_path, metadata=None, tensors=None, parts=({"name": "a"},), **car
     tensors = {"0.found_by": rows, "0.made_of": rows} if tensors is None else tensors
     card = {"sample_rate": 8000, "fft_size": 256, "parts": list(parts), **card}
     path = tmp_path / "claims.safetensors"
-    path.write_bytes(save(tensors, {"format": FORMAT, "card": json.dumps(card)} if metadata is None else metadata))
+    path.write_bytes(
+        save(tensors, {"format": FORMAT, "card": json.dumps(card)} if metadata is None else metadata)
+    )
     return str(path)
 
 
@@ -104,12 +106,24 @@ def test_templates_above_what_a_rate_knows_never_play():
         ({"parts": [{"name": "a" * 65}]}, "at most 64 characters"),
         ({"parts": [{"name": 3}]}, "a line of text"),
         ({"tensors": {}}, "no usable dictionary"),
-        ({"tensors": {"0.found_by": np.ones((2, 7), np.float16)}}, r"the shape \(2, 7\); allowed are 1 to 512"),
+        (
+            {"tensors": {"0.found_by": np.ones((2, 7), np.float16)}},
+            r"the shape \(2, 7\); allowed are 1 to 512",
+        ),
         ({"tensors": {"0.found_by": np.ones((600, 129), np.float16)}}, "the shape"),
         ({"tensors": {"0.found_by": np.ones(129, np.float16)}}, "the shape"),
-        ({"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.full((1, 129), np.nan, np.float32))}, "finite"),
-        ({"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.full((1, 129), -1, np.float32))}, "negative"),
-        ({"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.zeros((1, 129), np.float32))}, "zero everywhere"),
+        (
+            {"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.full((1, 129), np.nan, np.float32))},
+            "finite",
+        ),
+        (
+            {"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.full((1, 129), -1, np.float32))},
+            "negative",
+        ),
+        (
+            {"tensors": dict.fromkeys(("0.found_by", "0.made_of"), np.zeros((1, 129), np.float32))},
+            "zero everywhere",
+        ),
         (
             {
                 "tensors": {
@@ -159,8 +173,8 @@ def test_the_file_is_small_and_says_what_it_was_learned_from():
 def test_learning_is_the_same_again_and_hears_every_level_alike():
     quiet, loud = (learned(a=notes(LOW, gain=gain), b=hits(gain=gain)) for gain in (1e-3, 10.0))
     again = learned(a=notes(LOW, gain=10.0), b=hits(gain=10.0))
-    assert again.to_bytes() == loud.to_bytes()
     for name in ("a", "b"):
+        np.testing.assert_array_equal(again.parts[name], loud.parts[name])
         np.testing.assert_allclose(quiet.parts[name].found_by, loud.parts[name].found_by, atol=1e-3)
 
 
@@ -207,7 +221,8 @@ def test_a_one_shot_shorter_than_a_window_is_enough():
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"), [({}, "1 to 32 parts"), ({"a": []}, "no recording"), ({"rest": [None]}, "called 'rest'")]
+    ("parts", "message"),
+    [({}, "1 to 32 parts"), ({"a": []}, "no recording"), ({"rest": [None]}, "called 'rest'")],
 )
 def test_wrong_parts_are_refused(parts, message):
     with pytest.raises(DictionaryError, match=message):
