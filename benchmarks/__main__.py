@@ -3,8 +3,8 @@
     python -m benchmarks --data FOLDER [NAME ...]
 
 FOLDER holds recordings: drums/ with one-shots, music/stems44/ and music/stems22/ with songs in stems,
-speech/. Without names all of them run: an hour and more. Run nothing else meanwhile. Ends with status 1 if a figure falls
-short of what its benchmark demands.
+speech/. Without names all of them run: an hour and more. Run nothing else meanwhile. Ends with status 1
+if a figure falls short of what its benchmark demands.
 """
 
 from __future__ import annotations

@@ -38,9 +38,8 @@ def main(folder: Path) -> None:
     for name, audio in stems.items():
         with AudioFile(str(folder / f"{name}.wav"), "w", rate, audio.shape[0], bit_depth=24) as file:
             file.write(audio)
-    print(
-        f"guitar: SI-SDR {si_sdr(guitar, song):.1f} dB in the song, {si_sdr(guitar, stems['guitar']):.1f} dB as a stem"
-    )
+    print(f"SI-SDR of the guitar in the song: {si_sdr(guitar, song):.1f} dB")
+    print(f"SI-SDR of the guitar on its stem: {si_sdr(guitar, stems['guitar']):.1f} dB")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class _Brief(AudioFileSource):
 
 
 def target(out: Path | None, name: str | None) -> Path:
-    """Where a dictionary goes, by its file or its name; raises :class:`JobError` unless there is one of them."""
+    """Where a dictionary goes, by its file or its name; raises :class:`JobError` without either."""
     if (out is None) == (name is None):
         raise JobError(f"say where the dictionary goes: either --out FILE{SUFFIX} or --name NAME")
     if out is not None:

@@ -105,9 +105,8 @@ class Separator(ABC):
 
     def files(self) -> list[Path]:
         """The files that its parameters name: results change when these do."""
-        return [
-            Path(self.values[key]) for key, row in self.parameters.items() if row.file and self.values[key]
-        ]
+        values = [str(self.values[key]) for key, row in self.parameters.items() if row.file]
+        return [Path(value) for value in values if value]
 
     @abstractmethod
     def stem_names(self, channels: int) -> tuple[str, ...]:

@@ -1,15 +1,16 @@
 """Learns a dictionary: NMF of recordings of each part alone, then how to tell the parts apart.
 
-NMF of one part finds templates that explain it, but in a mixture templates of other parts will explain some of it,
-too. So mixtures are made of the parts' own frames, the activations of all templates are found in
-them, and a second set of templates learns what each part really was where those activations stood
+NMF of one part finds templates that explain it, but in a mixture templates of other parts will explain
+some of it, too. So mixtures are made of the parts' own frames, the activations of all templates are found
+in them, and a second set of templates learns what each part really was where those activations stood
 (Weninger, Le Roux, Hershey and Watanabe, "Discriminative NMF and its application to single-channel
 source separation", Interspeech 2014). In use the first set finds activations, the second makes the models.
 As activations are found frame by frame, the mixtures need no more than single frames: drawn at random,
 with random phases, each part about as loud as it was recorded.
 
-Solo takes, other tracks of a session, loops, one-shots: every file of a part counts alike, and as much of it is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the
-memory does not grow with the length of the recordings.
+Solo takes, other tracks of a session, loops, one-shots: every file of a part counts alike, and as much of it
+is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the memory does not
+grow with the length of the recordings.
 """
 
 from __future__ import annotations

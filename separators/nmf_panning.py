@@ -57,8 +57,9 @@ def factorize_panned(
 ) -> PannedFactorization:
     """Factorize ``V`` ``(frames, channels * bins)`` from ``H`` ``(frames, components)``, ``W``.
 
-    ``W`` is ``(components, bins)``; all templates begin in the middle. Arguments are those of :func:`separators.nmf_solver.factorize`:
-    templates that are ``given`` stand first and keep their shape, and get their gains here.
+    ``W`` is ``(components, bins)``; all templates begin in the middle. The other arguments are those of
+    :func:`separators.nmf_solver.factorize`; templates that are ``given`` stand first and keep their
+    shape, and get their gains here.
     """
     background = background_of(V)
     fixed = W[:0] if given is None else given

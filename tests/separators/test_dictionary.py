@@ -232,5 +232,5 @@ def test_wrong_parts_are_refused(parts, message):
 def test_a_recording_with_nan_is_named():
     audio = notes(LOW)
     audio[0, 5] = np.nan
-    with pytest.raises(AudioError, match="low: bad.wav: the audio holds nan at frame 5"):
+    with pytest.raises(AudioError, match=r"low: bad\.wav: the audio holds nan at frame 5"):
         learn({"low": [ArraySource(audio, RATE)]}, labels={"low": ["bad.wav"]})

@@ -74,7 +74,7 @@ def test_a_dictionary_serves_other_rates(band, rate):
 
 
 def test_the_second_templates_tell_parts_apart_that_share_a_note(tmp_path):
-    """Two instruments that play the same notes with other overtones: only mixtures show what belongs to whom."""
+    """Both play the same note: only mixtures show what belongs to whom."""
     shared = (220, 262, 311, 440)
     sources = {"notes": notes(shared, seed=1), "high": notes((*HIGH, 440), seed=3)}
     made = learned(notes=notes(shared, seed=5), high=notes((*HIGH, 440), seed=6))
