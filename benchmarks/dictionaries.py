@@ -39,7 +39,7 @@ WANTED_DB = 2.0
 PASSAGE_SECONDS, DISTANCE_SECONDS, STEP_SECONDS = 20, 3, 5
 LEFT_OUT = "bass"
 RANDOM_STARTS = 5
-SPARSITY = 0.05
+SPARSITY = 0.03
 
 
 def read_song(folder: Path) -> tuple[dict[str, np.ndarray], int]:

@@ -36,7 +36,7 @@ from separators.nmf_solver import (
 )
 from separators.streaming import AudioSource, fitting_sample
 
-TEMPLATES = 8
+TEMPLATES = 16
 """Templates for each part, if nothing else is asked for."""
 MOST_SECONDS = 120.0
 """Heard of each part."""

@@ -47,7 +47,7 @@ def _parts(
 @click.option(
     "--templates",
     type=click.IntRange(1, 512),
-    help="Spectral templates for each part: 8 if this does not say it.",
+    help="Spectral templates for each part: 16 if this does not say it.",
 )
 @options.quiet_option
 @options.json_option
