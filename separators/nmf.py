@@ -112,7 +112,7 @@ class NMF(Separator):
     mask_power: float = parameter(
         0.0,
         "Contrast of the masks: 1 shares by magnitude, 2 by power, more is harder; "
-        "0 is 1 in mode blind and 2 in the others.",
+        "0 is 1 in mode blind with beta 1 or 2, else 2.",
         minimum=0.0,
         maximum=8.0,
     )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from separators.nmf import NMF
 
 ITERATIONS = 100
-MASK_POWER = 1.0
+MASK_POWER = {0: 2.0, 1: 1.0, 2: 1.0}
+"""By beta: Itakura-Saito models the powers of Gaussian signals, whose best estimate is the Wiener filter
+(Févotte, Bertin and Durrieu 2009)."""
 
 
 def stem_names(settings: NMF) -> tuple[str, ...]:
@@ -50,6 +52,8 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
         models = np.empty((settings.stems, *V.shape), np.float32)
         for stem, model in enumerate(models):
             np.matmul(H[:, groups == stem], W[groups == stem], out=model)
-        return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
+        return analysis.stems(
+            spectrum, models, block.shape[1], settings.mask_power or MASK_POWER[settings.beta]
+        )
 
     return transform

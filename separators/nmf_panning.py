@@ -70,7 +70,7 @@ def factorize_panned(
 
     def step(H: Matrix, W: Matrix, Q: Matrix) -> tuple[Matrix, Matrix, Matrix]:
         both = np.concatenate([fixed, W])
-        if len(W):
+        if len(W):  # else all are given
             H, terms = swept(H, both, Q)
             up, down = (np.einsum("kc,kcf->kf", Q, part) for part in _by_channel(terms, channels))
             W = flushed(both * terms.quotient(up, down))[len(fixed) :]
