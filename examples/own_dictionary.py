@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
 
     guitar, rate = read(SESSION / "audio/Guitar.wav")
     band, _ = read(SESSION / "audio/Band.wav")
-    song = guitar + band
+    song = (guitar + band) / 2  # so that it fits into 24 bits
     separator = NMF(mode="semi-supervised", dictionary=str(dictionary), components=20)
     stems = separator.separate(song, rate)
     for name, audio in stems.items():
