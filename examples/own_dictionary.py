@@ -11,8 +11,7 @@ On the command line:
 import sys
 from pathlib import Path
 
-from pedalboard.io import AudioFile
-
+from plugin_bridge.audio_files import AudioFileSource, AudioWriter
 from plugin_bridge.dictionaries import learn_from_files
 from separators import NMF
 from separators.evaluation import si_sdr
@@ -21,8 +20,8 @@ SESSION = Path(__file__).parent / "session"
 
 
 def read(path: Path):
-    with AudioFile(str(path)) as file:
-        return file.read(file.frames), file.samplerate
+    with AudioFileSource(path) as file:
+        return file.read(0, file.frames), file.sample_rate
 
 
 def main(folder: Path) -> None:
@@ -36,7 +35,7 @@ def main(folder: Path) -> None:
     separator = NMF(mode="semi-supervised", dictionary=str(dictionary), components=20)
     stems = separator.separate(song, rate)
     for name, audio in stems.items():
-        with AudioFile(str(folder / f"{name}.wav"), "w", rate, audio.shape[0], bit_depth=24) as file:
+        with AudioWriter(folder / f"{name}.wav", rate, len(audio), bit_depth="24") as file:
             file.write(audio)
     print(f"SI-SDR of the guitar in the song: {si_sdr(guitar, song):.1f} dB")
     print(f"SI-SDR of the guitar on its stem: {si_sdr(guitar, stems['guitar']):.1f} dB")
