@@ -43,7 +43,8 @@ MOST_SECONDS = 120.0
 LEAST_SECONDS = 10.0
 """Heard of each longer file; where there are too many for that, every second one is left out, and again."""
 ITERATIONS, TOLERANCE = 100, 1e-3
-MIXED_FRAMES = 4000
+MIXED_FRAMES, MIXED_PER_FRAME = 4000, 4
+"""Mixtures, at most in all and for each frame of the part that has the most."""
 SECOND_UPDATES = 30
 LEVEL_DB = 3.0
 """Mixtures hold each part at the level of its recordings, up to this much louder or softer."""
@@ -116,12 +117,13 @@ def _told_apart(frames: list[Matrix], found_by: list[Matrix], seed: int) -> list
 
 def _mixtures(frames: list[Matrix], random: np.random.Generator) -> tuple[list[Matrix], Matrix]:
     """Random frames of each part, and the magnitudes of their sums at random phases."""
+    count = min(MIXED_FRAMES, MIXED_PER_FRAME * max(map(len, frames)))
     targets = []
-    total = np.zeros((MIXED_FRAMES, frames[0].shape[1]), np.complex64)
+    total = np.zeros((count, frames[0].shape[1]), np.complex64)
     for V in frames:
-        decibels = random.uniform(-LEVEL_DB, LEVEL_DB, MIXED_FRAMES)
+        decibels = random.uniform(-LEVEL_DB, LEVEL_DB, count)
         gains = 10 ** (decibels / 20)
-        target = V[random.integers(len(V), size=MIXED_FRAMES)] * gains[:, np.newaxis].astype(np.float32)
+        target = V[random.integers(len(V), size=count)] * gains[:, np.newaxis].astype(np.float32)
         phases = random.uniform(0, 2 * np.pi, target.shape).astype(np.float32)
         total += target * np.exp(1j * phases)
         targets.append(target)
