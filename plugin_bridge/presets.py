@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -227,7 +228,8 @@ class Preset(_Table):
         for key, value in values.items():
             if cls.parameters[key].file and isinstance(value, str) and value:
                 beside = Path(self._source).parent / value
-                values[key] = str(beside) if beside.is_file() else value
+                with suppress(OSError, ValueError):  # a name that no file can have is the separator's to refuse
+                    values[key] = str(beside) if beside.is_file() else value
         return values
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
