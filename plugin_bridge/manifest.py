@@ -19,6 +19,7 @@ import numpy as np
 
 from plugin_bridge.naming import Template
 from separators.base import Audio, Separator
+from separators.cascade import Cascade
 from separators.streaming import AudioSource
 
 FORMAT = 1
@@ -133,6 +134,20 @@ def file_hash(path: Path) -> str:
 def text_hash(text: str) -> str:
     """BLAKE2b of ``text``."""
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+
+
+def separator_key(separator: Separator) -> dict[str, Any]:
+    """A separator's name and parameters and the code it comes from, and those of the ones behind it."""
+    if isinstance(separator, Cascade):
+        again = {stem: separator_key(inner) for stem, inner in separator.further.items()}
+        return {**separator_key(separator.first), "separate": again}
+    files = [file_hash(path) for path in separator.files()]
+    return {
+        "name": separator.name,
+        **separator.values,
+        "files": files,
+        "code": code_hash(type(separator)),
+    }
 
 
 @cache

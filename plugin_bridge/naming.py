@@ -89,7 +89,12 @@ class Template:
         for field, value in values.items():
             texts[field] = f"{value:02d}" if isinstance(value, int) else safe_name(value)
         texts["track"] = texts["track"] or "untitled"
-        parts = (safe_name(part.format_map(texts)) for part in self.text.replace("\\", "/").split("/"))
+        parts = []
+        for part in self.text.replace("\\", "/").split("/"):
+            if part == "{stem}":  # alone, a stem of a stem lies in a folder
+                parts += [safe_name(name) for name in str(values.get("stem", "")).split("/")]
+            else:
+                parts.append(safe_name(part.format_map(texts)))
         return PurePosixPath(*(part for part in parts if part))
 
 

@@ -27,9 +27,9 @@ from plugin_bridge.manifest import (
     Manifest,
     Output,
     SamplesHash,
-    code_hash,
     file_hash,
     samples_hash,
+    separator_key,
     text_hash,
 )
 from plugin_bridge.naming import printable
@@ -254,10 +254,8 @@ class _Separation:
             names = self._job.files_of(self._written[index])
             key = {
                 "program": program_version(),
-                "code": code_hash(type(self._separator)),
                 "preset": {"name": self._job.preset.name, "hash": text_hash(self._preset.dump())},
-                "separator": {"name": self._separator.name, **self._separator.values},
-                "files": [file_hash(path) for path in self._separator.files()],
+                "separator": separator_key(self._separator),
                 "input": {
                     "samples": hashes[index],
                     "together": hashes if self._job.together else [],

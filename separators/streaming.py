@@ -105,10 +105,10 @@ def separate_blocks(
     :class:`~separators.errors.ChannelError` before any work if the method cannot serve the
     source's channels, :class:`AudioError` if the source holds NaN or infinity.
     """
-    stem_count = len(separator.stem_names(source.channels))
+    separator.stem_names(source.channels)
     if source.frames == 0:
         return
-    transform = _FittedTransform(separator, source, stem_count)
+    transform = FittedTransform(separator, source)
     block = _on_grid(separator.block_seconds * source.sample_rate)
     overlap = min(_on_grid(separator.overlap_seconds * source.sample_rate), block)
     fade_in = _fade(overlap)
@@ -132,13 +132,16 @@ def separate_blocks(
             return
 
 
-class _FittedTransform:
-    """Fits on the source's sample (or, if that is silent, on the first block that is not)."""
+class FittedTransform:
+    """The transform of a separator fitted to a source, at any level.
 
-    def __init__(self, separator: Separator, source: AudioSource, stem_count: int) -> None:
+    Fits on the source's sample (or, if that is silent, on the first block that is not).
+    """
+
+    def __init__(self, separator: Separator, source: AudioSource) -> None:
         self.separator = separator
         self.sample_rate = source.sample_rate
-        self.stem_count = stem_count
+        self.stem_count = len(separator.stem_names(source.channels))
         self.scale = 1.0
         self.transform: Transform | None = None
         self._fit(fitting_sample(source, separator.fit_seconds))
@@ -151,6 +154,7 @@ class _FittedTransform:
             self.transform = self.separator.fit(sample / np.float32(self.scale), self.sample_rate)
 
     def __call__(self, block: Audio) -> Audio:
+        """The stems of a block ``(channels, frames)`` of the source."""
         if not block.any():
             return np.zeros((self.stem_count, *block.shape), np.float32)
         if self.transform is None:
