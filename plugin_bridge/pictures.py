@@ -82,12 +82,14 @@ def save_factors(factors: Factors, path: Path, title: str) -> None:
     components = len(factors.names)
     lanes = min(6.0, 1.2 + 0.3 * components)
     figure = new_figure(width=10.0, height=6.0 + lanes)
-    grid = figure.add_gridspec(3, 1, height_ratios=[3.2, lanes, 1.8])
+    course = [1.8] if factors.objectives else []
+    grid = figure.add_gridspec(2 + len(course), 1, height_ratios=[3.2, lanes, *course])
     image = _draw_templates(figure.add_subplot(grid[0]), factors)
     activations = figure.add_subplot(grid[1])
     _draw_activations(activations, factors)
     colour_bar(figure, image, [figure.axes[0], activations], "dB below the loudest of the row or template")
-    _draw_objectives(figure.add_subplot(grid[2]), factors)
+    if course:
+        _draw_objectives(figure.add_subplot(grid[2]), factors)
     save(figure, path, title)
 
 

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -259,9 +260,21 @@ class Preset(_Table):
                     f"{self._source}: {key}.{name}: {table.name} has no such parameter{near}; it has: {known}"
                 )
         try:
-            return cls(**table.parameters)
+            return cls(**self._with_own_files(cls, table))
         except separators.ParameterError as error:
             raise PresetError(f"{self._source}: {key}: {error}") from None
+
+    def _with_own_files(self, cls: type[separators.Separator], table: SeparatorTable) -> dict[str, Any]:
+        """The separator's parameters, files found beside the preset's own, if they lie there."""
+        values = dict(table.parameters)
+        for key, value in values.items():
+            if cls.parameters[key].file and isinstance(value, str) and value:
+                beside = Path(self._source).parent / value
+                with suppress(
+                    OSError, ValueError
+                ):  # a name that no file can have is the separator's to refuse
+                    values[key] = str(beside) if beside.exists() else value
+        return values
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
         """New plug-ins of the chain ``before``, ``after`` or ``stems.NAME`` (empty for a stem without one).

@@ -106,6 +106,11 @@ class Separator(ABC):
         """All parameters and their present values."""
         return {key: getattr(self, key) for key in self.parameters}
 
+    def files(self) -> list[Path]:
+        """The files that its parameters name: results change when these do."""
+        values = [str(self.values[key]) for key, row in self.parameters.items() if row.file]
+        return [Path(value) for value in values if value]
+
     @abstractmethod
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """The names of the stems that a mixture of ``channels`` channels gives, in order.
@@ -122,10 +127,6 @@ class Separator(ABC):
         an RMS of 1; the blocks given to the transform carry the same scale. A sample or
         block may be as short as one frame.
         """
-
-    def files(self) -> list[Path]:
-        """The files named by parameters; their contents decide the result, too."""
-        return []
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.

@@ -16,7 +16,9 @@ class DeepClustering(Separator):
 
     speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
     seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
 
     fit_seconds = 30.0  # two or three voices are heard in it; more would only cost time
     block_seconds = 15.0

@@ -25,7 +25,7 @@ class Factors:
     activations: Matrix
     """``(frames, components)`` of the sample that was learned from."""
     objectives: Sequence[tuple[int, float]]
-    """Iterations done and the divergence then."""
+    """Iterations done and the divergence then; empty where all templates were known."""
     hop_seconds: float
     """Between two frames."""
     bin_hz: float

@@ -14,7 +14,9 @@ class PIT(Separator):
     name = "pit"
     summary = "two voices on one microphone, by a network with one output per voice"
 
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
 
     fit_seconds = 1.0
     block_seconds = 15.0

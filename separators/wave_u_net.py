@@ -35,7 +35,9 @@ class WaveUNet(Separator):
     summary = "songs: vocals, drums, bass and other, or vocals and accompaniment, by a trained network"
 
     stems: int = parameter(4, "4: vocals, drums, bass, other. 2: vocals, accompaniment.", choices=(4, 2))
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
     fast: bool = parameter(
         False,
         "Compute in bfloat16 where the processor can: faster, with rounding noise 45 dB below the mixture.",

@@ -123,7 +123,7 @@ def test_microphones_together_have_a_picture_each(tmp_path):
     for seed, name in enumerate(("a.wav", "b.wav")):
         write(tmp_path / "session" / name, seed=seed)
     command = ("render", tmp_path / "session", "-p", tmp_path / "unpan.toml", "-o", tmp_path / "out")
-    run(*command, "--together", "--plots")
+    run(*command, "--together", "*", "--plots")
     for name in ("a", "b"):
         assert names(tmp_path / "out" / name) == [
             "bleed.wav",

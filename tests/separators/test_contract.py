@@ -12,6 +12,7 @@ import pytest
 import separators
 from separators.errors import AudioError, ChannelError, ParameterError, SeparatorWarning
 from separators.streaming import ArraySource, separate_blocks
+from tests.separators.dictionaries import make_named
 
 SUM_DB = -120.0
 SAME_DB = -80.0
@@ -23,7 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarn
 
 TOGETHER = {
     "ica": [{"model": "convolutive", "algorithm": "ilrma"}],
-    "nmf": [{"mode": "drums", "drums": "kick, snare, hihat, hihat-open, tom, clap, cymbal, percussion"}],
+    "nmf": [
+        {"mode": "drums", "drums": "kick, snare, hihat, hihat-open, tom, clap, cymbal, percussion"},
+        {"mode": "supervised", "dictionary": make_named()},
+        {"mode": "semi-supervised", "dictionary": make_named(), "channels": "panned", "sparsity": 0.1},
+    ],
 }
 """Choices that need another beside them."""
 
