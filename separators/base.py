@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -118,6 +119,10 @@ class Separator(ABC):
         an RMS of 1; the blocks given to the transform carry the same scale. A sample or
         block may be as short as one frame.
         """
+
+    def files(self) -> tuple[Path, ...]:
+        """The files beside the program, like weights, whose content decides what the stems are."""
+        return ()
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.
