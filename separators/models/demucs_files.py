@@ -225,7 +225,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _fraction(numerator: int | str, denominator: int = 1) -> Fraction:
-    """``39, 5`` or, as older Pythons pickle it, ``"39/5"``; nothing that takes for ever, like ``1e999999999``."""
+    """``39, 5`` or, from older Pythons, ``"39/5"``; nothing that takes for ever, like ``1e999999999``."""
     text = f"{numerator}/{denominator}" if isinstance(numerator, int) else numerator
     if not (isinstance(text, str) and FRACTION.fullmatch(text)):
         raise ValueError(f"{text!r:.40} is no fraction")

@@ -124,7 +124,7 @@ def in_segments(
     length = padded.shape[-1]
     ramp = np.arange(1, segment + 1, dtype=np.float32)
     weight = np.minimum(ramp, ramp[::-1]) / np.float32(segment)
-    step = max(1, round(segment * (1 - overlap)))
+    step = max(1, int(segment * (1 - overlap)))
     total = np.zeros(length, np.float32)
     stems: Audio | None = None
     with torch.inference_mode():

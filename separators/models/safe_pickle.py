@@ -27,6 +27,7 @@ class Nothing:
     """Stands for an object whose class is not known here; it swallows what it is made of."""
 
     def __new__(cls, *_arguments: Any, **_named: Any) -> Nothing:
+        """Take anything."""
         return super().__new__(cls)
 
     def __init__(self, *_arguments: Any, **_named: Any) -> None:

@@ -31,14 +31,31 @@ def multichannel_wiener(spectrum: Spectrum, models: Magnitude) -> Spectrum:
 
 def _one_window(mixture: Spectrum, models: Magnitude) -> NDArray[np.complex128]:
     """Directions and loudness of one window are those of the magnitudes with the mixture's phase."""
-    phase = np.exp(1j * np.angle(mixture))
-    # (stems, bins, frames, channels)
-    guess = (models * phase).transpose(0, 2, 3, 1).astype(np.complex128)
-    power = np.square(np.abs(guess)).mean(-1)
-    floor = FLOOR * np.square(np.abs(mixture), dtype=np.float64).mean() + np.finfo(np.float32).tiny
-    direction = np.einsum("sftc,sftd->sfcd", guess, guess.conj()) / (power.sum(-1) + floor)[..., None, None]
-    covariance = np.einsum("sft,sfcd->ftcd", power, direction)
-    covariance += floor * np.eye(len(mixture))
-    share = np.linalg.solve(covariance, mixture.transpose(1, 2, 0)[..., None].astype(np.complex128))
-    filtered: NDArray[np.complex128] = np.einsum("sft,sfcd,ftd->scft", power, direction, share[..., 0])
-    return filtered
+    loudness = np.abs(mixture)
+    floor = np.float32(FLOOR * np.square(loudness, dtype=np.float64).mean() + np.finfo(np.float32).tiny)
+    phase = mixture / np.maximum(loudness, np.finfo(np.float32).tiny)
+    guess = models * phase
+    power = np.square(models).mean(1)
+    # (stems, bins, channels, channels)
+    direction = np.matmul(guess.transpose(0, 2, 1, 3), guess.conj().transpose(0, 2, 3, 1))
+    direction /= (power.sum(-1) + floor)[..., np.newaxis, np.newaxis]
+    # In double precision: where one stem is alone, the matrices are nearly singular.
+    covariance = np.einsum("sft,sfcd->cdft", power, direction, dtype=np.complex128)
+    for channel in range(len(mixture)):
+        covariance[channel, channel] += floor
+    share = _solve(covariance, mixture)
+    return np.stack(
+        [
+            power_ * np.einsum("fcd,dft->cft", direction_, share)
+            for power_, direction_ in zip(power, direction, strict=True)
+        ]
+    )
+
+
+def _solve(matrices: NDArray[np.complex128], sides: Spectrum) -> NDArray[np.complex128]:
+    """``x`` of ``matrices @ x = sides`` for one or two channels, which stand in front."""
+    if len(sides) == 1:
+        return sides / matrices[0]
+    (a, b), (c, d) = matrices
+    first, second = sides
+    return np.stack([d * first - b * second, a * second - c * first]) / (a * d - b * c)
