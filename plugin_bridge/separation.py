@@ -249,6 +249,7 @@ class _Separation:
     def _keys(self, hashes: list[str]) -> list[dict[str, Any]]:
         """For each track everything that decides what its files hold."""
         keys = []
+        files = [file_hash(path) for path in self._separator.files()]
         for index, part in enumerate(self._job.parts):
             track, form, manifest = self._tracks[index], self._forms[index], self._manifests[index]
             names = self._job.files_of(self._written[index])
@@ -257,6 +258,7 @@ class _Separation:
                 "code": code_hash(type(self._separator)),
                 "preset": {"name": self._job.preset.name, "hash": text_hash(self._preset.dump())},
                 "separator": {"name": self._separator.name, **self._separator.values},
+                "files": files,
                 "input": {
                     "samples": hashes[index],
                     "together": hashes if self._job.together else [],

@@ -51,6 +51,10 @@ class WaveUNet(Separator):
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""
         return ("vocals", "drums", "bass", "other") if self.stems == 4 else ("vocals", "accompaniment")
 
+    def files(self) -> tuple[Path, ...]:
+        """The weights file, if one is given."""
+        return files.given(self.name, self.weights)
+
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Loads the network; of the sample it learns which polarity to listen in."""
         network = files.trained(self.name, self.weights, load)

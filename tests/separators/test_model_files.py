@@ -51,7 +51,7 @@ def test_other_programs_caches_are_looked_into(models, monkeypatch):
 @pytest.mark.parametrize("given", ["nowhere", "a*", "[a]"])
 def test_what_is_missing_is_said_with_where_it_was_looked_for(models, given):
     (models / "ab").touch()
-    with pytest.raises(ModelError, match="docs/big-models.md") as error:
+    with pytest.raises(ModelError, match=r"docs/big-models\.md") as error:
         find("demucs", given)
     for said in ("demucs", given, str(models), "put the model's file into one of these folders"):
         assert said in str(error.value)
@@ -122,7 +122,7 @@ def test_a_known_name_is_replaced_by_what_is_given_for_it(tmp_path):
 def test_damaged_files_are_an_error_of_one_line(tmp_path, content):
     file = tmp_path / "model.th"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match="model.th cannot be read") as error:
+    with pytest.raises(ModelError, match=r"model\.th cannot be read") as error:
         safe_pickle.read(file)
     assert "\n" not in str(error.value)
 
@@ -168,7 +168,7 @@ def test_every_model_runs_where_no_network_can_be_reached(name, values, monkeypa
 def test_rest_must_be_a_stem():
     separator = separators.create("spleeter", checkpoint="tiny-spleeter", rest="drums")
     with pytest.raises(
-        separators.ParameterError, match="rest must be residual or one of vocals, acc.*'drums'"
+        separators.ParameterError, match=r"rest must be residual or one of vocals, acc.*'drums'"
     ):
         separator.stem_names(2)
     separator = separators.create("spleeter", checkpoint="tiny-spleeter", rest="residual")

