@@ -55,7 +55,11 @@ def _one_window(mixture: Spectrum, models: Magnitude) -> NDArray[np.complex128]:
 def _solve(matrices: NDArray[np.complex128], sides: Spectrum) -> NDArray[np.complex128]:
     """``x`` of ``matrices @ x = sides`` for one or two channels, which stand in front."""
     if len(sides) == 1:
-        return sides / matrices[0]
+        alone: NDArray[np.complex128] = sides / matrices[0]
+        return alone
     (a, b), (c, d) = matrices
     first, second = sides
-    return np.stack([d * first - b * second, a * second - c * first]) / (a * d - b * c)
+    found: NDArray[np.complex128] = np.stack([d * first - b * second, a * second - c * first]) / (
+        a * d - b * c
+    )
+    return found
