@@ -117,7 +117,7 @@ def page(card: dict) -> str:
         "",
         card["method"],
         "",
-        f"A dense dilated convolution network of {card['numbers'] / 1e6:.2f} million numbers "
+        f"A dense dilated convolution network with attention, of {card['numbers'] / 1e6:.2f} million numbers "
         f"({shape['channels']} channels, {len(shape['dilations'])} blocks) at 16 kHz, stored in half "
         f"precision ({card['bytes'] / 1e6:.1f} MB). SHA-256 `{card['sha256']}`.",
         "",
@@ -127,12 +127,13 @@ def page(card: dict) -> str:
         "",
         "## Training",
         "",
-        "One processor core, shared with other work; hours are wall-clock time.",
+        "Hours are wall-clock time on two processor cores that were shared with other work.",
         "",
-        "| stage | steps | hours | validation |",
-        "|---|---|---|---|",
+        "| stage | steps | batch | hours | validation |",
+        "|---|---|---|---|---|",
         *(
-            f"| {run['separator']} | {run['steps']} | {run['hours']:.2f} | {run['validation_score']:.2f} dB |"
+            f"| {run['separator']} | {run['steps']} | {6 * run['processes']} | {run['hours']:.2f} | "
+            f"{run['validation_score']:.2f} dB |"
             for run in training["history"]
         ),
         "",

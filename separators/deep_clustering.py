@@ -20,6 +20,7 @@ class DeepClustering(Separator):
     seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
     weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
 
+    fit_seconds = 30.0  # two or three voices are heard in it; more would only cost time
     block_seconds = 15.0
     overlap_seconds = 3.0
 

@@ -1,8 +1,9 @@
-"""The network of the voice separators: log-magnitude spectrogram in, what a head needs out.
+"""The network of the voice separators: log-magnitude spectrograms in, what a head needs out.
 
 A dense dilated temporal convolution network (after Bai, Kolter, Koltun 2018, and Luo, Mesgarani
 2019, with full instead of depthwise convolutions, which are faster on a CPU) reads all frequency
-bins of a frame as channels. One of two heads sits on top:
+bins of a frame as channels, of windows of three lengths; now and then every moment attends to all
+others. One of two heads sits on top:
 
 - ``masks``: a complex mask for each speaker; the masks of a bin sum to one, so stems sum to
   the mixture (mixture consistency, Wisdom et al. 2019).
@@ -44,12 +45,12 @@ class Architecture:
     channels: int = 288
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64) * 2
     speakers: int = 2
-    dimensions: int = 16
-    attention: tuple[int, ...] = ()
+    dimensions: int = 12
+    attention: tuple[int, ...] = (5, 10)
     """Blocks that are followed by attention over the whole segment, counted from 1."""
-    long_window: int = 0
+    long_window: int = 2048
     """Window of a second spectrogram for the input, in frames; 0: none. Tells close pitches apart."""
-    short_window: int = 0
+    short_window: int = 128
     """Window of a third one, at four times the frame rate; 0: none. Tells pulses apart in time."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,7 +63,8 @@ class Architecture:
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
         """The inverse of :meth:`to_dict`; unknown keys are ignored."""
         known = {field.name for field in fields(cls)}
-        kept: dict[str, Any] = {
+        # Files from before there was attention do not speak of it.
+        kept: dict[str, Any] = {"attention": (), "long_window": 0, "short_window": 0} | {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values.items()
             if key in known
@@ -91,6 +93,8 @@ class Attention(nn.Module):
         self.norm = nn.GroupNorm(1, channels)
         self.inputs = nn.Conv1d(channels, 3 * channels, 1)
         self.outputs = nn.Conv1d(channels, channels, 1)
+        for weight in self.outputs.parameters():  # it changes nothing at first
+            nn.init.zeros_(weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, times)`` in and out."""
@@ -121,12 +125,8 @@ class Network(nn.Module):
         self.long_bins = long * LONG_HERTZ // SAMPLE_RATE
         features = BINS + self.long_bins + (4 * (short // 2 + 1) if short else 0)
         self.inputs = nn.Conv1d(features, channels, 1)
-        layers: list[nn.Module] = []
-        for number, dilation in enumerate(architecture.dilations, 1):
-            layers.append(Block(channels, dilation))
-            if number in architecture.attention:
-                layers.append(Attention(channels))
-        self.blocks = nn.Sequential(*layers)
+        self.blocks = nn.ModuleList(Block(channels, dilation) for dilation in architecture.dilations)
+        self.attention = nn.ModuleDict({str(number): Attention(channels) for number in architecture.attention})
         self.norm = nn.GroupNorm(1, channels)
         self.outputs = nn.Conv1d(channels, outputs, 1)
         self.register_buffer("window", torch.hann_window(WINDOW).sqrt(), persistent=False)
@@ -154,7 +154,8 @@ class Network(nn.Module):
             heard.append(_log_magnitude(spectrum, len(self.long)))
         if len(self.short):
             spectrum = functional.pad(_stft(audio, self.short, HOP // 4), (2, 1))
-            groups = spectrum[..., : heard[0].shape[-1] * 4].unflatten(-1, (-1, 4))
+            times = heard[0].shape[-1]
+            groups = spectrum[..., : times * 4].reshape(*spectrum.shape[:2], times, 4)
             heard.append(_log_magnitude(groups.movedim(3, 1).flatten(1, 2), len(self.short)))
         return torch.cat(heard, 1)
 
@@ -165,7 +166,11 @@ class Network(nn.Module):
         Embeddings: ``(batch, bands, times, dimensions)`` of unit length.
         """
         features = (self.features(audio) - self.feature_mean) / self.feature_std
-        hidden = self.blocks(self.inputs(features))
+        hidden = self.inputs(features)
+        for number, block in enumerate(self.blocks, 1):
+            hidden = block(hidden)
+            if str(number) in self.attention:
+                hidden = self.attention[str(number)](hidden)
         raw = self.outputs(functional.leaky_relu(self.norm(hidden), 0.2)).float()
         batch, _, times = raw.shape
         if self.architecture.head == "embeddings":

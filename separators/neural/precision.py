@@ -6,5 +6,5 @@ import torch
 
 
 def bfloat16_is_fast() -> bool:
-    """Whether this processor multiplies bfloat16 natively; where it does not, it takes a hundred times longer."""
+    """Whether this processor multiplies bfloat16 natively; others are a hundred times slower with it."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -78,4 +78,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
         gram = wide @ wide.T
         wide = a * wide + (b * gram + c * gram @ gram) @ wide
     x = wide if x.shape[0] <= x.shape[1] else wide.T
-    return (RMS * max(x.shape) ** 0.5 * x).view_as(matrix)
+    scaled: Tensor = RMS * max(x.shape) ** 0.5 * x
+    return scaled.view_as(matrix)

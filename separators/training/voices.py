@@ -54,7 +54,8 @@ class VoiceTask:
 
     def hidden_weights(self) -> list[Tensor]:
         """Those of the backbone, without its first layer."""
-        return [weight for weight in self.network.blocks.parameters() if weight.ndim > 1]
+        layers = [*self.network.blocks.parameters(), *self.network.attention.parameters()]
+        return [weight for weight in layers if weight.ndim > 1]
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A batch of mixtures and their voices."""
@@ -230,11 +231,27 @@ def new_network(architecture: Architecture, corpus: Corpus, mixing: MixingSettin
     return network
 
 
-def convert(trained: Network, architecture: Architecture) -> Network:
-    """A network with the backbone of ``trained`` and a new head; sizes of the backbone must agree."""
-    network = Network(architecture)
-    kept = {name: value for name, value in trained.state_dict().items() if not name.startswith("outputs.")}
-    network.load_state_dict(kept, strict=False)
+def _modern(trained: Architecture, head: str) -> Architecture:
+    """The architecture of weights to begin with, with ``head`` and with all that new networks have."""
+    new = Architecture(head=head)
+    dimensions = trained.dimensions if trained.head == head else new.dimensions
+    return replace(new, channels=trained.channels, dilations=trained.dilations, dimensions=dimensions)
+
+
+def grow(trained: Network, network: Network) -> Network:
+    """Give an untrained ``network`` all that ``trained`` has in common with it; sizes of the backbone must agree.
+
+    A head of another kind stays untrained. Inputs and layers that ``trained`` lacks change nothing at first.
+    """
+    known = trained.state_dict()
+    state = network.state_dict()
+    if trained.architecture.head != network.architecture.head:
+        known = {name: value for name, value in known.items() if not name.startswith("outputs.")}
+    state["inputs.weight"].zero_()
+    for name, value in known.items():
+        # Features that were not heard so far stand behind those that were.
+        state[name][tuple(slice(size) for size in value.shape)] = value
+    network.load_state_dict(state)
     return network
 
 
@@ -268,8 +285,9 @@ def prepare(
         network = new_network(Architecture(head=head), corpus, mixing, seed)
     else:
         network = weights.load(start).requires_grad_(True)
-        if network.architecture.head != head:
-            network = convert(network, replace(network.architecture, head=head))
+        wanted = _modern(network.architecture, head)
+        if wanted != network.architecture:
+            network = grow(network, new_network(wanted, corpus, mixing, seed))
     history = weights.notes(start).get("history", []) if start else []
     speakers = len(corpus.speakers("train"))
 

@@ -4,7 +4,7 @@ import torch
 
 from separators.deep_clustering import DeepClustering
 from separators.neural.clustered import clustered_transform
-from separators.neural.network import BANDS, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
+from separators.neural.network import BANDS, HOP, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
 
 SECONDS = 3
 
@@ -12,8 +12,8 @@ SECONDS = 3
 class SortedByPitch(Network):
     """Stands for a perfectly trained network: bands below 1 kHz are one voice, those above the other."""
 
-    def forward(self, spectrum):
-        embeddings = torch.zeros(len(spectrum), BANDS, spectrum.shape[-1], 4)
+    def forward(self, audio):
+        embeddings = torch.zeros(len(audio), BANDS, 1 + audio.shape[-1] // HOP, 4)
         embeddings[:, :32, :, 0] = 1
         embeddings[:, 32:, :, 1] = 1
         return embeddings
@@ -21,7 +21,9 @@ class SortedByPitch(Network):
 
 @pytest.fixture(scope="module")
 def network():
-    return SortedByPitch(Architecture(head="embeddings", channels=4, dilations=(1,), dimensions=4)).eval()
+    return SortedByPitch(
+        Architecture(head="embeddings", channels=6, dilations=(1,), dimensions=4, attention=())
+    ).eval()
 
 
 def tones(rate, *hertz):

@@ -18,7 +18,7 @@ from separators.training.mixing import MixingSettings
 from separators.training.recipes import train
 from separators.training.trainer import Settings, Trainer
 
-SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4}
+SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4, "attention": (2,)}
 SEPARATORS = {"pit": PIT, "danet": DANet, "deep-clustering": DeepClustering}
 
 

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from separators.neural.network import SAMPLE_RATE, WINDOW, Architecture, Attention, Network
+from separators.training.voices import grow
+
+SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4}
+PLAIN = {"attention": (), "long_window": 0, "short_window": 0}
+
+
+def network(seed=0, **values):
+    torch.manual_seed(seed)
+    made = Network(Architecture(**SMALL | values)).eval()
+    return made.requires_grad_(False)
+
+
+def noise(seconds=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.standard_normal((2, round(seconds * SAMPLE_RATE)), np.float32))
+
+
+@pytest.mark.parametrize("frames", [1, 255, 256, 5000])
+@pytest.mark.parametrize("head", ["masks", "embeddings"])
+def test_outputs_fit_the_spectrogram(frames, head):
+    made = network(head=head, attention=(2,))
+    audio = noise()[:, :frames]
+    spectrum = made.spectrogram(audio)
+    output = made(audio)
+    assert (output.shape[2:] if head == "masks" else output.shape[2:3]) == spectrum.shape[
+        1 if head == "masks" else 2 :
+    ]
+    if head == "masks":
+        assert torch.allclose(output.sum(1), torch.ones_like(output[:, 0]), atol=1e-5)
+
+
+def test_all_windows_see_a_click_in_the_same_frame():
+    made = network()
+    audio = torch.zeros(1, SAMPLE_RATE)
+    frame = 30
+    audio[0, frame * WINDOW // 2] = 1.0
+    features = made.features(audio)[0]
+    bins = WINDOW // 2 + 1
+    long = slice(bins, bins + made.long_bins)
+    short = slice(bins + made.long_bins, None)
+    for rows in (slice(bins), long, short):
+        assert int(features[rows].mean(0).argmax()) == frame
+
+
+def test_weights_grow_without_a_change():
+    old = network(**PLAIN)
+    old.feature_mean.normal_()
+    new = grow(old, network(seed=1, attention=(2,)))
+    audio = noise()
+    assert torch.allclose(old(audio), new(audio), atol=1e-6)
+
+
+def test_another_head_stays_untrained():
+    old, fresh = network(**PLAIN), network(seed=1, head="embeddings", **PLAIN)
+    head = fresh.outputs.weight.clone()
+    new = grow(old, fresh)
+    assert torch.equal(new.outputs.weight, head)
+    assert torch.equal(new.blocks[0].conv.weight, old.blocks[0].conv.weight)
+
+
+def test_attention_looks_at_all_moments_and_at_first_changes_nothing():
+    torch.manual_seed(0)
+    layer = Attention(24).requires_grad_(False)
+    x = torch.randn(1, 24, 40)
+    assert torch.equal(layer(x), x)
+    torch.nn.init.normal_(layer.outputs.weight)
+    layer.norm = torch.nn.Identity()  # which looks at all moments too
+    changed = x.clone()
+    changed[..., -1] *= 8
+    assert not torch.allclose(layer(x)[..., 0], layer(changed)[..., 0], atol=1e-3)
