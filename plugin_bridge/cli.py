@@ -10,6 +10,7 @@ from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.separate import separate, watch
 from plugin_bridge.commands.sessions import bounce, inspect, render
+from plugin_bridge.commands.train import train
 
 
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -36,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (demo, render, bounce, separate, inspect, presets, separators, evaluate, watch):
+for command in (demo, render, bounce, separate, inspect, presets, separators, evaluate, train, watch):
     main.add_command(command)

@@ -77,6 +77,9 @@ class Separator(ABC):
     """One line: what it separates."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
+    shows_factors: ClassVar[bool] = False
+    """Whether :meth:`fit` returns :class:`separators.factors.Factorized` transforms."""
+
     fit_seconds: float = 60.0
     """Length of the sample that :meth:`fit` is given at most."""
     block_seconds: float = 20.0
@@ -120,9 +123,9 @@ class Separator(ABC):
         block may be as short as one frame.
         """
 
-    def files(self) -> tuple[Path, ...]:
-        """The files beside the program, like weights, whose content decides what the stems are."""
-        return ()
+    def files(self) -> list[Path]:
+        """The files named by parameters; their contents decide the result, too."""
+        return []
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.

@@ -28,7 +28,7 @@ class DeepClustering(Separator):
         """``voice-1`` to ``voice-2`` or ``voice-3``."""
         return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The weights file, if one is given."""
         return given(self.name, self.weights)
 

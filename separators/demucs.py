@@ -31,6 +31,6 @@ class Demucs(LocalModel):
         """The checkpoint's model; raises :class:`~separators.models.files.ModelError`."""
         return replace(loaded(load, *self.files()), overlap=self.overlap)
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The checkpoint, or the bag and its checkpoints."""
         return parts(self.checkpoint)

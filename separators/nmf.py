@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
 from separators.nmf_analysis import Analysis
 from separators.parameters import Value, parameter
+from separators.spectral import fft_size_for
 
 MODES = {"blind": "separators.nmf_blind", "drums": "separators.nmf_drums"}
 """Mode -> the module that does it."""
@@ -25,21 +27,26 @@ class Mode(Protocol):
         """Learn from ``sample`` and return the transform; see :meth:`Separator.fit`."""
         ...
 
+    def files(self, settings: NMF) -> list[Path]:
+        """The files whose contents decide the result, too; see :meth:`Separator.files`."""
+        ...
+
 
 class NMF(Separator):
     """Explains the spectrogram as a sum of sounds that recur, and gives each stem its share.
 
     Mode ``blind`` learns ``components`` spectral templates from the audio itself and groups
-    them into ``stems`` (see :mod:`separators.nmf_blind`). Mode ``drums`` knows what a kick, a
-    snare and a hi-hat sound like and adapts that to the loop (see :mod:`separators.nmf_drums`).
+    them into ``stems`` (see :mod:`separators.nmf_blind`). Mode ``drums`` knows what drums
+    sound like, from shipped templates or from the user's ``one_shots``, and adapts that to the loop
+    (see :mod:`separators.nmf_drums`).
 
-    Raises :class:`~separators.errors.ParameterError` if there are fewer components than stems.
+    Raises :class:`~separators.errors.ParameterError` if there are fewer components than stems, and for
+    drums that are not known.
     """
 
     name = "nmf"
-    summary = (
-        "splits by recurring sounds: drum loops into kick, snare and hi-hat, anything into similar sounds"
-    )
+    summary = "splits by recurring sounds: drum loops into their drums, anything into similar sounds"
+    shows_factors = True
 
     mode: str = parameter("blind", "What is known of the stems.", choices=tuple(MODES))
     stems: int = parameter(4, "Number of stems in mode blind.", minimum=1, maximum=16)
@@ -57,13 +64,13 @@ class NMF(Separator):
     )
     tolerance: float = parameter(
         1e-3,
-        "Learning stops when ten iterations improve the divergence by less than this part of it.",
+        "Mode blind stops learning when ten iterations improve the divergence by less than this part of it.",
         minimum=0.0,
         maximum=0.5,
     )
     fft_size: int = parameter(
         0,
-        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms.",
+        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms, in mode drums to 23 ms.",
         unit="samples",
         choices=(0, 256, 512, 1024, 2048, 4096, 8192, 16384),
     )
@@ -75,6 +82,16 @@ class NMF(Separator):
         minimum=0.0,
         maximum=8.0,
     )
+    drums: str = parameter(
+        "",
+        "What mode drums looks for, with commas: kick, snare, hihat, hihat-open, tom, clap, cymbal, "
+        "percussion, and what one_shots holds; if empty, those of one_shots, else kick, snare, hihat.",
+    )
+    one_shots: str = parameter(
+        "",
+        "A folder with a recording, or a folder of recordings, for each drum; its templates go before "
+        "the shipped ones in mode drums.",
+    )
     seed: int = parameter(0, "Seed of the random start in mode blind.", minimum=0, maximum=2**31 - 1)
 
     def __init__(self, **values: Value) -> None:
@@ -83,14 +100,20 @@ class NMF(Separator):
             raise ParameterError(
                 f"nmf: components must be at least stems ({self.stems}), not {self.components}"
             )
+        self._mode().stem_names(self)  # raises what is wrong with them
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
-        """``stem-1`` and so on in mode blind; ``kick``, ``snare``, ``hihat`` in mode drums."""
+        """``stem-1`` and so on in mode blind; the names of the drums in mode drums."""
         return self._mode().stem_names(self)
+
+    def files(self) -> list[Path]:
+        """The one-shots in mode drums."""
+        return self._mode().files(self)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Learn the templates from ``sample`` ``(channels, frames)``."""
-        analysis = Analysis(sample_rate, self.fft_size, self.overlap, self.beta)
+        size = self.fft_size or fft_size_for(sample_rate) // (2 if self.mode == "drums" else 1)
+        analysis = Analysis(sample_rate, size, self.overlap, self.beta)
         return self._mode().fit(self, analysis, sample)
 
     def _mode(self) -> Mode:

@@ -10,6 +10,7 @@ ordered from dark to bright, by the frequency below which half of a group's magn
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,16 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
 
 from separators.base import Audio, Transform
+from separators.factors import Factorized, Factors
 from separators.nmf_analysis import Analysis
-from separators.nmf_solver import Matrix, activations, background_of, factorize, random_start
+from separators.nmf_solver import (
+    CHECK_EVERY,
+    Matrix,
+    activations,
+    background_of,
+    factorize,
+    random_start,
+)
 
 if TYPE_CHECKING:
     from separators.nmf import NMF
@@ -34,12 +43,19 @@ def stem_names(settings: NMF) -> tuple[str, ...]:
     return tuple(f"stem-{index + 1}" for index in range(settings.stems))
 
 
+def files(settings: NMF) -> list[Path]:
+    """Nothing is known from files."""
+    return []
+
+
 def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
     """Learn templates from ``sample`` and group them; the transform solves for activations only."""
     V = analysis.spectrogram(sample)
     background = background_of(V)
     H, W = random_start(V, settings.components, settings.seed)
-    H, W, _ = factorize(V, H, W, settings.beta, settings.iterations or ITERATIONS, settings.tolerance)
+    H, W, objectives = factorize(
+        V, H, W, settings.beta, settings.iterations or ITERATIONS, settings.tolerance
+    )
     groups = group(H, W, settings.stems, analysis.sample_rate)
 
     def transform(block: Audio) -> Audio:
@@ -50,7 +66,17 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
             np.matmul(H[:, groups == stem], W[groups == stem], out=model)
         return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
 
-    return transform
+    order = np.argsort(groups, kind="stable")
+    names = stem_names(settings)
+    factors = Factors(
+        tuple(names[stem] for stem in groups[order]),
+        W[order, np.newaxis],
+        H[:, order],
+        [(look * CHECK_EVERY, objective) for look, objective in enumerate(objectives)],
+        analysis.stft.hop / analysis.sample_rate,
+        analysis.sample_rate / analysis.stft.fft_size,
+    )
+    return Factorized(transform, factors)
 
 
 def group(H: Matrix, W: Matrix, stems: int, sample_rate: int) -> NDArray[np.intp]:

@@ -25,6 +25,6 @@ class ONNXModel(LocalModel):
         """The model; raises :class:`~separators.models.files.ModelError`."""
         return loaded(load, *self.files())
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The description and the model."""
         return files_of(self.checkpoint)

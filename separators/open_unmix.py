@@ -29,6 +29,6 @@ class OpenUnmix(LocalModel):
         """The networks; raises :class:`~separators.models.files.ModelError`."""
         return replace(loaded(load, *self.files()), wiener=self.wiener)
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The state files."""
         return files_of(self.checkpoint)

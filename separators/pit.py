@@ -26,7 +26,7 @@ class PIT(Separator):
         """``voice-1`` and ``voice-2``."""
         return ("voice-1", "voice-2")
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The weights file, if one is given."""
         return given(self.name, self.weights)
 

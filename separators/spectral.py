@@ -23,6 +23,8 @@ Magnitude = NDArray[np.float32]
 """Non-negative spectrogram, ``(..., bins, frames)``."""
 
 REFERENCE_SIZE, REFERENCE_RATE = 2048, 44100
+NEGLIGIBLE = np.float32(1e-20)
+"""Masks below this become zero: what they leave would be denormal numbers, which are slow and coarse."""
 
 
 def fft_size_for(sample_rate: float) -> int:
@@ -114,6 +116,7 @@ def ratio_masks(models: Magnitude, power: float = 1.0) -> Magnitude:
     if power != 1.0:
         np.power(masks, np.float32(power), out=masks)
     masks /= masks.sum(axis=0)
+    masks[masks < NEGLIGIBLE] = 0
     return masks
 
 

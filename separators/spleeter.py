@@ -57,7 +57,7 @@ class Spleeter(LocalModel):
         """The networks; raises :class:`~separators.models.files.ModelError`."""
         return loaded(load, *self.files())
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The two files, vocals first."""
         if self.checkpoint:
             files = sorted(find(self.name, self.checkpoint).glob("*.ckpt"))
@@ -72,7 +72,7 @@ class Spleeter(LocalModel):
             raise ModelError(
                 f"spleeter: {where} must hold two .ckpt files, vocals and accompaniment, not {len(files)}"
             )
-        return tuple(files)
+        return files
 
 
 @dataclass(frozen=True)

@@ -97,18 +97,22 @@ def separate_array(separator: Separator, mixture: NDArray[Any], sample_rate: flo
 
 
 def separate_blocks(
-    separator: Separator, source: AudioSource, progress: Progress | None = None
+    separator: Separator,
+    source: AudioSource,
+    progress: Progress | None = None,
+    fitted: Callable[[Transform], None] | None = None,
 ) -> Iterator[Audio]:
     """Separate ``source`` and yield its stems ``(stems, channels, frames)`` in consecutive pieces.
 
-    The pieces join without gap or overlap to the source's length. Raises
+    The pieces join without gap or overlap to the source's length. ``fitted`` gets the transform as
+    soon as it is learned (never, if the source is silent). Raises
     :class:`~separators.errors.ChannelError` before any work if the method cannot serve the
     source's channels, :class:`AudioError` if the source holds NaN or infinity.
     """
-    stem_count = len(separator.stem_names(source.channels))
+    separator.stem_names(source.channels)
     if source.frames == 0:
         return
-    transform = _FittedTransform(separator, source, stem_count)
+    transform = FittedTransform(separator, source, fitted)
     block = _on_grid(separator.block_seconds * source.sample_rate)
     overlap = min(_on_grid(separator.overlap_seconds * source.sample_rate), block)
     fade_in = _fade(overlap)
@@ -132,13 +136,23 @@ def separate_blocks(
             return
 
 
-class _FittedTransform:
-    """Fits on the source's sample (or, if that is silent, on the first block that is not)."""
+class FittedTransform:
+    """The transform of a separator fitted to a source, at any level.
 
-    def __init__(self, separator: Separator, source: AudioSource, stem_count: int) -> None:
+    Fits on the source's sample (or, if that is silent, on the first block that is not).
+    ``fitted`` gets what was learned then.
+    """
+
+    def __init__(
+        self,
+        separator: Separator,
+        source: AudioSource,
+        fitted: Callable[[Transform], None] | None = None,
+    ) -> None:
         self.separator = separator
+        self.fitted = fitted
         self.sample_rate = source.sample_rate
-        self.stem_count = stem_count
+        self.stem_count = len(separator.stem_names(source.channels))
         self.scale = 1.0
         self.transform: Transform | None = None
         self._fit(fitting_sample(source, separator.fit_seconds))
@@ -149,8 +163,11 @@ class _FittedTransform:
             # Fitted at a fixed level, so that a gain on the mixture is the same gain on the stems.
             self.scale = max(level, float(np.finfo(np.float32).tiny))
             self.transform = self.separator.fit(sample / np.float32(self.scale), self.sample_rate)
+            if self.fitted is not None:
+                self.fitted(self.transform)
 
     def __call__(self, block: Audio) -> Audio:
+        """The stems of a block ``(channels, frames)`` of the source."""
         if not block.any():
             return np.zeros((self.stem_count, *block.shape), np.float32)
         if self.transform is None:

@@ -51,7 +51,7 @@ class WaveUNet(Separator):
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""
         return ("vocals", "drums", "bass", "other") if self.stems == 4 else ("vocals", "accompaniment")
 
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> list[Path]:
         """The weights file, if one is given."""
         return files.given(self.name, self.weights)
 

@@ -113,6 +113,12 @@ together_option = click.option(
     help="Take the tracks (or files) as the channels of one mixture, to remove microphone bleed; "
     "the preset says it if this does not.",
 )
+plots_option = click.option(
+    "--plots",
+    is_flag=True,
+    help="Draw spectrograms of mixture and stems beside the stems, and what a factorization learned "
+    "(needs the extra `plots`).",
+)
 jobs_option = click.option(
     "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
 )
@@ -161,9 +167,14 @@ def settings(
     plugin_paths: tuple[Path, ...] = (),
     force: bool = False,
     strict: bool = False,
+    plots: bool = False,
 ) -> Settings:
     """What the command line says, over what the preset says, over the defaults."""
     from plugin_bridge.job import Settings
+    from plugin_bridge.pictures import require_matplotlib
+
+    if plots:
+        require_matplotlib()
 
     output = preset.preset.output
     depth = bit_depth or output.bit_depth
@@ -176,5 +187,6 @@ def settings(
         stems=None if wanted is None else tuple(wanted),
         force=force,
         strict=strict,
+        plots=plots,
         plugin_paths=tuple(plugin_paths),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @options.format_options
 @options.stem_options
 @options.together_option
+@options.plots_option
 @options.run_options
 def separate(
     paths: tuple[Path, ...],

@@ -34,6 +34,7 @@ post_fader_option = click.option(
 @options.format_options
 @options.stem_options
 @options.together_option
+@options.plots_option
 @options.run_options
 def render(
     project: Path,

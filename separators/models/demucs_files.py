@@ -74,7 +74,7 @@ class Bag:
         return in_segments(network, audio, int(self.segment_seconds * self.sample_rate), self.overlap)
 
 
-def parts(checkpoint: str) -> tuple[Path, ...]:
+def parts(checkpoint: str) -> list[Path]:
     """The file that ``checkpoint`` stands for and, of a bag, the files that it lists."""
     spec = find_spec("demucs")
     if spec is None:
@@ -82,9 +82,9 @@ def parts(checkpoint: str) -> tuple[Path, ...]:
     package = [Path(folder) / "remote" for folder in spec.submodule_search_locations or ()]
     path = find("demucs", checkpoint, PATTERNS, package)
     if path.suffix != ".yaml":
-        return (path,)
+        return [path]
     bag = _bag(path)
-    return (path, *(find("demucs", signature, PATTERNS[2:], [path.parent]) for signature in bag["models"]))
+    return [path, *(find("demucs", signature, PATTERNS[2:], [path.parent]) for signature in bag["models"])]
 
 
 def load(path: Path, *listed: Path) -> Bag:

@@ -119,7 +119,7 @@ class ONNXNetwork:
         return self.output.unpack(found, sizes).astype(np.float32)
 
 
-def files_of(checkpoint: str) -> tuple[Path, Path]:
+def files_of(checkpoint: str) -> list[Path]:
     """The description that ``checkpoint`` stands for, and the model beside it."""
     description = find("onnx", checkpoint, ("{}", "{}.toml"))
     name = PurePosixPath(str(_table(description)["model"]))
@@ -128,7 +128,7 @@ def files_of(checkpoint: str) -> tuple[Path, Path]:
     model = description.parent / name
     if not model.is_file():
         raise ModelError(f"{description}: there is no {model}; put the model beside its description")
-    return description, model
+    return [description, model]
 
 
 def load(description: Path, model: Path) -> ONNXNetwork:

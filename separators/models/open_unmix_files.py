@@ -71,19 +71,19 @@ class OpenUnmixModel:
         return stems[: len(self.networks)]
 
 
-def files_of(checkpoint: str) -> tuple[Path, ...]:
+def files_of(checkpoint: str) -> list[Path]:
     """The files that ``checkpoint`` stands for: one, those of a folder, or a published set."""
     if checkpoint in SETS and not Path(checkpoint).exists():
-        return tuple(
+        return list(
             find("open-unmix", name, [f"{{}}{suffix}" for suffix in SUFFIXES]) for name in SETS[checkpoint]
         )
     path = find("open-unmix", checkpoint)
     if path.is_file():
-        return (path,)
+        return [path]
     found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not found:
         raise ModelError(f"open-unmix: {path} holds no state file ({' or '.join(SUFFIXES)})")
-    return (*found, *(file for file in (path / "separator.json",) if file.is_file()))
+    return [*found, *(file for file in [path / "separator.json"] if file.is_file())]
 
 
 def load(*files: Path) -> OpenUnmixModel:

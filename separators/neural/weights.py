@@ -89,9 +89,9 @@ def trained(name: str, path: str, load: Callable[[Path], N]) -> N:
         return found
 
 
-def given(name: str, path: str) -> tuple[Path, ...]:
+def given(name: str, path: str) -> list[Path]:
     """The weights file at ``path`` for separator ``name``; none if that is empty."""
-    return (_file(name, path),) if path else ()
+    return [_file(name, path)] if path else []
 
 
 def _file(name: str, path: str) -> Path:

@@ -120,6 +120,7 @@ def test_all_commands_are_listed_and_h_is_help():
         "presets",
         "separators",
         "evaluate",
+        "train",
         "watch",
     ):
         assert f"  {name} " in text
@@ -549,9 +550,12 @@ def test_the_demo_ends_with_a_table_of_measured_stems(tmp_path):
     assert sum(drums) / 3 > 10
     assert min(measured["Duo", "source-1"], measured["Duo", "source-2"]) > 30
     assert min(measured["Mic Guitar", "direct"], measured["Mic Tabla", "direct"]) > 30
+    interview = [row for row in result["measured"] if row["track"] == "Interview"]
+    assert len(interview) == 2
+    assert all(row["si_sdr"] > row["track_si_sdr"] + 1 for row in interview)
     assert measured["Band", "stem-1"] is None
     assert (out / "session_stems.rpp").is_file()
     text = run("demo", "-o", out).stdout
-    assert "4 up to date" in text
+    assert "5 up to date" in text
     for track, stem in measured:
         assert any(track in line and stem in line for line in text.splitlines())

@@ -23,7 +23,10 @@ SECONDS = 1.2
 pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
 
 
-TOGETHER = {"ica": [{"model": "convolutive", "algorithm": "ilrma"}]}
+TOGETHER = {
+    "ica": [{"model": "convolutive", "algorithm": "ilrma"}],
+    "nmf": [{"mode": "drums", "drums": "kick, snare, hihat, hihat-open, tom, clap, cymbal, percussion"}],
+}
 """Choices that need another beside them."""
 
 
