@@ -74,9 +74,9 @@ class OpenUnmixModel:
 def files_of(checkpoint: str) -> list[Path]:
     """The files that ``checkpoint`` stands for: one, those of a folder, or a published set."""
     if checkpoint in SETS and not Path(checkpoint).exists():
-        return list(
+        return [
             find("open-unmix", name, [f"{{}}{suffix}" for suffix in SUFFIXES]) for name in SETS[checkpoint]
-        )
+        ]
     path = find("open-unmix", checkpoint)
     if path.is_file():
         return [path]
