@@ -395,10 +395,17 @@ def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Pat
     return Preset.load(name_or_path).board(plugin_paths)
 
 
+def _on_one_line(key: str) -> str:
+    """A key as it is, or as Python writes it if it holds line breaks and the like."""
+    return key if key.isprintable() else repr(key)[1:-1]
+
+
 def _first_error(error: ValidationError) -> str:
     """``key: what is wrong; what would be right`` of the first thing pydantic found."""
     first = error.errors(include_url=False)[0]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    key = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{_on_one_line(part)}" for part in first["loc"]
+    ).lstrip(".")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message = "is missing"

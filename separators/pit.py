@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from separators.base import Audio, Separator, Transform
 from separators.neural.inference import tracked_transform
-from separators.neural.weights import network
+from separators.neural.weights import given, network
 from separators.parameters import parameter
 
 
@@ -25,6 +27,10 @@ class PIT(Separator):
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` and ``voice-2``."""
         return ("voice-1", "voice-2")
+
+    def files(self) -> list[Path]:
+        """The weights file, if one is given."""
+        return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Nothing is learnt from the sample; the transform keeps the voices in place from block to block."""

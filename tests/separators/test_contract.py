@@ -1,7 +1,8 @@
 """What every registered separator promises, whatever it does.
 
 A new separator needs no test here: it is picked up by its name, in its default form and once
-for every other choice of a parameter that has choices.
+for every other choice of a parameter that has choices. Those that run other people's models
+are given tiny ones, in the files of the real formats.
 """
 
 import pickle
@@ -12,6 +13,7 @@ import pytest
 import separators
 from separators.errors import AudioError, ChannelError, ParameterError, SeparatorWarning
 from separators.streaming import ArraySource, separate_blocks
+from tests.separators import tiny_models
 from tests.separators.dictionaries import make_named
 
 SUM_DB = -120.0
@@ -40,6 +42,11 @@ def forms():
     """
     for name in separators.names():
         kind = separators.get(name)
+        if name in tiny_models.SEPARATORS:
+            if not tiny_models.MISSING.get(name):
+                forms = enumerate(tiny_models.SEPARATORS[name])
+                yield from ((kind(**values), number == 0) for number, values in forms)
+            continue
         yield kind(), True
         yield from ((kind(**values), True) for values in TOGETHER.get(name, ()))
         for key, row in kind.parameters.items():
@@ -242,6 +249,13 @@ def test_unserved_channel_counts_are_refused_with_one_line(separator):
                 separator.separate(np.ones((channels, 100), np.float32), 44100)
             assert separator.name in str(error.value)
             assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", tiny_models.SEPARATORS)
+def test_other_peoples_models_are_among_those_tested(name):
+    if reason := tiny_models.MISSING.get(name):
+        pytest.skip(reason)
+    assert any(separator.name == name for separator in FORMS)
 
 
 @pytest.mark.parametrize("name", separators.names())
