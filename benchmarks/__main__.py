@@ -2,9 +2,9 @@
 
     python -m benchmarks --data FOLDER [NAME ...]
 
-FOLDER holds recordings: drums/ with one-shots, music/stems44/ with songs in stems, speech/, midi/. Without
-names all of them run: an hour and more. Run nothing else meanwhile. Ends with status 1 if a figure falls
-short of what its benchmark demands.
+FOLDER holds recordings: drums/ with one-shots, music/stems44/ and music/stems22/ with songs in stems,
+speech/, midi/. Without names all of them run: an hour and more. Run nothing else meanwhile. Ends with
+status 1 if a figure falls short of what its benchmark demands.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ def arguments(data: Path) -> dict[str, list[str]]:
     """Benchmark -> its arguments."""
     song = sorted((data / "music/stems44/test").rglob("*.ogg"))
     signals = ("music/stems44", "speech/librivox80", "speech/libri2", "music_more/vocals/pjs")
+    rooms = ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")]
     return {
         "nmf": [str(file) for file in song],
+        "dictionaries": ["--data", str(data / "music/stems22")],
         "drums": ["--data", str(data / "drums")],
         "ica": [word for folder in signals for word in ("--data", str(data / folder))],
-        "rooms": ["--speech", str(data / "speech/libri"), "--music", str(data / "music/stems44")],
+        "rooms": rooms,
+        "mono": rooms,
         "score": ["--midi", str(data / "midi/midi_freedoom"), "--soundfont", str(SOUNDFONT)],
         "memory": [],
     }

@@ -1,5 +1,7 @@
 """Peak memory of the whole command for 5 and for 60 minutes of stereo, for every shipped preset.
 
+Presets that need models of the user's own are measured only if they are named.
+
     python -m benchmarks.memory [--preset NAME ...] [--minutes 5 60] [--folder FOLDER]
 
 The signal is made on the disk block by block: the example session's tracks, repeated at levels that
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 RATE = 44100
@@ -24,6 +27,8 @@ BLOCK_SECONDS = 10
 LARGEST_RATIO = 1.25
 LARGEST_BYTES = 1.5e9
 TRACKS = ("Drums", "Bass", "Duo", "Band")
+PRESETS = Path(__file__).parent.parent / "presets"
+LOCAL_MODELS = ("demucs", "open-unmix", "spleeter", "onnx")
 AUDIO = Path(__file__).parent.parent / "examples" / "session" / "audio"
 DESCRIBE = "from benchmarks.machine import describe; print(describe())"
 MAKE_SIGNAL = (
@@ -103,11 +108,20 @@ def presets() -> dict[str, bool]:
     """Every shipped preset, and whether it takes several files together."""
     import tomllib
 
-    folder = Path(__file__).parent.parent / "presets"
     found = {
-        path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.toml"))
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS.glob("*.toml"))
     }
     return {name: bool(values.get("together")) for name, values in found.items()}
+
+
+def on_their_own(names: Iterable[str]) -> set[str]:
+    """Those of the presets that need no model of the user's own."""
+    import tomllib
+
+    texts = {name: (PRESETS / f"{name}.toml").read_text(encoding="utf-8") for name in names}
+    return {
+        name for name, text in texts.items() if tomllib.loads(text)["separator"]["name"] not in LOCAL_MODELS
+    }
 
 
 def main() -> None:
@@ -122,7 +136,8 @@ def main() -> None:
         "--folder", type=Path, default=None, help="where the files go: 12 GB for an hour of four stems"
     )
     options = parser.parse_args()
-    chosen = {name: together for name, together in presets().items() if name in (options.preset or presets())}
+    wanted = options.preset or on_their_own(presets())
+    chosen = {name: together for name, together in presets().items() if name in wanted}
     print(subprocess.check_output([sys.executable, "-c", DESCRIBE], text=True))
     lengths = " | ".join(f"{minutes} min, MB | s" for minutes in options.minutes)
     print(f"| preset | {lengths} | ratio |")

@@ -47,9 +47,8 @@ def _code(value: object) -> str:
 def preset_row(name: str) -> str:
     """One line of the table of presets."""
     preset = Preset.load(name)
-    return (
-        f"| `{name}` | {preset.title} | `{preset.separator.name}` | {preset.purpose or preset.description} |"
-    )
+    methods = ", ".join(f"`{method}`" for method in preset.methods)
+    return f"| `{name}` | {preset.title} | {methods} | {preset.purpose or preset.description} |"
 
 
 def reference() -> str:

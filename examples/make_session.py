@@ -1,11 +1,13 @@
-"""Make the example session in examples/session from the audio of five Debian packages.
+"""Make the example session in examples/session from the audio of seven Debian packages.
 
     apt-get install fretsonfire-songs-sectoid sonic-pi-samples hydrogen-drumkits freedoom \
-        musescore-general-soundfont-small fluidsynth
+        musescore-general-soundfont-small fluidsynth \
+        asterisk-core-sounds-en-g722 asterisk-core-sounds-it-g722 ffmpeg
     python examples/make_session.py
 
 Seven bars at 95 bpm: two microphones in one room, then drums, bass and a duo, then a guitar with its
-band. examples/session/README.md says what every file is made of, and under which licence.
+band; nine more for an interview. examples/session/README.md says what every file is made of, and under
+which licence.
 """
 
 from __future__ import annotations
@@ -63,6 +65,13 @@ FILL = {
     "hihat": [*GROOVE["hihat"][:7], (3.5, HAT_OPEN, 0.35)],
 }
 
+PROMPTS = Path("/usr/share/asterisk/sounds")
+INTERVIEW = {
+    "woman": [(0.2, "en_US_f_Allison/queue-periodic-announce"), (12.0, "en_US_f_Allison/demo-nogo")],
+    "man": [(6.0, "it_IT_m_Carlo/demo-moreinfo")],
+}
+"""Voice -> what it says and when, seconds; they talk at the same time twice."""
+
 
 def load(path: Path) -> np.ndarray:
     """A file as mono float64 at RATE."""
@@ -118,6 +127,29 @@ def played(score: list[Note], program: int, bars: int) -> np.ndarray:
         quiet = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-r", str(RATE), "-O", "float", "-F", str(wav)]
         subprocess.run([*quiet, str(SOUND_FONT), str(midi)], check=True, capture_output=True)
         return faded(load(wav)[: frames(bars)])
+
+
+def spoken(file: str) -> np.ndarray:
+    """A telephone prompt (G.722, 16 kHz) as mono float64 at RATE and at a level of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder, "prompt.wav")
+        decode = ["ffmpeg", "-v", "error", "-f", "g722", "-i", f"{PROMPTS / file}.g722", str(wav)]
+        subprocess.run(decode, check=True)
+        audio, rate = soundfile.read(wav)
+    audio = soxr.resample(audio, rate, RATE, quality="VHQ")
+    return faded(audio / np.std(audio[np.abs(audio) > 0.1 * np.abs(audio).max()]))
+
+
+def interview(bars: range) -> dict[str, np.ndarray]:
+    """Two voices on one microphone, each on its own."""
+    voices = {}
+    for voice, lines in INTERVIEW.items():
+        track = np.zeros(frames(bars.stop) - frames(bars.start))
+        for seconds, file in lines:
+            words, start = spoken(file), frames_of(seconds)
+            track[start : start + len(words)] += words
+        voices[voice] = track
+    return dict(zip(voices, to_peak(-6, *voices.values()), strict=True))
 
 
 def panned(audio: np.ndarray, pan: float) -> np.ndarray:
@@ -186,6 +218,11 @@ def make_audio() -> list[Note]:
     both = to_peak(-5, *(faded(load(SONG / f"{part}.ogg")[passage]) for part in ("guitar", "song")))
     write_track("Guitar", 5, both[0])
     write_track("Band", 5, both[1])
+
+    voices = interview(range(7, 16))
+    write_track("Interview", 7, sum(voices.values()))
+    for voice, audio in voices.items():
+        write_source(f"interview-{voice}", audio)
 
     tick = np.zeros(frames(0.25))
     shot = load(SAMPLES / "elec_tick.flac")[: len(tick)]

@@ -85,6 +85,7 @@ def make_project(line: list[Note]) -> str:
         track("Duo", item("Duo", 3, frames(2)), volume=0.8),
         track("Guitar", item("Guitar", 5, last, fade_in=(5, 0.02), fade_out=(2, 1.5)), pan=-0.25),
         track("Band", item("Band", 5, last, fade_in=(1, 0.02), fade_out=(0, 1.5))),
+        track("Interview", item("Interview", 7, frames(16) - frames(7))),
     ]
     markers = "".join(
         f'  MARKER {number} {frames(bar) / RATE:.12f} "{name}" 0\n'

@@ -17,7 +17,7 @@ TICKS = 96
 """MIDI ticks a beat, as in Freedoom's song."""
 START = 3600 * RATE
 """The session starts at one hour, as is common where it is locked to picture or tape."""
-MARKERS = {"Room": 0, "Verse": 2, "Band": 5}
+MARKERS = {"Room": 0, "Verse": 2, "Band": 5, "Interview": 7}
 """Name -> bar."""
 
 

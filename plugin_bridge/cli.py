@@ -6,10 +6,12 @@ import click
 
 from plugin_bridge.commands.catalogue import presets, separators
 from plugin_bridge.commands.demo import demo
+from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.separate import separate, watch
 from plugin_bridge.commands.sessions import bounce, inspect, render
+from plugin_bridge.commands.train import train
 
 
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -36,5 +38,17 @@ def main() -> None:
     """
 
 
-for command in (demo, render, bounce, separate, inspect, presets, separators, evaluate, watch):
+for command in (
+    demo,
+    render,
+    bounce,
+    separate,
+    inspect,
+    presets,
+    separators,
+    dictionary,
+    evaluate,
+    train,
+    watch,
+):
     main.add_command(command)

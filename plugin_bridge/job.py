@@ -13,8 +13,8 @@ from pathlib import Path
 from plugin_bridge.batch import Result
 from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.inputs import Input, Opened
-from plugin_bridge.manifest import manifest_path
-from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
+from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside
+from plugin_bridge.pictures import FACTORS, SPECTROGRAMS
 from plugin_bridge.presets import Preset, SeparatorTable
 from plugin_bridge.progress import Report
 from plugin_bridge.stem_files import MULTICHANNEL, REMIX, FileFormat
@@ -40,6 +40,8 @@ class Settings:
     """Do again what is done already."""
     strict: bool = False
     """Fail where something cannot be honoured or a method warns."""
+    plots: bool = False
+    """Draw pictures of what was done beside the stems."""
     plugin_paths: tuple[Path, ...] = ()
 
     def depth_for(self, depths: Sequence[str]) -> str:
@@ -120,6 +122,7 @@ class SeparateJob:
                 separator = self.separator(track)
                 names = self.files_of(self.written_stems(separator, track))
             paths += [self.path(part, separator, name) for name in names]
+            paths += [self.picture(part, separator, name) for name in self.pictures(separator)]
             paths.append(self.manifest(part, separator))
         return paths
 
@@ -166,7 +169,21 @@ class SeparateJob:
 
     def manifest(self, part: Part, separator: Separator) -> Path:
         """Where the manifest of ``part`` goes."""
-        return part.folder / manifest_path(Template(self.settings.template), **self._fields(part, separator))
+        return self._beside(part, separator, "manifest", "json")
+
+    def pictures(self, separator: Separator) -> Sequence[str]:
+        """What is drawn of each part."""
+        if not self.settings.plots:
+            return []
+        return [SPECTROGRAMS, FACTORS] if separator.shows_factors and not self.together else [SPECTROGRAMS]
+
+    def picture(self, part: Part, separator: Separator, name: str) -> Path:
+        """Where a picture of ``part`` goes."""
+        return self._beside(part, separator, name, "png")
+
+    def _beside(self, part: Part, separator: Separator, name: str, suffix: str) -> Path:
+        template = Template(self.settings.template)
+        return part.folder / path_beside(template, name, suffix, **self._fields(part, separator))
 
     def form(self, tracks: Sequence[Opened], track: Opened) -> FileFormat:
         """How the files of ``track``, one of ``tracks``, are written."""

@@ -12,13 +12,14 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from plugin_bridge.naming import Template
 from separators.base import Audio, Separator
+from separators.cascade import Cascade
+from separators.parameters import Content
 from separators.streaming import AudioSource
 
 FORMAT = 1
@@ -60,6 +61,8 @@ class Manifest:
     """How long the job took."""
     not_honoured: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    """Paths of what was drawn, relative to the manifest's folder, with forward slashes."""
     format: int = FORMAT
 
     def write(self, path: Path) -> None:
@@ -81,24 +84,16 @@ class Manifest:
             return None
         return manifest if manifest.format == FORMAT else None
 
+    def pictures_are_there(self, path: Path) -> bool:
+        """Whether pictures were drawn and none of them is missing; this manifest lies at ``path``."""
+        return bool(self.pictures) and all((path.parent / picture).is_file() for picture in self.pictures)
+
     def files_are_there(self, path: Path) -> bool:
         """Whether all outputs of this manifest, which lies at ``path``, still have their size."""
         try:
             return all((path.parent / output.path).stat().st_size == output.bytes for output in self.outputs)
         except OSError:
             return False
-
-
-def manifest_path(template: Template, **fields: str | int) -> PurePosixPath:
-    """Where the manifest lies: where a stem called ``manifest`` would.
-
-    >>> str(manifest_path(Template("{track}/{stem}"), track="Drums"))
-    'Drums/manifest.json'
-    >>> str(manifest_path(Template("{track}"), track="Drums"))
-    'Drums.manifest.json'
-    """
-    path = template.path(**fields, stem="manifest")
-    return path.with_name(path.name + (".json" if "stem" in template.fields else ".manifest.json"))
 
 
 def samples_hash(source: AudioSource) -> str:
@@ -133,6 +128,20 @@ def file_hash(path: Path) -> str:
 def text_hash(text: str) -> str:
     """BLAKE2b of ``text``."""
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+
+
+def separator_key(separator: Separator) -> dict[str, Any]:
+    """A separator's name and parameters and the code it comes from, and those of the ones behind it."""
+    if isinstance(separator, Cascade):
+        again = {stem: separator_key(inner) for stem, inner in separator.further.items()}
+        return {**separator_key(separator.first), "separate": again}
+    files = [file_hash(path) for path in separator.files()]
+    # Of a score its notes, wherever they lie.
+    values = {
+        key: value.fingerprint if isinstance(value, Content) else value
+        for key, value in separator.values.items()
+    }
+    return {"name": separator.name, **values, "files": files, "code": code_hash(type(separator))}
 
 
 @cache

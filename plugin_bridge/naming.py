@@ -89,8 +89,26 @@ class Template:
         for field, value in values.items():
             texts[field] = f"{value:02d}" if isinstance(value, int) else safe_name(value)
         texts["track"] = texts["track"] or "untitled"
-        parts = (safe_name(part.format_map(texts)) for part in self.text.replace("\\", "/").split("/"))
+        parts = []
+        for part in self.text.replace("\\", "/").split("/"):
+            if part == "{stem}":  # alone, a stem of a stem lies in a folder
+                parts += [safe_name(name) for name in str(values.get("stem", "")).split("/")]
+            else:
+                parts.append(safe_name(part.format_map(texts)))
         return PurePosixPath(*(part for part in parts if part))
+
+
+def path_beside(template: Template, name: str, suffix: str, **fields: str | int) -> PurePosixPath:
+    """Where what belongs to all stems of a track lies: where a stem called ``name`` would.
+
+    >>> str(path_beside(Template("{track}/{stem}"), "manifest", "json", track="Drums"))
+    'Drums/manifest.json'
+    >>> str(path_beside(Template("{track}"), "manifest", "json", track="Drums"))
+    'Drums.manifest.json'
+    """
+    path = template.path(**fields, stem=name)
+    own = "" if "stem" in template.fields else f".{name}"
+    return path.with_name(f"{path.name}{own}.{suffix}")
 
 
 def collision_key(path: Path | PurePosixPath) -> str:

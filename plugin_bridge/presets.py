@@ -8,6 +8,9 @@
     name = "nmf"                     # its parameters stand beside its name
     mode = "drums"
 
+    [separate.bass]                  # a stem separated again, by another separator
+    name = "nmf"
+
     [[before]]                       # plug-ins on the mixture, in order
     plugin = "HighpassFilter"
     cutoff_frequency_hz = 30
@@ -22,7 +25,8 @@
 
 With ``remix = true`` the stems are summed back after their chains, and ``[[after]]`` is a chain on
 the sum. With ``together = true`` the tracks of a session (or the files of one call) are the
-channels of one mixture.
+channels of one mixture. The stems of a stem separated again take its place, under names like
+``drums/kick``; ``[separate."drums/kick"]`` goes on from there.
 
 :meth:`Preset.read` looks at the file's form only; :meth:`Preset.load` also checks every name and
 range, which imports the separator. Names of stems and third-party plug-ins are checked when
@@ -33,6 +37,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -116,6 +121,8 @@ class Preset(_Table):
     remix: bool = False
     """Whether the stems are summed back after their chains."""
     separator: SeparatorTable
+    separate: dict[str, SeparatorTable] = Field(default_factory=dict)
+    """Stems that are separated again, and by what."""
     before: list[PluginEntry] = Field(default_factory=list)
     stems: dict[str, list[PluginEntry]] = Field(default_factory=dict)
     after: list[PluginEntry] = Field(default_factory=list)
@@ -129,6 +136,18 @@ class Preset(_Table):
             raise ValueError(
                 "after: a chain after the stems needs remix = true; use [[stems.NAME]] for single stems"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stems_of_stems(self) -> Preset:
+        if self.separate and self.together:
+            raise ValueError(
+                "separate: with together = true the stems are the tracks'; leave one of them out"
+            )
+        for stem in self.separate:
+            parent = stem.rpartition("/")[0]
+            if parent and parent not in self.separate:
+                raise ValueError(f"separate.{stem}: {parent} is not separated; add [separate.{parent}]")
         return self
 
     # -- files -------------------------------------------------------------------------------
@@ -203,26 +222,62 @@ class Preset(_Table):
             if plugin_paths is not None:
                 self.make_chain(key, plugin_paths)
 
+    @property
+    def methods(self) -> list[str]:
+        """The names of the separators, each once, the first one first."""
+        return list(dict.fromkeys(table.name for table in (self.separator, *self.separate.values())))
+
     def make_separator(self) -> separators.Separator:
-        """The separator with its parameters; raises :class:`PresetError`."""
-        table = self.separator
+        """The separator with its parameters, a cascade of several; raises :class:`PresetError`."""
+        return self._cascade("", self._make("separator", self.separator))
+
+    def _cascade(self, path: str, separator: separators.Separator) -> separators.Separator:
+        """``separator``, which makes the stem ``path``'s stems, with those that separate them again."""
+        tables = {key: table for key, table in self.separate.items() if key.rpartition("/")[0] == path}
+        if not tables:
+            return separator
+        from plugin_bridge.processor import possible_stems, refuse_unknown_stems
+
+        further = {}
+        for key, table in tables.items():
+            stem = key.rpartition("/")[2]
+            try:
+                refuse_unknown_stems(separator, [stem], possible_stems(separator))
+            except ValueError as error:
+                raise PresetError(f"{self._source}: separate.{key}: {error}") from None
+            further[stem] = self._cascade(key, self._make(f"separate.{key}", table))
+        return separators.Cascade(separator, further)
+
+    def _make(self, key: str, table: SeparatorTable) -> separators.Separator:
+        """The separator of the table ``key``."""
         try:
             cls = separators.get(table.name)
         except separators.ParameterError as error:
             near = did_you_mean(table.name, separators.names())
-            raise PresetError(f"{self._source}: separator.name: {error}{near}") from None
-        for key in table.parameters:
-            if key not in cls.parameters:
+            raise PresetError(f"{self._source}: {key}.name: {error}{near}") from None
+        for name in table.parameters:
+            if name not in cls.parameters:
                 known = ", ".join(cls.parameters) or "none"
-                near = did_you_mean(key, cls.parameters)
+                near = did_you_mean(name, cls.parameters)
                 raise PresetError(
-                    f"{self._source}: separator.{key}: {table.name} has no such parameter{near}; "
-                    f"it has: {known}"
+                    f"{self._source}: {key}.{name}: {table.name} has no such parameter{near}; it has: {known}"
                 )
         try:
-            return cls(**table.parameters)
+            return cls(**self._with_own_files(cls, table))
         except separators.ParameterError as error:
-            raise PresetError(f"{self._source}: separator: {error}") from None
+            raise PresetError(f"{self._source}: {key}: {error}") from None
+
+    def _with_own_files(self, cls: type[separators.Separator], table: SeparatorTable) -> dict[str, Any]:
+        """The separator's parameters, files found beside the preset's own, if they lie there."""
+        values = dict(table.parameters)
+        for key, value in values.items():
+            if cls.parameters[key].file and isinstance(value, str) and value:
+                beside = Path(self._source).parent / value
+                with suppress(
+                    OSError, ValueError
+                ):  # a name that no file can have is the separator's to refuse
+                    values[key] = str(beside) if beside.exists() else value
+        return values
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
         """New plug-ins of the chain ``before``, ``after`` or ``stems.NAME`` (empty for a stem without one).
@@ -299,23 +354,13 @@ class Preset(_Table):
             before, after = entries_of(parts[:place]), entries_of(parts[place + 1 :])
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None
-        separator = core.separator
-        if separator.name not in separators.names() or separators.get(separator.name) is not type(separator):
-            raise PresetError(
-                f"a preset names its separator, and {separator.name!r} is not registered as "
-                f"{type(separator).__name__}; see the entry-point group stembridge.separators"
-            )
-        changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
-        for key, value in changed.items():
-            if isinstance(value, Content):
-                changed[key] = str(value)
-                if not changed[key]:
-                    raise PresetError(f"a preset names files, and {key} was made by a program: {value!r}")
+        first, *further = _tables("", core.separator)
         try:
             return cls(
                 title=title,
                 remix=remix,
-                separator=SeparatorTable(name=separator.name, **changed),
+                separator=first[1],
+                separate=dict(further),
                 before=before,
                 stems=stems,
                 after=after,
@@ -329,6 +374,27 @@ class Preset(_Table):
         return {"before": self.before, **stems, "after": self.after}
 
 
+def _tables(stem: str, separator: separators.Separator) -> list[tuple[str, SeparatorTable]]:
+    """The table of ``separator``, which separates ``stem``, and behind it those of the stems' of its own."""
+    if isinstance(separator, separators.Cascade):
+        tables = _tables(stem, separator.first)
+        for name, again in separator.further.items():
+            tables += _tables(f"{stem}/{name}" if stem else name, again)
+        return tables
+    if separator.name not in separators.names() or separators.get(separator.name) is not type(separator):
+        raise PresetError(
+            f"a preset names its separator, and {separator.name!r} is not registered as "
+            f"{type(separator).__name__}; see the entry-point group stembridge.separators"
+        )
+    changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
+    for key, value in changed.items():
+        if isinstance(value, Content):
+            changed[key] = str(value)
+            if not changed[key]:
+                raise PresetError(f"a preset names files, and {key} was made by a program: {value!r}")
+    return [(stem, SeparatorTable(name=separator.name, **changed))]
+
+
 def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Path] = ()) -> Board:
     """The board of the preset called ``name_or_path``, or of the file at that path.
 
@@ -337,10 +403,17 @@ def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Pat
     return Preset.load(name_or_path).board(plugin_paths)
 
 
+def _on_one_line(key: str) -> str:
+    """A key as it is, or as Python writes it if it holds line breaks and the like."""
+    return key if key.isprintable() else repr(key)[1:-1]
+
+
 def _first_error(error: ValidationError) -> str:
     """``key: what is wrong; what would be right`` of the first thing pydantic found."""
     first = error.errors(include_url=False)[0]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    key = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{_on_one_line(part)}" for part in first["loc"]
+    ).lstrip(".")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message = "is missing"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plugin_bridge.array_contract import BUFFER_SIZES, check_call
 from plugin_bridge.python_plugin import PythonPlugin
 from separators import Audio, ChannelError, Separator, Stems
+from separators.cascade import Cascade
 from separators.parameters import Value
 
 TRIED_CHANNELS = range(1, 65)
@@ -103,7 +104,10 @@ def refuse_unknown_stems(separator: Separator, asked: Iterable[str], known: Sequ
 
 
 def describe(separator: Separator) -> str:
-    """``nmf mode='drums'``: the name and what differs from the defaults."""
+    """``nmf mode='drums'``: the name and what differs from the defaults; of a cascade those of all."""
+    if isinstance(separator, Cascade):
+        further = (f"{stem}: {describe(again)}" for stem, again in separator.further.items())
+        return ", ".join((describe(separator.first), *further))
     changed = (
         f"{key}={value!r}"
         for key, value in separator.values.items()

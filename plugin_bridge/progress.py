@@ -23,6 +23,8 @@ class Event:
     job: str
     stage: str
     fraction: float
+    detail: str = ""
+    """What changes all the time, for displays that do so too."""
 
 
 class Reporter:
@@ -44,6 +46,9 @@ class Reporter:
 
     def finish(self, job: str, outcome: str) -> None:
         """A job has ended: ``done in 3.2 s``, ``failed: ...``."""
+
+    def say(self, line: str) -> None:
+        """Something happened that is worth a line."""
 
 
 class LineReporter(Reporter):
@@ -74,6 +79,11 @@ class LineReporter(Reporter):
             self._ended += 1
             self._shown.pop(job, None)
             self._line(f"{job}: {outcome} ({self._ended} of {self._jobs})")
+
+    def say(self, line: str) -> None:
+        """The line."""
+        with self._lock:
+            self._line(line)
 
     def _line(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -121,7 +131,7 @@ class BarReporter(Reporter):
             self._progress.update(
                 self._tasks[event.job],
                 completed=event.fraction,
-                description=f"{event.job}: {event.stage}",
+                description=" ".join(filter(None, (f"{event.job}: {event.stage}", event.detail))),
             )
             self._advance(event.job, event.fraction)
 
@@ -132,6 +142,10 @@ class BarReporter(Reporter):
                 self._progress.remove_task(self._tasks.pop(job))
             self._advance(job, 1.0)
         self._console.print(f"{job}: {outcome}", markup=False)
+
+    def say(self, line: str) -> None:
+        """The line, above the bars."""
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _advance(self, job: str, fraction: float) -> None:
         self._fractions[job] = fraction

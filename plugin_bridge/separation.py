@@ -11,7 +11,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -27,21 +27,22 @@ from plugin_bridge.manifest import (
     Manifest,
     Output,
     SamplesHash,
-    code_hash,
     file_hash,
     samples_hash,
+    separator_key,
     text_hash,
 )
 from plugin_bridge.naming import printable
+from plugin_bridge.pictures import FACTORS, SPECTROGRAMS, SpectrogramPicture, save_factors
 from plugin_bridge.progress import Report
 from plugin_bridge.stem_files import MadeFile, StemFiles, chain_errors
 from plugin_bridge.streamed_chain import StreamedChain
 from plugin_bridge.together import Together
 from plugin_bridge.version import program_version
 from plugin_bridge.workspace import Spool, workspace
-from separators.base import Audio
+from separators.base import Audio, Transform
 from separators.errors import SeparatorWarning
-from separators.parameters import Content, Value
+from separators.factors import Factorized, Factors
 from separators.streaming import AudioSource, separate_blocks
 
 READ_AT_ONCE = 1 << 18
@@ -78,6 +79,8 @@ class _Separation:
         )
         self._warnings: list[str] = []
         self._residual = _Residual()
+        self._spectrograms: list[SpectrogramPicture] = []
+        self._factors: Factors | None = None
 
     def run(self) -> Result:
         """Skip, or do everything."""
@@ -89,7 +92,9 @@ class _Separation:
         if not self._job.settings.force:
             earlier = [Manifest.read(path) for path in self._manifests]
             if all(
-                manifest is not None and manifest.files_are_there(path)
+                manifest is not None
+                and manifest.files_are_there(path)
+                and (manifest.pictures_are_there(path) or not self._job.settings.plots)
                 for manifest, path in zip(earlier, self._manifests, strict=True)
             ):
                 hashes = [samples_hash(track.source) for track in self._tracks]
@@ -106,6 +111,11 @@ class _Separation:
         if hashes is None:
             hashes = [digest or samples_hash(source) for source, digest in prepared]
         files = [self._files(work, index) for index in range(len(self._tracks))]
+        if self._job.settings.plots:
+            self._spectrograms = [
+                SpectrogramPicture(stems, source.sample_rate, source.frames)
+                for stems, source in zip(self._stems, sources, strict=True)
+            ]
         with _kept_warnings(self._warnings):
             for blocks in self._blocks(sources):
                 for track_files, stems in zip(files, blocks, strict=True):
@@ -186,12 +196,18 @@ class _Separation:
                 yield [self._select(index, stems) for index, stems in enumerate(parts)]
             return
         source, position = sources[0], 0
-        for stems in separate_blocks(self._separator, source, progress):
+        for stems in separate_blocks(self._separator, source, progress, self._fitted):
             self._residual.add(source.read(position, stems.shape[2]), stems)
             yield [self._select(0, list(stems))]
             position += stems.shape[2]
 
+    def _fitted(self, transform: Transform) -> None:
+        if isinstance(transform, Factorized):
+            self._factors = transform.factors
+
     def _select(self, index: int, stems: Sequence[Audio]) -> list[Audio]:
+        if self._spectrograms:
+            self._spectrograms[index].add(stems)
         named = dict(zip(self._stems[index], stems, strict=True))
         return [named[name] for name in self._written[index]]
 
@@ -215,11 +231,19 @@ class _Separation:
                         file.peak,
                     )
                 )
-            manifests.append(self._manifest(index, key, outputs, gain))
+            drawn = dict(self._draw(work, index))
+            moves += drawn.items()
+            manifests.append(self._manifest(index, key, outputs, gain, list(drawn.values())))
             manifests[-1].write(work / f"{index}.json")
-        for path in self._manifests:
+        for part, path in zip(self._job.parts, self._manifests, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # from here on the old ones would lie
+            # From here on old manifests would lie, and so would old pictures.
+            if old := Manifest.read(path):
+                for name in (SPECTROGRAMS, FACTORS):
+                    picture = self._job.picture(part, self._separator, name)
+                    if _relative(picture, path) in old.pictures:
+                        picture.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         for temporary, final in moves:
             final.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(final)
@@ -227,7 +251,23 @@ class _Separation:
             (work / f"{index}.json").replace(path)
         return manifests
 
-    def _manifest(self, index: int, key: dict[str, Any], outputs: list[Output], gain: float) -> Manifest:
+    def _draw(self, work: Path, index: int) -> Iterator[tuple[Path, Path]]:
+        """Draw the pictures of a track in the temporary folder; with each comes where it goes."""
+        part = self._job.parts[index]
+        title = f"{part.track}, preset {self._job.preset.name}"
+        for name in self._job.pictures(self._separator):
+            path = work / str(index) / f"{name}.png"
+            if name == SPECTROGRAMS:
+                self._spectrograms[index].save(path, title)
+            elif name == FACTORS and self._factors is not None:  # of silence nothing is learned
+                save_factors(self._factors, path, title)
+            else:
+                continue
+            yield path, self._job.picture(part, self._separator, name)
+
+    def _manifest(
+        self, index: int, key: dict[str, Any], outputs: list[Output], gain: float, pictures: list[Path]
+    ) -> Manifest:
         track = self._tracks[index]
         return Manifest(
             key=key,
@@ -245,6 +285,7 @@ class _Separation:
             seconds=round(time.monotonic() - self._started, 3),
             not_honoured=self._not_honoured,
             warnings=self._warnings,
+            pictures=[_relative(path, self._manifests[index]) for path in pictures],
         )
 
     def _keys(self, hashes: list[str]) -> list[dict[str, Any]]:
@@ -255,9 +296,8 @@ class _Separation:
             names = self._job.files_of(self._written[index])
             key = {
                 "program": program_version(),
-                "code": code_hash(type(self._separator)),
                 "preset": {"name": self._job.preset.name, "hash": text_hash(self._preset.dump())},
-                "separator": {"name": self._separator.name, **_plain(self._separator.values)},
+                "separator": separator_key(self._separator),
                 "input": {
                     "samples": hashes[index],
                     "together": hashes if self._job.together else [],
@@ -283,12 +323,14 @@ class _Separation:
             for output in manifest.outputs:
                 paths.append(os.path.normpath(path.parent / output.path))
                 files.append({"stems": output.stems, "path": paths[-1]})
+            pictures = [os.path.normpath(path.parent / picture) for picture in manifest.pictures]
             tracks.append(
                 {
                     "track": part.track,
                     "index": part.index,
                     "manifest": str(path),
                     "files": files,
+                    "pictures": pictures,
                     "gain": manifest.gain,
                     "residual_db": manifest.residual_db,
                 }
@@ -302,11 +344,6 @@ class _Separation:
             warnings=list(manifests[0].warnings),
             tracks=tracks,
         )
-
-
-def _plain(values: Mapping[str, Value]) -> dict[str, Any]:
-    """Parameters as JSON can hold them: of a file its content, wherever it lies."""
-    return {key: value.fingerprint if isinstance(value, Content) else value for key, value in values.items()}
 
 
 class _Residual:

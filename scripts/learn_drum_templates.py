@@ -1,4 +1,4 @@
-"""Learn the average kick, snare and closed hi-hat with which the drums mode begins.
+"""Learn how each drum sounds on average: where the drums mode begins.
 
     python scripts/learn_drum_templates.py DRUMS
 
@@ -14,22 +14,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from separators.base import Audio
 from separators.drum_templates import DRUMS, FRAMES, PATH, RATE, STFT_OF_TEMPLATES
-from separators.nmf_solver import Matrix
+from separators.one_shots import one_shot
 
-CLASSES = {"kick": "kick", "snare": "snare", "hihat": "hihat_closed"}
-"""Drum -> the manifest's class. Open hi-hats would make the template ring too long."""
+CLASSES = {
+    "kick": ("kick",),
+    "snare": ("snare",),
+    "hihat": ("hihat_closed",),
+    "hihat-open": ("hihat_open",),
+    "tom": ("tom",),
+    "clap": ("clap",),
+    "cymbal": ("cymbal",),
+    "percussion": ("perc", "rim"),
+}
+"""Drum -> the manifest's classes."""
 HELD_OUT = ("msgm_tr808_", "sonicpi_drum_", "sonicpi_elec_", "sonicpi_bd_haus", "sonicpi_sn_dub")
 """How the names of the one-shots begin that are kept for evaluation."""
-ATTACK = 0.3
-"""A one-shot begins in its first frame with this part of its loudest frame's magnitude."""
-
 CARD = """# drum_templates.safetensors
 
 Magnitude spectrograms of an average {drums}: float32, ({frames} frames, {bins} bins) each, from an STFT of
@@ -54,17 +58,6 @@ Licence: GPL-3.0-or-later, as the rest of the project, which does not hold the r
 """
 
 
-def spectrogram(shot: Audio) -> Matrix:
-    """The first frames of a one-shot from its attack on, ``(FRAMES, bins)``, with a sum of one."""
-    stft = STFT_OF_TEMPLATES
-    end = np.zeros(stft.fft_size + FRAMES * stft.hop, np.float32)
-    magnitude = np.abs(stft.forward(np.concatenate([shot, end]))).T
-    level = magnitude.sum(axis=1)
-    attack = int(np.argmax(level > ATTACK * level.max()))
-    template = magnitude[attack : attack + FRAMES]
-    return np.asarray(template / template.sum())
-
-
 def main() -> None:
     """Read the manifest, average, write."""
     if len(sys.argv) != 2:
@@ -76,17 +69,14 @@ def main() -> None:
     for drum in DRUMS:
         used = []
         for row in rows:
-            if row["cls"] != CLASSES[drum]:
+            if row["cls"] not in CLASSES[drum]:
                 continue
             name = Path(row["path"]).stem
             if name.startswith(HELD_OUT):
                 held_out.append(name)
                 continue
-            shot, rate = soundfile.read(folder / row["path"], dtype="float32")
-            if rate != RATE or shot.ndim != 1:
-                sys.exit(f"{row['path']} is not mono at {RATE} Hz")
             used.append(name)
-            templates.setdefault(drum, []).append(spectrogram(shot))
+            templates.setdefault(drum, []).append(one_shot(folder / row["path"]))
         learned.append(f"- {drum}: {', '.join(used)}")
     PATH.parent.mkdir(exist_ok=True)
     save_file(

@@ -16,6 +16,7 @@ from separators.parameters import Parameter, parameter
 from separators.registry import create, get, names
 
 if TYPE_CHECKING:
+    from separators.cascade import Cascade
     from separators.danet import DANet
     from separators.deep_clustering import DeepClustering
     from separators.ica import ICA
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _LAZY = {
+    "Cascade": "separators.cascade",
     "NMF": "separators.nmf",
     "ScoreNMF": "separators.nmf_score",
     "ICA": "separators.ica",
@@ -41,6 +43,7 @@ __all__ = [
     "PIT",
     "Audio",
     "AudioError",
+    "Cascade",
     "ChannelError",
     "DANet",
     "DeepClustering",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -41,6 +42,16 @@ class Piece(NamedTuple):
     start: int
     """Where it begins in the whole audio."""
     frames: int
+
+
+class AnyPlace(NamedTuple):
+    """A transform that need not know where its blocks begin, as a :data:`PlacedTransform`."""
+
+    transform: Transform
+
+    def __call__(self, block: Audio, start: int) -> Audio:
+        """Transform ``block``."""
+        return self.transform(block)
 
 
 class Stems(Mapping[str, Audio]):
@@ -89,6 +100,9 @@ class Separator(ABC):
     """One line: what it separates."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
+    shows_factors: ClassVar[bool] = False
+    """Whether :meth:`fit` returns :class:`separators.factors.Factorized` transforms."""
+
     fit_seconds: float = 60.0
     """Length of the sample that :meth:`fit` is given at most."""
     block_seconds: float = 20.0
@@ -115,6 +129,11 @@ class Separator(ABC):
         """All parameters and their present values."""
         return {key: getattr(self, key) for key in self.parameters}
 
+    def files(self) -> list[Path]:
+        """The files that its parameters name: results change when these do."""
+        values = [str(self.values[key]) for key, row in self.parameters.items() if row.file]
+        return [Path(value) for value in values if value]
+
     @abstractmethod
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """The names of the stems that a mixture of ``channels`` channels gives, in order.
@@ -137,8 +156,7 @@ class Separator(ABC):
 
         ``pieces`` say, in order, which stretches of the whole audio the sample consists of.
         """
-        transform = self.fit(sample, sample_rate)
-        return lambda block, start: transform(block)
+        return AnyPlace(self.fit(sample, sample_rate))
 
     def separate(self, mixture: NDArray[Any], sample_rate: float) -> Stems:
         """Separate ``mixture`` ``(channels, frames)`` or ``(frames,)`` into stems.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from separators.base import Audio, Separator, Transform
 from separators.neural.clustered import clustered_transform
-from separators.neural.weights import network
+from separators.neural.weights import given, network
 from separators.parameters import parameter
 
 
@@ -16,7 +18,9 @@ class DANet(Separator):
 
     speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
     seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
 
     fit_seconds = 30.0  # two or three voices are heard in it; more would only cost time
     block_seconds = 15.0
@@ -25,6 +29,10 @@ class DANet(Separator):
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` to ``voice-2`` or ``voice-3``."""
         return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))
+
+    def files(self) -> list[Path]:
+        """The weights file, if one is given."""
+        return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Find the voices' attractors in the sample; every block is masked by the same ones."""

@@ -1,4 +1,4 @@
-"""How a kick, a snare and a closed hi-hat sound on average: where the drums mode begins.
+"""How drums sound on average: where the drums mode begins.
 
 The templates were learned by ``scripts/learn_drum_templates.py``; their card,
 ``data/drum_templates.md``, names the recordings and licences.
@@ -6,6 +6,7 @@ The templates were learned by ``scripts/learn_drum_templates.py``; their card,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from scipy.interpolate import RegularGridInterpolator
 from separators.nmf_solver import Matrix
 from separators.spectral import STFT
 
-DRUMS = ("kick", "snare", "hihat")
+DRUMS = ("kick", "snare", "hihat", "hihat-open", "tom", "clap", "cymbal", "percussion")
+"""What templates were learned of; ``hihat`` is a closed one."""
 PATH = Path(__file__).parent / "data" / "drum_templates.safetensors"
 
 # The analysis the templates were learned with. The file knows nothing of it but the size of its arrays.
@@ -30,22 +32,22 @@ HOP_SECONDS = STFT_OF_TEMPLATES.hop / RATE
 BIN_HZ = RATE / STFT_OF_TEMPLATES.fft_size
 
 
-def templates(stft: STFT, sample_rate: int) -> Matrix:
-    """The magnitudes of kick, snare and hi-hat as ``stft`` would see them at ``sample_rate``.
+def templates(drums: Sequence[Matrix], stft: STFT, sample_rate: int) -> Matrix:
+    """The magnitudes of ``drums``, ``(frames, bins)`` as learned, as ``stft`` sees them at ``sample_rate``.
 
-    ``(3, frames, bins)``; as many frames as last as long, each drum's values sum to one.
+    ``(drums, frames, bins)``; as many frames as last as long, each drum's values sum to one.
     """
     hop = stft.hop / sample_rate
     seconds = np.arange(max(1, round(FRAMES * HOP_SECONDS / hop))) * hop
     hertz = np.arange(stft.bins) * sample_rate / stft.fft_size
-    return np.stack([_at(drum, seconds, hertz) for drum in learned()])
+    return np.stack([_at(drum, seconds, hertz) for drum in drums])
 
 
 @cache
-def learned() -> tuple[Matrix, ...]:
-    """The templates as learned, ``(frames, bins)`` each."""
+def learned() -> dict[str, Matrix]:
+    """The templates as learned, ``(frames, bins)`` each, in the order of :data:`DRUMS`."""
     arrays = load_file(PATH)
-    return tuple(arrays[drum] for drum in DRUMS)
+    return {drum: arrays[drum] for drum in DRUMS}
 
 
 def _at(drum: Matrix, seconds: ArrayLike, hertz: ArrayLike) -> Matrix:

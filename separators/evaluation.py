@@ -122,6 +122,28 @@ def bss_eval_sdr(reference: NDArray[Any], estimate: NDArray[Any]) -> float:
     return sum(figures) / len(figures) if figures else si_sdr(reference, estimate)
 
 
+def median_sdr(references: NDArray[Any], estimates: NDArray[Any], sample_rate: int) -> list[float | None]:
+    """The SDR of BSS Eval v4 for each stem, in dB: the median over seconds, as published for songs.
+
+    ``references`` and ``estimates`` are ``(stems, channels, frames)``. As in museval (Stöter, Liutkus, Ito
+    2018) the SDR of a second is plain, and a second in which a reference or an estimate is silent
+    counts for no stem; None if there is no other.
+    """
+    _pair(references, estimates)
+    seconds = references.shape[2] // sample_rate
+    power, error = np.empty((2, len(references), seconds))
+    silent = np.zeros(seconds, bool)
+    for second in range(seconds):
+        part = np.s_[:, :, second * sample_rate : (second + 1) * sample_rate]
+        r, e = references[part].astype(np.float64), estimates[part].astype(np.float64)
+        silent[second] = not (r.any((1, 2)) & e.any((1, 2))).all()
+        power[:, second] = np.square(r).sum((1, 2))
+        error[:, second] = np.square(r - e).sum((1, 2))
+    if silent.all():
+        return [None] * len(references)
+    return [float(np.median(row)) for row in _ratio_db(power, error)[:, ~silent]]
+
+
 def evaluate(
     references: Mapping[str, NDArray[Any]],
     estimates: Mapping[str, NDArray[Any]],

@@ -40,39 +40,53 @@ def ilrma(products: PairProducts, start: Demixing, iterations: int, bases: int, 
     for chunk, pairs in products.chunks():
         power[:, chunk] = _power(demixing[chunk], pairs)
     _normalize(demixing, power, spectra)
-    for _ in range(WARM_UP):
+    inverse = np.empty_like(power)
+    for source in range(sources):
+        _invert(spectra[source], gains[source], inverse[source])
+    weights = inverse.transpose(1, 2, 0)
+    for iteration in range(WARM_UP + iterations):
         for source in range(sources):
-            _factorize(power[source], spectra[source], gains[source])
-    weights = np.empty((bins, frames, sources), np.float32)
-    for _ in range(iterations):
-        for source in range(sources):
-            weights[:, :, source] = _factorize(power[source], spectra[source], gains[source])
+            _factorize(power[source], spectra[source], gains[source], inverse[source])
+        if iteration < WARM_UP:
+            continue
         for chunk, pairs in products.chunks():
             iterative_projection(demixing[chunk], covariances(pairs @ weights[chunk] / frames))
             power[:, chunk] = _power(demixing[chunk], pairs)
-        _normalize(demixing, power, spectra)
+        inverse *= _normalize(demixing, power, spectra)
     return demixing
 
 
-def _factorize(power: Audio, spectra: Audio, gains: Audio) -> Audio:
-    """One round of multiplicative updates in place (Itakura-Saito); returns 1 / model ``(bins, frames)``."""
-    inverse = 1 / (spectra @ gains + FLOOR)
-    ratio = power * inverse * inverse
+def _factorize(power: Audio, spectra: Audio, gains: Audio, inverse: Audio) -> None:
+    """One round of multiplicative updates (Itakura-Saito), in place.
+
+    ``inverse`` is 1 / model ``(bins, frames)``, before and after.
+    """
+    ratio = power * inverse
+    ratio *= inverse
     spectra *= np.sqrt((ratio @ gains.T) / (inverse @ gains.T))
     np.maximum(spectra, FLOOR, out=spectra)
-    inverse = 1 / (spectra @ gains + FLOOR)
-    ratio = power * inverse * inverse
+    _invert(spectra, gains, inverse)
+    np.multiply(power, inverse, out=ratio)
+    ratio *= inverse
     gains *= np.sqrt((spectra.T @ ratio) / (spectra.T @ inverse))
     np.maximum(gains, FLOOR, out=gains)
-    return np.asarray(1 / (spectra @ gains + FLOOR), np.float32)
+    _invert(spectra, gains, inverse)
 
 
-def _normalize(demixing: Demixing, power: Audio, spectra: Audio) -> None:
-    """Scale all sources to mean power 1, in place."""
-    mean = np.maximum(power.mean(axis=(1, 2)), np.finfo(np.float32).tiny)
-    demixing /= np.sqrt(mean)[None, :, None]
-    power /= mean[:, None, None]
-    spectra /= mean[:, None, None]
+def _invert(spectra: Audio, gains: Audio, inverse: Audio) -> None:
+    """Write 1 / model into ``inverse``."""
+    np.matmul(spectra, gains, out=inverse)
+    inverse += FLOOR
+    np.reciprocal(inverse, out=inverse)
+
+
+def _normalize(demixing: Demixing, power: Audio, spectra: Audio) -> Audio:
+    """Scale all sources to mean power 1, in place; returns what their powers are divided by."""
+    mean = np.maximum(power.mean(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+    demixing /= np.sqrt(mean[:, 0])
+    power /= mean
+    spectra /= mean
+    return np.asarray(mean, np.float32)
 
 
 def _power(demixing: Demixing, pairs: Audio) -> Audio:

@@ -11,42 +11,77 @@ Sounds that are none of the three go to the stem whose drum they resemble most.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from separators import one_shots
 from separators.base import Audio, Transform
-from separators.drum_templates import DRUMS, templates
+from separators.drum_templates import DRUMS, learned, templates
+from separators.errors import ParameterError
+from separators.factors import Factorized, Factors
 from separators.nmf_analysis import Analysis
 from separators.nmf_solver import background_of
 from separators.nmfd import event_models, events, factorize_events
+from separators.pre_echo import without_pre_echo
 
 if TYPE_CHECKING:
     from separators.nmf import NMF
 
 ITERATIONS = 15
-"""More let the templates learn from each other's drums: they are the better for stopping early."""
 MASK_POWER = 2.0
+DEFAULT = ("kick", "snare", "hihat")
 
 
 def stem_names(settings: NMF) -> tuple[str, ...]:
-    """``kick``, ``snare``, ``hihat``."""
-    return DRUMS
+    """The drums that are looked for; raises :class:`ParameterError` for unknown ones."""
+    own = _own(settings)
+    if not settings.drums:
+        return tuple(own) or DEFAULT
+    names = tuple(name.strip() for name in settings.drums.split(","))
+    known = (*own, *(drum for drum in DRUMS if drum not in own))
+    for name in names:
+        if name not in known:
+            raise ParameterError(f"nmf: drums: no drum {name!r}; there are: {', '.join(known)}")
+    if len(set(names)) < len(names):
+        raise ParameterError(f"nmf: drums: {settings.drums!r} names a drum twice; name each once")
+    return names
+
+
+def files(settings: NMF) -> list[Path]:
+    """The user's recordings that the templates are made from."""
+    return [path for paths in _own(settings).values() for path in paths]
+
+
+def _own(settings: NMF) -> dict[str, list[Path]]:
+    return one_shots.find(Path(settings.one_shots)) if settings.one_shots else {}
 
 
 def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
-    """Adapt the three drums to ``sample``; the transform solves for their events only."""
+    """Adapt the drums to ``sample``; the transform solves for their events only."""
+    names, own = stem_names(settings), _own(settings)
+    known = [one_shots.average(own[name]) if name in own else learned()[name] for name in names]
     V = analysis.spectrogram(sample)
     background = background_of(V)
-    start = templates(analysis.stft, analysis.sample_rate)
+    start = templates(known, analysis.stft, analysis.sample_rate)
     if settings.beta == 0:
         start = np.square(start)
     iterations = settings.iterations or ITERATIONS
-    W = factorize_events(V, start, settings.beta, background, iterations, settings.tolerance).W
+    H, W, objectives = factorize_events(V, start, settings.beta, background, iterations)
 
     def transform(block: Audio) -> Audio:
         spectrum, V = analysis.forward(block)
         models = event_models(events(V, W, settings.beta, background), W)
-        return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
+        stems = analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
+        return without_pre_echo(block, stems, analysis.sample_rate)
 
-    return transform
+    factors = Factors(
+        names,
+        W,
+        H[W.shape[1] - 1 :],
+        list(enumerate(objectives)),
+        analysis.stft.hop / analysis.sample_rate,
+        analysis.sample_rate / analysis.stft.fft_size,
+    )
+    return Factorized(transform, factors)

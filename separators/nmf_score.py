@@ -146,7 +146,7 @@ class ScoreNMF(Separator):
                 sounding = np.flatnonzero(allowed[rows].any(axis=0))
                 if not len(sounding):
                     continue
-                h = activations(V[rows], W[sounding], BETA, background, allowed[rows][:, sounding])
+                h = activations(V[rows], W[sounding], BETA, background, allowed=allowed[rows][:, sounding])
                 for part in np.unique(parts[sounding]):
                     own = parts[sounding] == part
                     models[part, rows] += h[:, own] @ W[sounding[own]]

@@ -187,6 +187,63 @@ class _Euclidean(Terms):
 TERMS: dict[int, type[Terms]] = {0: _ItakuraSaito, 1: _KullbackLeibler, 2: _Euclidean}
 
 
+class _Sparse(Terms):
+    """Other terms with a penalty on activations: few large ones cost less than many small ones.
+
+    The penalty of an activation is ``sparsity * unit * sqrt(share)``: ``share`` is its part of the
+    frame's level, ``unit`` the frame's own size in the divergence (its bins for Itakura-Saito, the sum
+    of its values, half that of their squares), so that a gain on the frame changes nothing. Counting
+    activations times the sum of their template leaves no gain in scaling the two against each other
+    (Le Roux, Weninger and Hershey, "Sparse NMF - half-baked or well done?", 2015). A plain sum would
+    penalise nothing then, as with Kullback-Leibler it always equals the level; the square root does. It
+    is replaced by its tangent, which lies above it, so that updates still never increase the objective.
+    """
+
+    def __init__(self, terms: Terms, beta: int, sparsity: float) -> None:
+        super().__init__(terms.templates, float(terms.background))
+        self.exponent = terms.exponent
+        self.numerator = terms.numerator
+        self._terms = terms
+        self._beta = beta
+        self._half = np.float32(sparsity / 2)
+        self._sums = terms.templates.sum(axis=1)
+        self._slopes = np.zeros_like(self._sums)
+
+    def activations(self, v: Matrix, h: Matrix) -> tuple[Matrix, Matrix]:
+        numerator, denominator = self._terms.activations(v, h)
+        return numerator, denominator + self._slope(v, h) * self._sums
+
+    def add(self, v: Matrix, h: Matrix) -> None:
+        self._terms.add(v, h)
+        self._slopes += np.einsum("tk,tk->k", self._slope(v, h), h)
+
+    def denominator(self) -> Matrix:
+        denominator: Matrix = self._terms.denominator() + self._slopes[:, np.newaxis]
+        return denominator
+
+    def divergence(self, v: Matrix, h: Matrix) -> float:
+        # An activation is worth twice its tangent at itself: sqrt(x) = 2 x / (2 sqrt(x)).
+        penalty = 2 * float(np.vdot(self._slope(v, h), h * self._sums))
+        return self._terms.divergence(v, h) + penalty
+
+    def _slope(self, v: Matrix, h: Matrix) -> Matrix:
+        """How the penalty grows with each activation times its template's sum, ``(frames, components)``."""
+        level = v.sum(axis=1, keepdims=True)
+        unit = {0: np.float32(v.shape[1]), 1: level, 2: np.square(v).sum(axis=1, keepdims=True) / 2}[
+            self._beta
+        ]
+        loudness = np.maximum(level, NEGLIGIBLE)
+        share = np.maximum(h * self._sums, NEGLIGIBLE) / loudness
+        slope: Matrix = self._half * unit / (np.sqrt(share) * loudness)
+        return slope
+
+
+def terms_of(W: Matrix, beta: int, background: float, sparsity: float = 0.0) -> Terms:
+    """The terms of a divergence for the templates ``W``, penalised by ``sparsity`` if it is not 0."""
+    terms = TERMS[beta](W, background)
+    return _Sparse(terms, beta, sparsity) if sparsity else terms
+
+
 def flushed(factor: Matrix) -> Matrix:
     """``factor`` with negligible values set to zero, in place."""
     factor[factor < NEGLIGIBLE] = 0
@@ -204,20 +261,32 @@ def background_of(V: Matrix) -> float:
     return max(BACKGROUND * float(V.mean()), float(np.finfo(np.float32).tiny))
 
 
-def update(V: Matrix, H: Matrix, W: Matrix, beta: int, background: float) -> tuple[Matrix, Matrix]:
+def update(
+    V: Matrix, H: Matrix, W: Matrix, beta: int, background: float, sparsity: float = 0.0
+) -> tuple[Matrix, Matrix]:
     """One multiplicative update of ``H``, then of ``W`` with the new ``H``, in one pass over ``V``."""
-    terms = TERMS[beta](W, background)
+    terms = terms_of(W, beta, background, sparsity)
+    return updated_activations(V, H, terms), terms.updated_templates()
+
+
+def updated_activations(V: Matrix, H: Matrix, terms: Terms) -> Matrix:
+    """``H`` after one update; ``terms`` then hold what the update of their templates needs."""
     updated = np.empty_like(H)
     for rows in chunks(V):
         v, h = V[rows], H[rows]
         h = updated[rows] = flushed(h * terms.quotient(*terms.activations(v, h)))
         terms.add(v, h)
-    return updated, terms.updated_templates()
+    return updated
 
 
-def divergence(V: Matrix, H: Matrix, W: Matrix, beta: int, background: float = 0.0) -> float:
-    """The beta-divergence of ``V`` from ``H @ W + background``, the latter only for beta 0 and 1."""
-    terms = TERMS[beta](W, background)
+def divergence(
+    V: Matrix, H: Matrix, W: Matrix, beta: int, background: float = 0.0, sparsity: float = 0.0
+) -> float:
+    """The beta-divergence of ``V`` from ``H @ W + background``, the latter only for beta 0 and 1.
+
+    With ``sparsity`` the penalty on the activations is added.
+    """
+    terms = terms_of(W, beta, background, sparsity)
     return math.fsum(terms.divergence(V[rows], H[rows]) for rows in chunks(V))
 
 
@@ -294,22 +363,33 @@ class Factorization(NamedTuple):
 
 @on_one_thread
 def factorize(
-    V: Matrix, H: Matrix, W: Matrix, beta: int = 1, iterations: int = 100, tolerance: float = 1e-4
+    V: Matrix,
+    H: Matrix,
+    W: Matrix,
+    beta: int = 1,
+    iterations: int = 100,
+    tolerance: float = 1e-4,
+    sparsity: float = 0.0,
+    given: Matrix | None = None,
 ) -> Factorization:
     """Factorize ``V`` ``(frames, bins)`` from ``H`` ``(frames, components)``, ``W`` ``(components, bins)``.
 
     ``V`` must be non-negative and finite, for beta 0 positive. The templates returned sum to
-    one each; ``H`` carries the level. See :func:`minimize` for the method.
+    one each; ``H`` carries the level. See :func:`minimize` for the method. Templates that are ``given``
+    stand before those of ``W`` and stay as they are; ``H`` has activations for both.
     """
     background = background_of(V)
+    fixed = W[:0] if given is None else given
 
     def step(H: Matrix, W: Matrix) -> tuple[Matrix, Matrix]:
-        return update(V, H, W, beta, background)
+        H, both = update(V, H, np.concatenate([fixed, W]), beta, background, sparsity)
+        return H, both[len(fixed) :]
 
     def objective(H: Matrix, W: Matrix) -> float:
-        return divergence(V, H, W, beta, background)
+        return divergence(V, H, np.concatenate([fixed, W]), beta, background, sparsity)
 
     (H, W), objectives = minimize(step, objective, (H, W), iterations, tolerance)
+    W = np.concatenate([fixed, W])
     weights = W.sum(axis=1)
     scale: Matrix = np.reciprocal(weights, out=np.zeros_like(weights), where=weights > 0)
     return Factorization(H * weights, W * scale[:, np.newaxis], objectives)
@@ -317,7 +397,12 @@ def factorize(
 
 @on_one_thread
 def activations(
-    V: Matrix, W: Matrix, beta: int, background: float, allowed: NDArray[np.bool_] | None = None
+    V: Matrix,
+    W: Matrix,
+    beta: int,
+    background: float,
+    sparsity: float = 0.0,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Matrix:
     """The activations ``H`` of ``V`` ``(frames, bins)`` for given templates ``W`` that sum to one each.
 
@@ -326,7 +411,7 @@ def activations(
     of a long file are solved as the whole would be. (The problem is convex for beta 1 and 2;
     extrapolation gains little: measured, a fifth fewer updates.)
     """
-    terms = TERMS[beta](W, background)
+    terms = terms_of(W, beta, background, sparsity)
     H = np.repeat(V.sum(axis=1, keepdims=True) / np.float32(len(W)), len(W), axis=1)
     if allowed is not None:
         H *= allowed

@@ -15,10 +15,12 @@ import math
 import numpy as np
 
 from separators.blas_threads import on_one_thread
-from separators.nmf_solver import TERMS, Factorization, Matrix, Terms, chunks, flushed, minimize
+from separators.nmf_solver import NEGLIGIBLE, TERMS, Factorization, Matrix, Terms, chunks, flushed
 
 START_UPDATES = 10
 """Updates of the activations alone, before the templates may change."""
+HOLD = 4
+"""How quickly templates are let go; see :func:`factorize_events`."""
 EVENT_UPDATES = 60
 """Updates of the activations for given templates."""
 
@@ -31,27 +33,33 @@ def level_start(V: Matrix, W: Matrix) -> Matrix:
 
 
 @on_one_thread
-def factorize_events(
-    V: Matrix, W: Matrix, beta: int, background: float, iterations: int, tolerance: float
-) -> Factorization:
+def factorize_events(V: Matrix, W: Matrix, beta: int, background: float, iterations: int) -> Factorization:
     """Explain ``V`` by events, adapting the templates ``W`` ``(components, length, bins)`` to it.
 
-    ``V`` must be non-negative and finite, for beta 0 positive; see
-    :func:`~separators.nmf_solver.minimize` for the method.
+    The templates, which sum to one each, are let go by and by: after update k they are pulled back
+    to where they began by a share of ``(1 - k / iterations) ** HOLD`` (semi-adaptive bases: Dittmar and
+    Gärtner, DAFx 2014). Otherwise sounds that only ever occur together would learn from each other
+    before it is settled which of them is struck when. ``V`` must be non-negative and finite, for
+    beta 0 positive. The objectives are those before and after each update.
     """
-
-    def step(H: Matrix, W: Matrix) -> tuple[Matrix, Matrix]:
-        H = _updated_events(V, H, W, beta, background)
-        return H, _updated_templates(V, H, W, beta, background)
-
-    def objective(H: Matrix, W: Matrix) -> float:
-        return event_divergence(V, H, W, beta, background)
-
+    W = start = _scaled(W, 1 / W.sum(axis=(1, 2)))
     H = level_start(V, W)
     for _ in range(START_UPDATES):
         H = _updated_events(V, H, W, beta, background)
-    (H, W), objectives = minimize(step, objective, (H, W), iterations, tolerance)
+    objectives = [event_divergence(V, H, W, beta, background)]
+    for iteration in range(1, iterations + 1):
+        H = _updated_events(V, H, W, beta, background)
+        W = _updated_templates(V, H, W, beta, background)
+        weights = W.sum(axis=(1, 2))
+        held = np.float32((1 - iteration / iterations) ** HOLD)
+        W = _scaled(W, (1 - held) / np.maximum(weights, NEGLIGIBLE)) + held * start
+        H = H * weights
+        objectives.append(event_divergence(V, H, W, beta, background))
     return Factorization(H, W, objectives)
+
+
+def _scaled(W: Matrix, factors: Matrix) -> Matrix:
+    return W * factors[:, np.newaxis, np.newaxis]
 
 
 @on_one_thread

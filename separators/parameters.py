@@ -55,6 +55,8 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[Value, ...] = ()
+    file: bool = False
+    """Whether the value, if it is not empty, names a file or folder that the result is made from."""
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -134,9 +136,10 @@ def parameter(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[T, ...] = (),
+    file: bool = False,
 ) -> T:
     """Declare a parameter in a class body; on an instance the attribute is its value."""
-    return cast(T, Parameter(default, help, unit, minimum, maximum, tuple(choices)))
+    return cast(T, Parameter(default, help, unit, minimum, maximum, tuple(choices), file))
 
 
 def content(kind: type[C], help: str) -> C:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from separators.base import Audio, Separator, Transform
 from separators.neural.inference import tracked_transform
-from separators.neural.weights import network
+from separators.neural.weights import given, network
 from separators.parameters import parameter
 
 
@@ -14,7 +16,9 @@ class PIT(Separator):
     name = "pit"
     summary = "two voices on one microphone, by a network with one output per voice"
 
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
 
     fit_seconds = 1.0
     block_seconds = 15.0
@@ -23,6 +27,10 @@ class PIT(Separator):
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` and ``voice-2``."""
         return ("voice-1", "voice-2")
+
+    def files(self) -> list[Path]:
+        """The weights file, if one is given."""
+        return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Nothing is learnt from the sample; the transform keeps the voices in place from block to block."""

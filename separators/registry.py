@@ -26,6 +26,10 @@ BUILT_IN = {
     "danet": "separators.danet:DANet",
     "deep-clustering": "separators.deep_clustering:DeepClustering",
     "wave-u-net": "separators.wave_u_net:WaveUNet",
+    "demucs": "separators.demucs:Demucs",
+    "open-unmix": "separators.open_unmix:OpenUnmix",
+    "spleeter": "separators.spleeter:Spleeter",
+    "onnx": "separators.onnx_model:ONNXModel",
 }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separators.base import Piece
-from separators.drum_templates import templates
+from separators.drum_templates import learned, templates
 from separators.nmf_solver import Matrix
 from separators.score import Note, Score
 from separators.spectral import STFT
@@ -36,8 +36,14 @@ ONSET_FLOOR = 0.05
 """The broadband part of an onset's starting template, relative to its harmonic part."""
 DRUM_FLOOR = 0.1
 """The broadband part of a drum's starting template."""
-LOW_DRUMS, MIDDLE_DRUMS = {35, 36}, {37, 38, 39, 40, 41, 43, 45, 47, 48, 50}
-"""General MIDI's kicks; its snares, claps and toms. Other drums start out like a hi-hat."""
+GENERAL_MIDI_DRUMS = (
+    dict.fromkeys((35, 36), "kick")
+    | dict.fromkeys((37, 38, 40), "snare")
+    | {39: "clap", 42: "hihat", 44: "hihat", 46: "hihat-open"}
+    | dict.fromkeys((41, 43, 45, 47, 48, 50), "tom")
+    | dict.fromkeys((49, 51, 52, 53, 55, 57, 59), "cymbal")
+)
+"""The drum that a General MIDI pitch starts out like; others like percussion."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +110,12 @@ def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
 
 def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) -> Matrix:
     """A template for each sound, ``(sounds, bins)``; each sums to one."""
-    drums = templates(stft, sample_rate)
+    drums = dict(zip(learned(), templates(list(learned().values()), stft, sample_rate), strict=True))
     hop = stft.hop / sample_rate
     rows = np.empty((len(sounds), stft.bins), np.float32)
     for row, sound in zip(rows, sounds, strict=True):
         if sound.is_drum:
-            drum = drums[0 if sound.pitch in LOW_DRUMS else 1 if sound.pitch in MIDDLE_DRUMS else 2]
+            drum = drums[GENERAL_MIDI_DRUMS.get(sound.pitch, "percussion")]
             first = min(int(DRUM_STAGES[sound.stage] / hop), len(drum) - 1)
             last = max(int(DRUM_STAGES[sound.stage + 1] / hop), first + 1)
             shape, floor = drum[first:last].sum(axis=0), DRUM_FLOOR

@@ -23,6 +23,8 @@ Magnitude = NDArray[np.float32]
 """Non-negative spectrogram, ``(..., bins, frames)``."""
 
 REFERENCE_SIZE, REFERENCE_RATE = 2048, 44100
+INAUDIBLE = np.float32(1e-12)
+"""Masks below this (-240 dB) become zero."""
 
 
 def fft_size_for(sample_rate: float) -> int:
@@ -117,6 +119,7 @@ def ratio_masks(models: Magnitude, power: float = 1.0) -> Magnitude:
     masks: Magnitude = (models + unknown) / (peak + unknown)
     if power != 1.0:
         np.power(masks, np.float32(power), out=masks)
+    masks[masks < INAUDIBLE] = 0  # what they leave of a spectrum could be denormal numbers
     masks /= masks.sum(axis=0)
     return masks
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from separators.base import Audio, Piece, PlacedTransform, Separator, Stems
+from separators.base import AnyPlace, Audio, Piece, PlacedTransform, Separator, Stems, Transform
 from separators.errors import AudioError
 
 GRID = 4096
@@ -97,18 +97,22 @@ def separate_array(separator: Separator, mixture: NDArray[Any], sample_rate: flo
 
 
 def separate_blocks(
-    separator: Separator, source: AudioSource, progress: Progress | None = None
+    separator: Separator,
+    source: AudioSource,
+    progress: Progress | None = None,
+    fitted: Callable[[Transform], None] | None = None,
 ) -> Iterator[Audio]:
     """Separate ``source`` and yield its stems ``(stems, channels, frames)`` in consecutive pieces.
 
-    The pieces join without gap or overlap to the source's length. Raises
+    The pieces join without gap or overlap to the source's length. ``fitted`` gets the transform as
+    soon as it is learned (never, if the source is silent). Raises
     :class:`~separators.errors.ChannelError` before any work if the method cannot serve the
     source's channels, :class:`AudioError` if the source holds NaN or infinity.
     """
-    stem_count = len(separator.stem_names(source.channels))
+    separator.stem_names(source.channels)
     if source.frames == 0:
         return
-    transform = _FittedTransform(separator, source, stem_count)
+    transform = FittedTransform(separator, source, fitted)
     block = _on_grid(separator.block_seconds * source.sample_rate)
     overlap = min(_on_grid(separator.overlap_seconds * source.sample_rate), block)
     fade_in = _fade(overlap)
@@ -132,16 +136,29 @@ def separate_blocks(
             return
 
 
-class _FittedTransform:
-    """Fits on the source's sample (or, if that is silent, on the first block that is not)."""
+class FittedTransform:
+    """The transform of a separator fitted to a source, at any level.
 
-    def __init__(self, separator: Separator, source: AudioSource, stem_count: int) -> None:
+    Fits on the source's sample (or, if that is silent, on the first block that is not).
+    ``fitted`` gets what was learned then.
+    """
+
+    def __init__(
+        self,
+        separator: Separator,
+        source: AudioSource,
+        fitted: Callable[[Transform], None] | None = None,
+        pieces: Sequence[Piece] | None = None,
+    ) -> None:
+        """``pieces`` say where ``source`` lies in the whole audio if it is a sample of that."""
         self.separator = separator
+        self.fitted = fitted
         self.sample_rate = source.sample_rate
-        self.stem_count = stem_count
+        self.stem_count = len(separator.stem_names(source.channels))
         self.scale = 1.0
         self.transform: PlacedTransform | None = None
-        self._fit(*fitting_sample(source, separator.fit_seconds))
+        sample, found = fitting_sample(source, separator.fit_seconds)
+        self._fit(sample, found if pieces is None else _pieces_of_pieces(found, pieces))
 
     def _fit(self, sample: Audio, pieces: Sequence[Piece]) -> None:
         level = _rms(sample)
@@ -151,8 +168,11 @@ class _FittedTransform:
             self.transform = self.separator.fit_placed(
                 sample / np.float32(self.scale), self.sample_rate, pieces
             )
+            if self.fitted is not None and isinstance(self.transform, AnyPlace):
+                self.fitted(self.transform.transform)
 
     def __call__(self, block: Audio, start: int) -> Audio:
+        """The stems of a block ``(channels, frames)`` that begins at frame ``start`` of the source."""
         if not block.any():
             return np.zeros((self.stem_count, *block.shape), np.float32)
         if self.transform is None:
@@ -184,6 +204,17 @@ def fitting_sample(source: AudioSource, seconds: float) -> tuple[Audio, list[Pie
         part[:, :fade] *= ramp
         part[:, piece - fade :] *= ramp[::-1]
     return sample, pieces
+
+
+def _pieces_of_pieces(pieces: Sequence[Piece], outer: Sequence[Piece]) -> list[Piece]:
+    """Where ``pieces`` of a sample lie in the audio that the sample itself is ``outer`` pieces of."""
+    found = []
+    for place, start, frames in pieces:
+        for outer_place, outer_start, outer_frames in outer:
+            first, last = max(start, outer_place), min(start + frames, outer_place + outer_frames)
+            if first < last:
+                found.append(Piece(place + first - start, outer_start + first - outer_place, last - first))
+    return found
 
 
 def _read(source: AudioSource, start: int, frames: int) -> Audio:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from torch.nn import functional
 
 from separators.base import Audio, Separator, Transform
 from separators.neural import weights as files
 from separators.neural.precision import bfloat16_is_fast
+from separators.neural.stereo import stereo_transform
 from separators.neural.wave_u_net_network import Architecture, build
 from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
@@ -35,7 +35,9 @@ class WaveUNet(Separator):
     summary = "songs: vocals, drums, bass and other, or vocals and accompaniment, by a trained network"
 
     stems: int = parameter(4, "4: vocals, drums, bass, other. 2: vocals, accompaniment.", choices=(4, 2))
-    weights: str = parameter("", "Weights file to use instead of the trained ones of this package.")
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
     fast: bool = parameter(
         False,
         "Compute in bfloat16 where the processor can: faster, with rounding noise 45 dB below the mixture.",
@@ -51,27 +53,25 @@ class WaveUNet(Separator):
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""
         return ("vocals", "drums", "bass", "other") if self.stems == 4 else ("vocals", "accompaniment")
 
+    def files(self) -> list[Path]:
+        """The weights file, if one is given."""
+        return files.given(self.name, self.weights)
+
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Loads the network; of the sample it learns which polarity to listen in."""
         network = files.trained(self.name, self.weights, load)
-        # A network is not exactly odd; so that turning the mixture turns the stems, it hears all
-        # of a file in the polarity in which the sample's larger peaks are positive.
-        polarity = np.float32(1.0 if np.power(sample, 3, dtype=np.float64).sum() >= 0 else -1.0)
+        architecture = network.architecture
         estimated = self.stems - 1
         fast = self.fast and bfloat16_is_fast()
-
-        def transform(block: Audio) -> Audio:
-            stems = np.zeros((estimated + 1, *block.shape), np.float32)
-            for first in range(0, len(block), 2):
-                pair = first + np.flatnonzero(block[first : first + 2].any(1))
-                if len(pair):
-                    heard = polarity * block[pair]
-                    stems[:-1, pair] = polarity * estimate(network, heard, sample_rate, fast)[:estimated]
-            # The last stem is what the others leave, at the block's own rate and bandwidth.
-            stems[-1] = block - stems[:-1].sum(0)
-            return stems
-
-        return transform
+        return stereo_transform(
+            lambda audio: separate_segments(network, audio, fast),
+            architecture.sample_rate,
+            architecture.audio_channels,
+            count=estimated,
+            rest=estimated,
+            sample=sample,
+            sample_rate=sample_rate,
+        )
 
 
 def load(path: Path) -> Network:
@@ -82,20 +82,6 @@ def load(path: Path) -> Network:
 def save(network: Network, path: Path, notes: Mapping[str, Any]) -> None:
     """Write ``network`` to a weights file with ``notes`` in its metadata."""
     files.write(network, path, FORMAT, network.architecture.to_dict(), notes)
-
-
-def estimate(network: Network, audio: Audio, sample_rate: int, fast: bool = False) -> Audio:
-    """All stems of mono or stereo ``audio`` ``(channels, frames)`` at any rate, by ``network``."""
-    rate = network.architecture.sample_rate
-    frames = audio.shape[-1]
-    heard = _resample(audio, sample_rate, rate)
-    stereo = np.broadcast_to(heard, (network.architecture.audio_channels, heard.shape[-1]))
-    stems = separate_segments(network, stereo, fast)
-    if len(audio) == 1:
-        stems = stems.mean(1, keepdims=True)
-    flat = _resample(stems.reshape(-1, stems.shape[-1]), rate, sample_rate)[:, :frames]
-    flat = np.pad(flat, ((0, 0), (0, frames - flat.shape[-1])))
-    return flat.reshape(len(stems), len(audio), frames)
 
 
 def separate_segments(
@@ -121,10 +107,3 @@ def separate_segments(
             stop = min(length, frames - start)
             stems[..., start : start + stop] = found[..., margin : margin + stop].numpy()
     return stems
-
-
-def _resample(audio: Audio, rate: float, new_rate: float) -> Audio:
-    if rate == new_rate:
-        return audio
-    resampled: Audio = soxr.resample(audio.T, rate, new_rate).T.astype(np.float32, copy=False)
-    return resampled

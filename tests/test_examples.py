@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 
 from plugin_bridge.audio_files import read_info
+from plugin_bridge.presets import Preset
 from separators.evaluation import si_sdr
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,7 @@ PICTURE_WIDTHS = range(1000, 1601)
 STEP_24_BIT = 2.0**-23
 """Each stem loses up to one step in a 24-bit file, and the separation itself is float32."""
 LEAST_IMPROVEMENT_DB = 6.0
+LEAST_IMPROVEMENT_OF_A_GUITAR_DB = 2.0
 LIMITER_CEILING = 10 ** (-0.9 / 20)
 
 
@@ -70,6 +73,18 @@ def test_own_preset(tmp_path):
     saved = (tmp_path / "loop.toml").read_text()
     assert "My loop polish" in saved
     assert "Compressor" in saved
+
+
+def test_own_dictionary(tmp_path):
+    printed = run(EXAMPLES / "own_dictionary.py", tmp_path)
+    before, after = (float(word) for word in re.findall(r"(-?[\d.]+) dB", printed))
+    assert after > before + LEAST_IMPROVEMENT_OF_A_GUITAR_DB
+    song = (read(AUDIO / "Guitar.wav") + read(AUDIO / "Band.wav")) / 2
+    assert np.abs(sum(stems_in(tmp_path).values()) - song).max() < 3 * STEP_24_BIT
+    # The preset beside it, with the dictionary beside the preset.
+    (tmp_path / "own.toml").write_text((EXAMPLES / "own_dictionary.toml").read_text())
+    preset = Preset.load(tmp_path / "own.toml")
+    assert preset.make_separator().stem_names(1) == ("guitar", "rest")
 
 
 def test_own_separator(tmp_path):

@@ -29,7 +29,7 @@ def list_presets(as_json: bool) -> None:
         rows = [{"name": name, **{key: getattr(preset, key) for key in keys}} for name, preset in found]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    rows_ = [(name, preset.separator.name, preset.purpose or preset.title) for name, preset in found]
+    rows_ = [(name, ", ".join(preset.methods), preset.purpose or preset.title) for name, preset in found]
     click.echo(table(("preset", "separator", "for"), rows_))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,11 @@ def example_session() -> Path:
 @options.work_options
 @options.json_option
 def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: bool) -> int:
-    """Separate the example session with four presets and measure the stems.
+    """Separate the example session with five presets and measure the stems.
 
-    A drum loop, a stereo duo, two microphones that hear each other, and a band of which nothing is
-    known. The sources of the first three are known, so that the stems can be measured against them.
+    A drum loop, a stereo duo, two microphones that hear each other, an interview on one microphone, and a
+    band of which nothing is known. The sources of the others are known, so that the stems can be measured
+    against them.
     """
     from plugin_bridge.plan import preset_text, session_jobs, session_parts
     from plugin_bridge.stems_project import write_project
@@ -52,7 +54,7 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     folder = example_session()
     rows = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))["job"]
     planned: list[SeparateJob] = []
-    known: list[dict[str, str]] = []
+    known: list[dict[str, str] | list[str]] = []
     for row in rows:
         parts = session_parts(folder, [row["tracks"]], out)
         preset = preset_text(row["preset"])
@@ -73,10 +75,11 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     return status
 
 
-def measure(result: Result, sources: dict[str, str], folder: Path) -> list[dict[str, Any]]:
+def measure(result: Result, sources: dict[str, str] | list[str], folder: Path) -> list[dict[str, Any]]:
     """Each stem of a result with its SI-SDR in dB and that of the unseparated track, where it is known.
 
-    ``sources`` maps stems, or for tracks separated together tracks, to the files of their sources.
+    ``sources`` maps stems, or for tracks separated together tracks, to the files of their sources; a list
+    of files belongs to the stems as they fit best.
     """
     from separators.evaluation import si_sdr
 
@@ -84,8 +87,11 @@ def measure(result: Result, sources: dict[str, str], folder: Path) -> list[dict[
     for track in result.tracks:
         audio = {file["stems"][0]: _read(Path(file["path"])) for file in track["files"]}
         mixture = sum(audio.values())
-        known = {stem: _read(folder / file) for stem, file in sources.items() if stem in audio}
-        if track["track"] in sources:
+        if isinstance(sources, list):
+            known = _best_fitting([_read(folder / file) for file in sources], audio)
+        else:
+            known = {stem: _read(folder / file) for stem, file in sources.items() if stem in audio}
+        if isinstance(sources, dict) and track["track"] in sources:
             own = _read(folder / sources[track["track"]])
             known = {"direct": own, "bleed": mixture - own}
         for stem, estimate in audio.items():
@@ -95,6 +101,18 @@ def measure(result: Result, sources: dict[str, str], folder: Path) -> list[dict[
                 row["track_si_sdr"] = round(si_sdr(known[stem], mixture), 2)
             rows.append(row)
     return rows
+
+
+def _best_fitting(sources: Sequence[Any], stems: dict[str, Any]) -> dict[str, Any]:
+    """The stems' names with the sources in the order that gives the best mean SI-SDR."""
+    from separators.evaluation import si_sdr
+
+    def total(order: tuple[Any, ...]) -> float:
+        return sum(si_sdr(source, stem) for source, stem in zip(order, stems.values(), strict=True))
+
+    orders: list[tuple[Any, ...]] = list(permutations(sources))
+    best = max(orders, key=total)
+    return dict(zip(stems, best, strict=True))
 
 
 def _read(path: Path) -> Any:

@@ -122,6 +122,12 @@ score_option = click.option(
 align_option = click.option(
     "--align", is_flag=True, help="Shift the score to where it fits the audio best, by up to 10 seconds."
 )
+plots_option = click.option(
+    "--plots",
+    is_flag=True,
+    help="Draw spectrograms of mixture and stems beside the stems, and what a factorization learned "
+    "(needs the extra `plots`).",
+)
 jobs_option = click.option(
     "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
 )
@@ -193,9 +199,14 @@ def settings(
     plugin_paths: tuple[Path, ...] = (),
     force: bool = False,
     strict: bool = False,
+    plots: bool = False,
 ) -> Settings:
     """What the command line says, over what the preset says, over the defaults."""
     from plugin_bridge.job import Settings
+    from plugin_bridge.pictures import require_matplotlib
+
+    if plots:
+        require_matplotlib()
 
     output = preset.preset.output
     depth = bit_depth or output.bit_depth
@@ -208,5 +219,6 @@ def settings(
         stems=None if wanted is None else tuple(wanted),
         force=force,
         strict=strict,
+        plots=plots,
         plugin_paths=tuple(plugin_paths),
     )

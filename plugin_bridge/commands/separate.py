@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.together_option
 @options.score_option
 @options.align_option
+@options.plots_option
 @options.run_options
 def separate(
     paths: tuple[Path, ...],

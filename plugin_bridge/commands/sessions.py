@@ -33,8 +33,17 @@ post_fader_option = click.option(
 @post_fader_option
 @options.format_options
 @options.stem_options
-@options.together_option
+@click.option(
+    "--together",
+    "groups",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take the tracks whose name fits, with * and ?, as the microphones of one recording, and give each "
+    "its own source; may be repeated for several recordings.",
+)
+@click.option("--no-together", is_flag=True, help="Each track on its own, whatever the preset says.")
 @options.align_option
+@options.plots_option
 @options.run_options
 def render(
     project: Path,
@@ -44,7 +53,8 @@ def render(
     patterns: tuple[str, ...],
     media_roots: tuple[Path, ...],
     post_fader: bool,
-    together: bool | None,
+    groups: tuple[str, ...],
+    no_together: bool,
     jobs: int,
     dry_run: bool,
     quiet: bool,
@@ -62,9 +72,17 @@ def render(
 
     preset = options.with_score(preset, align=align)
     settings = options.settings(preset, **chosen)
-    as_one = preset.preset.together if together is None else together
-    parts = session_parts(project, patterns, out, media_roots, post_fader)
-    planned = session_jobs(parts, preset, settings, as_one)
+    if groups and (patterns or no_together):
+        raise click.UsageError("--together names its tracks itself; leave out --tracks and --no-together")
+    together = bool(groups) or (preset.preset.together and not no_together)
+    selections: list[tuple[str, ...]] = [(group,) for group in groups] or [patterns]
+    planned = [
+        job
+        for tracks in selections
+        for job in session_jobs(
+            session_parts(project, tracks, out, media_roots, post_fader), preset, settings, together
+        )
+    ]
 
     def finish(results: list[Result]) -> list[Path]:
         return write_project(planned, results, out)

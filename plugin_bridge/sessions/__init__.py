@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from plugin_bridge.audio_files import find_audio_files
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Clip, Session, Track
 from plugin_bridge.sessions.rpp import read_rpp
 
-__all__ = ["Clip", "Session", "Track", "open_session"]
+__all__ = ["Clip", "Session", "Track", "find_sessions", "open_session"]
 
 RPP_SUFFIX = ".rpp"
 STEMS_SUFFIX = "_stems"
@@ -38,6 +39,20 @@ def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:
     if path.suffix.lower() != RPP_SUFFIX:
         raise SessionError(f"{path}: not a session; give a REAPER project (.rpp) or a folder of audio files")
     return read_rpp(path, media_roots)
+
+
+def find_sessions(folder: Path) -> Iterator[Path]:
+    """The sessions in ``folder`` and below, in the order of their paths.
+
+    A folder that holds a REAPER project or audio files is one session, whose own sub-folders hold its
+    media. Folders whose name begins with a dot are left out.
+    """
+    if _projects(folder) or find_audio_files(folder, recursive=False):
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from find_sessions(path)
 
 
 def _projects(folder: Path) -> list[Path]:

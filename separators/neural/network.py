@@ -126,7 +126,9 @@ class Network(nn.Module):
         features = BINS + self.long_bins + (4 * (short // 2 + 1) if short else 0)
         self.inputs = nn.Conv1d(features, channels, 1)
         self.blocks = nn.ModuleList(Block(channels, dilation) for dilation in architecture.dilations)
-        self.attention = nn.ModuleDict({str(number): Attention(channels) for number in architecture.attention})
+        self.attention = nn.ModuleDict(
+            {str(number): Attention(channels) for number in architecture.attention}
+        )
         self.norm = nn.GroupNorm(1, channels)
         self.outputs = nn.Conv1d(channels, outputs, 1)
         self.register_buffer("window", torch.hann_window(WINDOW).sqrt(), persistent=False)

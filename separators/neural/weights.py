@@ -82,13 +82,23 @@ def trained(name: str, path: str, load: Callable[[Path], N]) -> N:
 
     Loaded on first use, one copy for all threads; a file that has changed is loaded anew.
     """
-    file = Path(path) if path else FOLDER / f"{name}.safetensors"
-    if not file.is_file():
-        raise WeightsError(f"{name}: there is no weights file {file}")
+    file = _file(name, path)
     status = file.stat()
     with _lock:
         found: N = _cached(load, file, status.st_mtime_ns, status.st_size)
         return found
+
+
+def given(name: str, path: str) -> list[Path]:
+    """The weights file at ``path`` for separator ``name``; none if that is empty."""
+    return [_file(name, path)] if path else []
+
+
+def _file(name: str, path: str) -> Path:
+    file = Path(path) if path else FOLDER / f"{name}.safetensors"
+    if not file.is_file():
+        raise WeightsError(f"{name}: there is no weights file {file}")
+    return file
 
 
 @lru_cache(maxsize=8)

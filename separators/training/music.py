@@ -91,15 +91,19 @@ class MusicTask:
         return separation_loss(network(batch.mixture), batch)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """SI-SDR improvement in dB: mean over the stems of each validation song, then over songs."""
+        """The loss, and SI-SDR improvement in dB: mean over each validation song's stems, then over songs."""
         scores: dict[str, float] = {}
+        losses = []
         for song in self.validation:
-            scores |= {f"{song.name}_{stem}": gain for stem, gain in _improvements(network, song).items()}
+            stems = _separated(network, song)
+            scores |= {f"{song.name}_{stem}": gain for stem, gain in _improvements(stems, song).items()}
+            truth = Batch(torch.from_numpy(song.targets)[None], song.groups[None])
+            losses.append(separation_loss(torch.from_numpy(stems)[None], truth).item())
         means = [
             float(np.mean([gain for key, gain in scores.items() if key.startswith(f"{song.name}_")]))
             for song in self.validation
         ]
-        return {"score": float(np.mean(means)), **scores}
+        return {"score": float(np.mean(means)), "validation_loss": float(np.mean(losses)), **scores}
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,19 @@ def _whole(songs: Songs, recordings: list[Recording]) -> Song:
     return Song(recordings[0].song, targets, groups_of([recording.stem for recording in recordings]))
 
 
-def _improvements(network: nn.Module, song: Song) -> dict[str, float]:
+def _separated(network: nn.Module, song: Song) -> NDArray[np.float32]:
+    """The stems ``(stems, 2, frames)`` that ``network`` makes of ``song``."""
+    fast = torch.is_autocast_enabled("cpu")
+    return wave_u_net.separate_segments(cast(WaveUNet, network), song.targets.sum(0), fast)
+
+
+def _improvements(stems: NDArray[np.float32], song: Song) -> dict[str, float]:
     """SI-SDR improvement in dB of each stem (or sum of stems) that sounds in ``song``."""
     names = [
         "+".join(stem for stem, counts in zip(STEMS, row, strict=True) if counts)
         for row in song.groups.tolist()
     ]
     mixture = song.targets.sum(0)
-    stems = wave_u_net.separate_segments(cast(WaveUNet, network), mixture, torch.is_autocast_enabled("cpu"))
     gains = {}
     for name, row in zip(names, song.groups.numpy(), strict=True):
         target, estimate = (np.einsum("k,kcn->cn", row, part) for part in (song.targets, stems))

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import nn
 
-from separators.errors import ParameterError
+from separators.errors import ParameterError, SeparatorError
 from separators.training.team import Team, start_members
-from separators.training.trainer import Report, Settings, Task, Trainer
+from separators.training.trainer import Progress, Report, Settings, Task, Trainer
 
 RECIPES = {
     "pit": "separators.training.voices:prepare",
@@ -23,6 +24,10 @@ RECIPES = {
     "wave-u-net": "separators.training.music:prepare",
 }
 """Name -> ``module:function``; the function is called like :func:`separators.training.voices.prepare`."""
+
+
+class TrainingError(SeparatorError):
+    """A run cannot go on from what was given."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,25 @@ class Job:
         )
         return prepared
 
-    def trainer(self, task: Task, report: Report, team: Team | None) -> Trainer:
+    def trainer(
+        self, task: Task, report: Report, team: Team | None, progress: Progress | None = None
+    ) -> Trainer:
         """The trainer, at the point where the job stopped or is to begin."""
-        trainer = Trainer(task, self.settings, self.work, report, team)
-        if (self.work / "checkpoint.pt").is_file():
-            trainer.resume(self.work / "checkpoint.pt")
-            report(f"resumed at step {trainer.step} from {self.work / 'checkpoint.pt'}")
-        elif self.checkpoint is not None:
-            trainer.resume(self.checkpoint, new_run=True)
-            report(f"starting from step {trainer.step} of {self.checkpoint}")
+        trainer = Trainer(task, self.settings, self.work, report, team, progress)
+        own = self.work / "checkpoint.pt"
+        found = own if own.is_file() else self.checkpoint
+        try:
+            if found is not None:
+                trainer.resume(found, new_run=found is not own)
+        except (KeyError, ValueError, RuntimeError, UnpicklingError, EOFError) as error:
+            raise TrainingError(
+                f"{found} does not fit: it is damaged or of another network or version; "
+                "give another --work or --checkpoint, or remove it to begin anew"
+            ) from error
+        if found is own:
+            report(f"resumed at step {trainer.step} from {found}")
+        elif found is not None:
+            report(f"starting from step {trainer.step} of {found}")
         return trainer
 
 
@@ -87,6 +102,7 @@ def train(
     source_weights: Mapping[str, float] | None = None,
     processes: int = 1,
     report: Report = print,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train the network of the separator ``name`` on the folder ``data`` and write its weights to ``out``.
 
@@ -95,7 +111,8 @@ def train(
     ``start`` gives weights to begin with instead of random ones (those of another separator lend
     their backbone), ``checkpoint`` a whole state of another run. ``source_weights`` says how much
     more often the speakers of a source (a column of the manifest) are drawn. ``processes`` train
-    together, each with a batch of its own and one thread. Returns the last validation scores.
+    together, each with a batch of its own and one thread. ``report`` gets lines for people, ``progress``
+    every step. Returns the last validation scores.
     Raises :class:`ParameterError` for an unknown name and
     :class:`~separators.training.corpus.CorpusError` for unusable data.
     """
@@ -112,7 +129,7 @@ def train(
         torch.set_num_threads(1)
         meeting, members = start_members(work, processes, _follow, job)
         team = Team(meeting, 0, processes)
-    trainer = job.trainer(prepared.task, report, team)
+    trainer = job.trainer(prepared.task, report, team, progress)
     try:
         trainer.run()
     finally:

@@ -14,7 +14,8 @@ import hashlib
 import json
 import os
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -157,21 +158,25 @@ def _from_folders(folder: Path, report: Report) -> list[Recording]:
     recordings = []
     songs = sorted(path for path in folder.iterdir() if path.is_dir())
     for song in songs:
-        # By name, so that songs added later leave the others where they are.
-        valid = len(songs) > 2 and zlib.crc32(song.name.encode()) % 1000 < VALID_SHARE * 1000
         for path in sorted(path for path in song.iterdir() if path.suffix.lower() in SUFFIXES):
             stem = stem_of(path.stem)
             if stem is None:
                 report(f"{path}: the name tells no stem, left out")
             else:
                 relative = str(path.relative_to(folder))
-                recordings.append(Recording(relative, song.name, stem, "valid" if valid else "train"))
-    if recordings and not any(recording.split == "valid" for recording in recordings) and len(songs) > 1:
-        last = recordings[-1].song
-        recordings = [
-            Recording(r.path, r.song, r.stem, "valid" if r.song == last else "train") for r in recordings
-        ]
-    return recordings
+                recordings.append(Recording(relative, song.name, stem))
+    split = splits([recording.song for recording in recordings])
+    return [replace(recording, split=split[recording.song]) for recording in recordings]
+
+
+def splits(songs: Iterable[str]) -> dict[str, str]:
+    """Which of ``songs`` are trained on and which validated with: every tenth, and one of two or more."""
+    names = sorted(set(songs))
+    # By name, so that songs added later leave the others where they are.
+    valid = {name for name in names if zlib.crc32(name.encode()) % 1000 < VALID_SHARE * 1000}
+    if len(names) < 3 or not valid or len(valid) == len(names):
+        valid = set(names[-1:]) if len(names) > 1 else set()
+    return {name: "valid" if name in valid else "train" for name in names}
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -196,10 +201,12 @@ def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, repo
             audio = audio[:, :2]
             if rate != SAMPLE_RATE:
                 audio = soxr.resample(audio, rate, SAMPLE_RATE)
-            if len(audio) < SHORTEST_SECONDS * SAMPLE_RATE or not np.abs(audio).max() > 1e-4:
-                report(f"{folder / recording.path}: silent or shorter than {SHORTEST_SECONDS:g} s, left out")
+            peak = float(np.abs(audio).max(initial=0.0))
+            if len(audio) < SHORTEST_SECONDS * SAMPLE_RATE or not 1e-4 < peak < np.inf:
+                what = f"silent, damaged or shorter than {SHORTEST_SECONDS:g} s"
+                report(f"{folder / recording.path}: {what}, left out")
                 continue
-            audio = audio / max(1.0, float(np.abs(audio).max()))
+            audio = audio / max(1.0, peak)
             file.write((audio * 32767).round().astype("<i2").tobytes())
             frames, channels = audio.shape
             kept.append(

@@ -32,6 +32,11 @@ from separators.training.team import Team
 
 Report = Callable[[str], None]
 """Called with one line of progress now and then."""
+Progress = Callable[[float, str], None]
+"""Called after each step with how much of the run is done, 0 to 1, and what there is to say of it."""
+
+RECENT = 50
+"""The loss shown is the mean over so many steps at most."""
 
 
 class Task(Protocol):
@@ -88,7 +93,13 @@ class Trainer:
     """Trains ``task`` in ``folder``, where it keeps checkpoint.pt, best.pt and log.jsonl."""
 
     def __init__(
-        self, task: Task, settings: Settings, folder: Path, report: Report = print, team: Team | None = None
+        self,
+        task: Task,
+        settings: Settings,
+        folder: Path,
+        report: Report = print,
+        team: Team | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Start with the task's network as it is; with ``team``, train it together with other processes."""
         self.task = task
@@ -96,6 +107,7 @@ class Trainer:
         self.settings = settings
         self.folder = folder
         self.report = report
+        self.show = progress or (lambda _fraction, _detail: None)
         self.network = task.network
         self.average = copy.deepcopy(task.network)
         self.optimizers = _optimizers(task, settings, team)
@@ -121,6 +133,7 @@ class Trainer:
         try:
             while self.progress < 1 and not (settings.patience and self.fruitless >= settings.patience):
                 losses.append(self._train_step())
+                self.show(min(1.0, self.progress), f"step {self.step}, loss {np.mean(losses[-RECENT:]):.2f}")
                 if self.run_seconds - validated > settings.validate_minutes * 60:
                     self._validate(losses)
                     losses, validated = [], self.run_seconds

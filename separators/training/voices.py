@@ -239,9 +239,10 @@ def _modern(trained: Architecture, head: str) -> Architecture:
 
 
 def grow(trained: Network, network: Network) -> Network:
-    """Give an untrained ``network`` all that ``trained`` has in common with it; sizes of the backbone must agree.
+    """Give an untrained ``network`` all that ``trained`` has in common with it, and return it.
 
-    A head of another kind stays untrained. Inputs and layers that ``trained`` lacks change nothing at first.
+    The sizes of the backbones must agree. A head of another kind stays untrained. Inputs and
+    layers that ``trained`` lacks change nothing at first.
     """
     known = trained.state_dict()
     state = network.state_dict()

@@ -120,6 +120,7 @@ def test_all_commands_are_listed_and_h_is_help():
         "presets",
         "separators",
         "evaluate",
+        "train",
         "watch",
     ):
         assert f"  {name} " in text
@@ -361,6 +362,59 @@ def test_tracks_are_chosen_by_pattern_in_any_case(session, preset, tmp_path):
     assert "no track with audio fits 'Drums'; there are: Duo, Keys" in complaint
 
 
+def test_together_takes_tracks_as_microphones_and_gives_each_its_own_source(preset, tmp_path):
+    rng = np.random.default_rng(3)
+    levels = rng.uniform(0.2, 1, (2, 32)).repeat(RATE // 8, axis=1)
+    own = (0.05 * levels * rng.laplace(size=levels.shape)).astype(np.float32)
+    late = RATE // 2
+    own[:, :late] = 0  # the second microphone was switched on half a second later
+    first, second = MIXING @ own
+    folder, out = tmp_path / "Panel", tmp_path / "out"
+    write(folder / "Mic A.wav", first[None], time_reference=START)
+    write(folder / "Mic B.wav", second[None, late:], time_reference=START + late)
+    write(folder / "Music.wav", noise(1, 2.0), time_reference=START)
+    run("render", folder, "-p", preset, "-o", out, "--together", "mic*")
+    assert files(out) == sorted(
+        ["Panel_stems.rpp"]
+        + [f"Mic {mic}/{name}" for mic in "AB" for name in ("bleed.wav", "direct.wav", "manifest.json")]
+    )
+    # At its own level: the plain difference to what the microphone would have heard of its own source.
+    for mic, source, heard in (("A", own[0], first), ("B", own[1, late:], second[late:])):
+        direct = read(out / f"Mic {mic}" / "direct.wav")[0]
+        assert np.linalg.norm(direct - source) < 0.03 * np.linalg.norm(source)
+        assert np.abs(direct + read(out / f"Mic {mic}" / "bleed.wav")[0] - heard).max() < FLOAT
+
+
+def test_each_pattern_of_together_is_a_recording_of_its_own(preset, tmp_path):
+    folder = tmp_path / "Takes"
+    for take in (1, 2):
+        for mic, audio in zip("ab", noise(seconds=4, seed=take), strict=True):
+            write(folder / f"{take} {mic}.wav", audio[None])
+    arguments = ["render", folder, "-p", preset, "-o", tmp_path / "out"]
+    planned = json.loads(run(*arguments, "--together", "1*", "--together", "2*", "--json").stdout)
+    assert [job["job"] for job in planned["jobs"]] == ["1 a, 1 b", "2 a, 2 b"]
+    assert "would be written for" in error_of(*arguments, "--together", "1*", "--together", "*")
+    assert "at least two tracks" in error_of(*arguments, "--together", "1 a")
+    for other in (["--tracks", "1*"], ["--no-together"]):
+        assert "leave out" in error_of(*arguments, "--together", "1*", *other, status=2)
+
+
+def test_microphones_that_hold_the_same_are_named_and_a_silent_one_stays_silent(tmp_path):
+    preset = tmp_path / "room.toml"
+    preset.write_text(UNPAN.replace("Un-pan", "Room") + 'model = "convolutive"\n')
+    folder = tmp_path / "Panel"
+    first, second = noise(seconds=4)
+    write(folder / "a.wav", first[None])
+    write(folder / "b.wav", first[None])
+    arguments = ["render", folder, "-p", preset, "-o", tmp_path / "out", "--together", "*"]
+    assert "a, b: ica: channels 1 and 2 hold the same signal" in error_of(*arguments)
+    write(folder / "b.wav", second[None])
+    write(folder / "c.wav", np.zeros_like(first[None]))
+    run(*arguments)
+    assert not read(tmp_path / "out" / "c" / "direct.wav").any()
+    assert not read(tmp_path / "out" / "c" / "bleed.wav").any()
+
+
 def test_bounced_tracks_are_as_long_as_the_session_and_sum_to_the_mix(session, tmp_path):
     out = tmp_path / "out"
     run("bounce", session, "-o", out)
@@ -549,9 +603,12 @@ def test_the_demo_ends_with_a_table_of_measured_stems(tmp_path):
     assert sum(drums) / 3 > 10
     assert min(measured["Duo", "source-1"], measured["Duo", "source-2"]) > 30
     assert min(measured["Mic Guitar", "direct"], measured["Mic Tabla", "direct"]) > 30
+    interview = [row for row in result["measured"] if row["track"] == "Interview"]
+    assert len(interview) == 2
+    assert all(row["si_sdr"] > row["track_si_sdr"] + 1 for row in interview)
     assert measured["Band", "stem-1"] is None
     assert (out / "session_stems.rpp").is_file()
     text = run("demo", "-o", out).stdout
-    assert "4 up to date" in text
+    assert "5 up to date" in text
     for track, stem in measured:
         assert any(track in line and stem in line for line in text.splitlines())

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from plugin_bridge.inputs import FileInput
 from plugin_bridge.job import Part, PresetText, SeparateJob, Settings
-from plugin_bridge.manifest import Manifest, SamplesHash, file_hash, samples_hash
+from plugin_bridge.manifest import Manifest, SamplesHash, file_hash, samples_hash, separator_key
 from plugin_bridge.workspace import PREFIX, Spool, workspace
+from separators import NMF
 from separators.streaming import ArraySource
 
 RATE = 8000
@@ -206,3 +207,12 @@ def test_a_workspace_sweeps_the_dead_and_spares_the_living(tmp_path):
         assert not mine.exists()
         living.stdin.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_one_shots_under_the_same_name_make_the_stems_again(tmp_path):
+    keys = []
+    for level in (0.5, 0.25):
+        soundfile.write(tmp_path / "snare.wav", np.full(1000, level), 8000)
+        keys.append(separator_key(NMF(mode="drums", one_shots=str(tmp_path))))
+    assert keys[0]["one_shots"] == keys[1]["one_shots"]
+    assert keys[0]["files"] != keys[1]["files"]

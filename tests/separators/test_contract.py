@@ -1,7 +1,8 @@
 """What every registered separator promises, whatever it does.
 
 A new separator needs no test here: it is picked up by its name, in its default form and once
-for every other choice of a parameter that has choices.
+for every other choice of a parameter that has choices. Those that run other people's models
+are given tiny ones, in the files of the real formats.
 """
 
 import pickle
@@ -13,6 +14,8 @@ import separators
 from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorWarning
 from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
+from tests.separators import tiny_models
+from tests.separators.dictionaries import make_named
 
 SUM_DB = -120.0
 SAME_DB = -80.0
@@ -31,6 +34,11 @@ SCORE = Score(
 """What is played in `music`, more or less."""
 TOGETHER = {
     "ica": [{"model": "convolutive", "algorithm": "ilrma"}],
+    "nmf": [
+        {"mode": "drums", "drums": "kick, snare, hihat, hihat-open, tom, clap, cymbal, percussion"},
+        {"mode": "supervised", "dictionary": make_named()},
+        {"mode": "semi-supervised", "dictionary": make_named(), "channels": "panned", "sparsity": 0.1},
+    ],
     "nmf-score": [
         {"score": SCORE},
         {"score": SCORE, "split": "channel", "align": True},
@@ -47,6 +55,11 @@ def forms():
     """
     for name in separators.names():
         kind = separators.get(name)
+        if name in tiny_models.SEPARATORS:
+            if not tiny_models.MISSING.get(name):
+                forms = enumerate(tiny_models.SEPARATORS[name])
+                yield from ((kind(**values), number == 0) for number, values in forms)
+            continue
         if complete(kind()):
             yield kind(), True
         yield from ((kind(**values), True) for values in TOGETHER.get(name, ()))
@@ -263,6 +276,13 @@ def test_unserved_channel_counts_are_refused_with_one_line(separator):
                 separator.separate(np.ones((channels, 100), np.float32), 44100)
             assert separator.name in str(error.value)
             assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", tiny_models.SEPARATORS)
+def test_other_peoples_models_are_among_those_tested(name):
+    if reason := tiny_models.MISSING.get(name):
+        pytest.skip(reason)
+    assert any(separator.name == name for separator in FORMS)
 
 
 @pytest.mark.parametrize("name", separators.names())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from separators import evaluation
 from separators.errors import AudioError, SeparatorError
-from separators.evaluation import bss_eval_sdr, evaluate, evaluate_sources, sdr, si_sdr
+from separators.evaluation import bss_eval_sdr, evaluate, evaluate_sources, median_sdr, sdr, si_sdr
 from separators.reference import ideal_ratio_mask
 from separators.streaming import ArraySource
 
@@ -208,3 +208,32 @@ def test_nan_is_an_error():
         evaluate({"a": audio}, {"a": audio * np.nan}, RATE)
     with pytest.raises(AudioError, match="NaN or infinity between frames 0 and 100"):
         evaluate_sources({"a": ArraySource(audio, RATE)}, {"a": ArraySource(audio * np.inf, RATE)})
+
+
+def _songs(channels=2, seconds=5, rate=2000):
+    rng = np.random.default_rng(7)
+    references = rng.standard_normal((3, channels, seconds * rate + 700)) * rng.uniform(0.1, 1, (3, 1, 1))
+    estimates = references + rng.uniform(0.02, 0.4) * rng.standard_normal(references.shape)
+    return references, estimates, rate
+
+
+def test_the_median_sdr_is_that_of_museval():
+    museval = pytest.importorskip(
+        "museval", reason='museval is not installed: pip install "stembridge[bench]"'
+    )
+    references, estimates, rate = _songs()
+    references[1, :, rate : 2 * rate] = 0  # a second that counts for no stem
+    found, *_ = museval.evaluate(
+        references.transpose(0, 2, 1), estimates.transpose(0, 2, 1), win=rate, hop=rate, padding=False
+    )
+    assert np.isnan(found[:, 1]).all()
+    np.testing.assert_allclose(
+        median_sdr(references, estimates, rate), np.nanmedian(found, axis=1), atol=1e-6
+    )
+
+
+def test_without_a_second_in_which_all_sound_there_is_no_median():
+    references, estimates, rate = _songs()
+    references[0] = 0
+    assert median_sdr(references, estimates, rate) == [None, None, None]
+    assert median_sdr(references[:, :, :500], estimates[:, :, :500], rate) == [None, None, None]

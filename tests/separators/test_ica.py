@@ -162,7 +162,7 @@ def test_a_channel_that_mixes_others_is_named_and_fewer_sources_help():
 
 
 def test_mono_is_refused_with_alternatives():
-    with pytest.raises(ChannelError, match=r"at least 2 channels.*not 1.*nmf"):
+    with pytest.raises(ChannelError, match=r"at least 2 channels.*not 1.*ica-mono.*nmf"):
         ICA().separate(voices(1), RATE)
     with pytest.raises(ChannelError, match=r"at least 4 channels.*not 2"):
         ICA(sources=4).separate(voices(2), RATE)

@@ -1,0 +1,1 @@
+"""Other people's trained models in local files: where they lie, how they are read, how they are run."""
