@@ -18,17 +18,42 @@ from separators.score import Note
 MAX_BYTES = 64 << 20
 DROP_FRAME_RATES = {29: 30000 / 1001}
 DEFAULT_BPM = 120.0
+CONTROLS = {7: 100, 10: 64, 11: 127}
+"""The controllers for volume, pan and expression, and what they are until they are set."""
 
 
 class MidiError(SeparatorError):
     """A file cannot be read as MIDI."""
 
 
+class Mixer:
+    """The volume and panorama that controllers give the channels, as General MIDI means them."""
+
+    def __init__(self, changes: list[tuple[float, int, int, int]]) -> None:
+        """``changes``: seconds, channel, controller and value, in order."""
+        self._changes: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
+        for seconds, channel, control, value in changes:
+            self._changes[channel, control].append((seconds, value))
+
+    def at(self, seconds: float, channel: int) -> tuple[float, float]:
+        """The gain, 1 at most, and the pan, 0 left to 1 right, of a note that starts then."""
+        volume, pan, expression = (
+            self._value(seconds, channel, control, default) for control, default in CONTROLS.items()
+        )
+        return (volume * expression / 127**2) ** 2, min(max(pan - 1, 0) / 126, 1.0)
+
+    def _value(self, seconds: float, channel: int, control: int, default: int) -> int:
+        changes = self._changes.get((channel, control), [])
+        place = bisect_right(changes, (seconds, 128))
+        return changes[place - 1][1] if place else default
+
+
 class NotePairs:
     """Pairs note-ons with note-offs; of equal notes that overlap, the oldest ends first."""
 
-    def __init__(self) -> None:
+    def __init__(self, mixer: Mixer | None = None) -> None:
         self.notes: list[Note] = []
+        self._mixer = mixer or Mixer([])
         self._sounding: dict[tuple[int, int], deque[tuple[float, int]]] = defaultdict(deque)
 
     def start(self, channel: int, pitch: int, velocity: int, seconds: float) -> None:
@@ -39,7 +64,8 @@ class NotePairs:
         """A key goes up; without a note sounding nothing happens."""
         if sounding := self._sounding[channel, pitch]:
             start, velocity = sounding.popleft()
-            self.notes.append(Note(start, max(0.0, seconds - start), pitch, velocity, channel))
+            volume, pan = self._mixer.at(start, channel)
+            self.notes.append(Note(start, max(0.0, seconds - start), pitch, velocity, channel, volume, pan))
 
     def stop_all(self, seconds: float) -> None:
         """All keys go up, and the notes are put in order."""
@@ -92,10 +118,17 @@ def read_midi(path: Path) -> MidiFile:
         for tick, message in events
         if message.type in ("marker", "cue_marker")
     ]
+    mixer = Mixer(
+        [
+            (clock.seconds(tick), message.channel, message.control, message.value)
+            for tick, message in events
+            if message.type == "control_change" and message.control in CONTROLS
+        ]
+    )
     tracks = [
         (decoded(track.name).strip() or f"MIDI {number}", notes)
         for number, (track, own) in enumerate(zip(file.tracks, timed, strict=True), 1)
-        if (notes := _notes(own, clock))
+        if (notes := _notes(own, clock, mixer))
     ]
     return MidiFile(clock.changes, markers, tracks)
 
@@ -157,8 +190,8 @@ class _Clock:
         return change.seconds + (tick - self._ticks[index]) / self._ticks_per_quarter * 60 / change.bpm
 
 
-def _notes(events: list[Event], clock: _Clock) -> list[Note]:
-    pairs = NotePairs()
+def _notes(events: list[Event], clock: _Clock, mixer: Mixer) -> list[Note]:
+    pairs = NotePairs(mixer)
     for tick, message in events:
         if message.type == "note_on" and message.velocity > 0:
             pairs.start(message.channel, message.note, message.velocity, clock.seconds(tick))

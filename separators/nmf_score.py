@@ -2,8 +2,8 @@
 
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
-part. A template holds a spectrum for each channel, so that parts that lie apart in the panorama help to tell
-them apart. What no note explains goes to the stem ``rest``, for which free templates can be learned.
+part. All templates of a part share one gain for each channel, which tells parts apart that lie apart in the
+panorama; learning starts from the volume and pan that the score has. What no note explains goes to the stem ``rest``, for which free templates can be learned.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separators.base import Audio, Piece, PlacedTransform, Separator, Transform
+from separators.blas_threads import on_one_thread
 from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.nmf_analysis import Analysis
 from separators.nmf_solver import (
@@ -23,6 +24,7 @@ from separators.nmf_solver import (
     background_of,
     factorize,
     random_start,
+    update,
 )
 from separators.parameters import Value, content, parameter
 from separators.score import Score
@@ -35,6 +37,10 @@ LEAST_SHIFT = 0.1
 """Seconds by which a score may be off without a word about it: it costs little."""
 LEAST_MODEL = np.float32(1e-6)
 """The smallest model that counts, relative to the background on which all stand."""
+LEAST_GAIN = 0.02
+"""A channel that starts with no gain at all would never get one."""
+REST_SHARE = 0.1
+"""How loud templates of the rest start out, beside a note of velocity 127 at full volume."""
 FRAMES_AT_ONCE = 128
 """Only the sounds that the score has in so many frames are solved for together."""
 REST = "rest"
@@ -129,8 +135,10 @@ class ScoreNMF(Separator):
         score = self._aligned(best_shift(middle, stft, sample_rate, seconds, self._parts()))
         self._look_at_ends(score, (pieces[-1].start + pieces[-1].frames) / sample_rate)
         sounds = sounds_of(score, self.tolerance_seconds, self.release_seconds)
-        start_W = starting_templates(sounds, stft, sample_rate)
-        W = self._learned(V, sounds, activity(sounds, seconds), start_W, len(sample))
+        templates = starting_templates(sounds, stft, sample_rate)
+        W = self._learned(
+            V, sounds, activity(sounds, seconds), templates, _starting_gains(score, len(sample))
+        )
         parts = np.array([sound.part for sound in sounds] + [len(score.parts)] * (len(W) - len(sounds)))
         background = background_of(V)
 
@@ -138,24 +146,23 @@ class ScoreNMF(Separator):
             V = _side_by_side(analysis, block)
             channels, frames = block.shape
             seconds = frame_seconds(stft, frames, sample_rate, [Piece(0, start, frames)])
-            allowed = np.ones((len(V), len(W)), bool)
-            allowed[:, : len(sounds)] = activity(sounds, seconds) > 0
+            expected = np.full((len(V), len(W)), REST_SHARE, np.float32)
+            expected[:, : len(sounds)] = activity(sounds, seconds)
             models = np.zeros((len(score.parts) + 1, *V.shape), np.float32)
             models[-1] = background
             for rows in _runs(len(V)):
-                sounding = np.flatnonzero(allowed[rows].any(axis=0))
+                sounding = np.flatnonzero(expected[rows].any(axis=0))
                 if not len(sounding):
                     continue
-                h = activations(V[rows], W[sounding], BETA, background, allowed=allowed[rows][:, sounding])
+                h = activations(V[rows], W[sounding], BETA, background, expected=expected[rows][:, sounding])
                 for part in np.unique(parts[sounding]):
                     own = parts[sounding] == part
                     models[part, rows] += h[:, own] @ W[sounding[own]]
             # Squared, smaller ones would give masks too small for float32's full precision.
             models[models < LEAST_MODEL * background] = 0
             # (stems, frames, channels * bins) -> (stems, channels, bins, frames)
-            masks = ratio_masks(models, self.mask_power)
-            masks = masks.reshape(len(models), len(V), channels, stft.bins).transpose(0, 2, 3, 1)
-            return apply_masks(stft.forward(block), masks, stft, frames)
+            models = models.reshape(len(models), len(V), channels, stft.bins).transpose(0, 2, 3, 1)
+            return apply_masks(stft.forward(block), ratio_masks(models, self.mask_power), stft, frames)
 
         return transform
 
@@ -189,25 +196,69 @@ class ScoreNMF(Separator):
             _warn(f"the score ends at {score.end:.1f} s, the audio already at {end:.1f} s")
 
     def _learned(
-        self, V: Matrix, sounds: Sequence[Sound], allowed: Matrix, W: Matrix, channels: int
+        self, V: Matrix, sounds: Sequence[Sound], expected: Matrix, templates: Matrix, gains: Matrix
     ) -> Matrix:
-        """The templates of ``sounds``, ``allowed`` as the score says, and of the rest, behind them."""
-        W = np.tile(W, channels) / np.float32(channels)
-        heard = np.asarray(allowed.any(axis=0))
-        H = allowed[:, heard] * np.float32(float(V.sum()) / max(float(allowed.sum()), 1.0))
+        """The panned templates of ``sounds`` and of the rest, behind them.
+
+        Learning starts from ``templates`` ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
+        """
+        parts = np.array([sound.part for sound in sounds])
+        heard = np.asarray(expected.any(axis=0))
+        modelled = np.zeros_like(V)
         if heard.any():
-            H, learned, _ = factorize(V, H, W[heard], BETA, self.iterations, 0.0)
-            W[heard] = learned
-            _teach_unheard(W, sounds, heard, channels)
+            H = expected[:, heard] * np.float32(float(V.sum()) / float(expected.sum()))
+            H, templates[heard], gains = self._factorized(V, H, templates[heard], gains, parts[heard])
+            _teach_unheard(templates, sounds, heard)
+            modelled = H @ _panned(templates[heard], gains[parts[heard]])
+        W = _panned(templates, gains[parts])
         if not self.rest_templates:
             return W
-        left = (V - H @ W[heard]).clip(0) + np.float32(background_of(V))
+        left = (V - modelled).clip(0) + np.float32(background_of(V))
         H_rest, W_rest = random_start(left, self.rest_templates, 0)
         _, found, _ = factorize(left, H_rest, W_rest, BETA, self.iterations, 0.0)
         return np.concatenate([W, found])
 
+    @on_one_thread
+    def _factorized(
+        self, V: Matrix, H: Matrix, W: Matrix, gains: Matrix, parts: NDArray[np.int64]
+    ) -> tuple[Matrix, Matrix, Matrix]:
+        """Activations, templates and gains after learning; all templates of a part share its gains.
 
-def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_], channels: int) -> None:
+        An update of templates for each channel tells how much of ``V`` each explains. Given that, the likeliest
+        gains and templates are its sums over bins and over channels: the step of expectation maximization.
+        """
+        background = background_of(V)
+        gains = gains.copy()
+        for _ in range(self.iterations):
+            H, updated = update(V, H, _panned(W, gains[parts]), BETA, background)
+            explained = updated.reshape(len(W), gains.shape[1], -1) * H.sum(axis=0)[:, np.newaxis, np.newaxis]
+            for part in np.unique(parts):
+                levels = explained[parts == part].sum(axis=(0, 2))
+                if total := float(levels.sum()):
+                    gains[part] = levels / total
+            W = explained.sum(axis=1)
+            W /= np.maximum(W.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return H, W, gains
+
+
+def _panned(W: Matrix, gains: Matrix) -> Matrix:
+    """Templates ``(sounds, bins)`` with ``gains`` ``(sounds, channels)`` as ``(sounds, channels * bins)``."""
+    panned: Matrix = (gains[:, :, np.newaxis] * W[:, np.newaxis]).reshape(len(W), -1)
+    return panned
+
+
+def _starting_gains(score: Score, channels: int) -> Matrix:
+    """The gains ``(parts, channels)`` that sum to one: of two channels as the score pans them, else equal."""
+    gains = np.full((len(score.parts), channels), 1 / channels, np.float32)
+    if channels == 2:
+        for row, part in zip(gains, score.parts, strict=True):
+            pan = float(np.mean([note.pan for note in part.notes]))
+            row[:] = np.sqrt([1 - pan, pan]) + LEAST_GAIN
+            row /= row.sum()
+    return gains
+
+
+def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_]) -> None:
     """Give pitches that the sample does not hold the template of their part's nearest one, transposed.
 
     In place; drums, which have no neighbours, keep what they started with, and so do parts not heard at all.
@@ -223,7 +274,7 @@ def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_],
         if near:
             place = min(near)[1]
             semitones = sound.pitch - sounds[place].pitch
-            template = np.concatenate([transposed(part, semitones) for part in np.split(W[place], channels)])
+            template = transposed(W[place], semitones)
             if total := float(template.sum()):
                 W[index] = template / total
 

@@ -402,19 +402,19 @@ def activations(
     beta: int,
     background: float,
     sparsity: float = 0.0,
-    allowed: NDArray[np.bool_] | None = None,
+    expected: Matrix | None = None,
 ) -> Matrix:
     """The activations ``H`` of ``V`` ``(frames, bins)`` for given templates ``W`` that sum to one each.
 
-    Where ``allowed`` ``(frames, components)`` is false they stay zero.
-    Frames are solved each on their own, by plain updates from an equal start, so that blocks
+    They start out equal, or in proportion to ``expected`` ``(frames, components)``: where that is zero,
+    they stay zero.
+    Frames are solved each on their own, by plain updates, so that blocks
     of a long file are solved as the whole would be. (The problem is convex for beta 1 and 2;
     extrapolation gains little: measured, a fifth fewer updates.)
     """
     terms = terms_of(W, beta, background, sparsity)
-    H = np.repeat(V.sum(axis=1, keepdims=True) / np.float32(len(W)), len(W), axis=1)
-    if allowed is not None:
-        H *= allowed
+    shares = np.ones((len(V), len(W)), np.float32) if expected is None else expected
+    H = shares * (V.sum(axis=1, keepdims=True) / np.maximum(shares.sum(axis=1, keepdims=True), NEGLIGIBLE))
     for rows in chunks(V):
         v, h = V[rows], H[rows]
         for _ in range(ACTIVATION_UPDATES):

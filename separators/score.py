@@ -23,13 +23,18 @@ PITCHES = 128
 
 @dataclass(frozen=True)
 class Note:
-    """One note: seconds, MIDI pitch (60 is middle C), velocity 1 to 127, channel counted from 0."""
+    """One note: seconds, MIDI pitch (60 is middle C), velocity 1 to 127, channel counted from 0.
+
+    ``volume`` (a gain, at most 1) and ``pan`` (0 left, 1 right) are what its channel's controllers say.
+    """
 
     start: float
     length: float
     pitch: int
     velocity: int
     channel: int = 0
+    volume: float = 1.0
+    pan: float = 0.5
 
     @property
     def is_drum(self) -> bool:

@@ -25,6 +25,8 @@ from separators.spectral import STFT
 
 Seconds = NDArray[np.float64]
 
+LEAST_LOUDNESS = 1e-3
+"""Even a note that the score calls silent may sound."""
 ONSET_SECONDS = 0.06
 """How long the onset of an instrument's note lasts."""
 DRUM_STAGES = (0.0, 0.04, 0.12, 0.6)
@@ -48,7 +50,7 @@ GENERAL_MIDI_DRUMS = (
 
 @dataclass(frozen=True)
 class Sound:
-    """One template and when it may sound: arrays of starts and ends in seconds, and of velocities."""
+    """One template and when it may sound: arrays of starts and ends in seconds, and how loud its notes are."""
 
     part: int
     pitch: int
@@ -56,7 +58,7 @@ class Sound:
     stage: int
     starts: Seconds
     ends: Seconds
-    velocities: Seconds
+    loudness: NDArray[np.float64]
 
 
 def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
@@ -69,14 +71,16 @@ def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
         for (is_drum, pitch), notes in sorted(pitches.items()):
             starts = np.array([note.start for note in notes])
             ends = starts + [note.length for note in notes]
-            velocities = np.array([note.velocity for note in notes]) / 127
+            loudness = np.array(
+                [max((note.velocity / 127) ** 2 * note.volume, LEAST_LOUDNESS) for note in notes]
+            )
             if is_drum:
                 stages = [(starts + a, starts + b) for a, b in itertools.pairwise(DRUM_STAGES)]
             else:
                 stages = [(starts, ends + release), (starts, starts + ONSET_SECONDS)]
             for stage, (first, last) in enumerate(stages):
                 sounds.append(
-                    Sound(part, pitch, is_drum, stage, first - tolerance, last + tolerance, velocities)
+                    Sound(part, pitch, is_drum, stage, first - tolerance, last + tolerance, loudness)
                 )
     return sounds
 
@@ -91,7 +95,7 @@ def frame_seconds(stft: STFT, length: int, sample_rate: int, pieces: Sequence[Pi
 
 
 def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
-    """How strongly the score has each sound in frames at ``seconds``: velocities, ``(frames, sounds)``."""
+    """How strongly the score has each sound in frames at ``seconds``, ``(frames, sounds)``."""
     found = np.zeros((len(seconds), len(sounds)), np.float32)
     if not len(seconds):
         return found
@@ -104,7 +108,7 @@ def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
             ends = first + np.searchsorted(times, sound.ends, side="right")
             for note in np.flatnonzero(starts < ends):
                 rows = found[starts[note] : ends[note], column]
-                np.maximum(rows, sound.velocities[note], out=rows)
+                np.maximum(rows, sound.loudness[note], out=rows)
     return found
 
 
