@@ -3,7 +3,8 @@
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
 part. All templates of a part share one gain for each channel, which tells parts apart that lie apart in the
-panorama; learning starts from the volume and pan that the score has. What no note explains goes to the stem ``rest``, for which free templates can be learned.
+panorama; learning starts from the volume and pan that the score has. What no note explains goes to the stem
+``rest``, for which free templates can be learned.
 """
 
 from __future__ import annotations
@@ -224,8 +225,8 @@ class ScoreNMF(Separator):
     ) -> tuple[Matrix, Matrix, Matrix]:
         """Activations, templates and gains after learning; all templates of a part share its gains.
 
-        An update of templates for each channel tells how much of ``V`` each explains. Given that, the likeliest
-        gains and templates are its sums over bins and over channels: the step of expectation maximization.
+        An update of templates for each channel tells how much of ``V`` each explains. Given that, the
+        likeliest gains and templates are its sums over bins and over channels: expectation maximization.
         """
         background = background_of(V)
         gains = gains.copy()

@@ -50,7 +50,7 @@ GENERAL_MIDI_DRUMS = (
 
 @dataclass(frozen=True)
 class Sound:
-    """One template and when it may sound: arrays of starts and ends in seconds, and how loud its notes are."""
+    """One template and when it may sound: starts and ends in seconds, and how loud its notes are."""
 
     part: int
     pitch: int
@@ -71,9 +71,8 @@ def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
         for (is_drum, pitch), notes in sorted(pitches.items()):
             starts = np.array([note.start for note in notes])
             ends = starts + [note.length for note in notes]
-            loudness = np.array(
-                [max((note.velocity / 127) ** 2 * note.volume, LEAST_LOUDNESS) for note in notes]
-            )
+            loudness = np.array([(note.velocity / 127) ** 2 * note.volume for note in notes])
+            loudness = loudness.clip(min=LEAST_LOUDNESS)
             if is_drum:
                 stages = [(starts + a, starts + b) for a, b in itertools.pairwise(DRUM_STAGES)]
             else:
