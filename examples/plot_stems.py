@@ -16,13 +16,15 @@ from PIL import Image
 
 from plugin_bridge.pictures import draw_spectrogram, new_figure, save
 from plugin_bridge.spectrogram import Spectrogram
-from separators import ICA, NMF, Audio
+from separators import ICA, NMF, Audio, create
 from separators.evaluation import si_sdr
 
 SESSION = Path(__file__).parent / "session"
 RATE = 44100
 SECONDS = 5.05
 """Two bars."""
+BOTH_TALK_SECONDS = 12.0
+"""Where in the interview they do."""
 COLOURS = 48
 WIDTH, HEIGHT = 10.8, 4.2
 
@@ -87,8 +89,33 @@ def microphones(path: Path) -> None:
     save_small(figure, path)
 
 
+def interview(path: Path) -> None:
+    """The recording at the left, then a column for each voice, while both talk."""
+    start = round(BOTH_TALK_SECONDS * RATE)
+    recorded = read("audio/Interview.wav")
+    stems = create("pit").separate(recorded, RATE).array
+    truth = np.stack([read(f"sources/interview-{who}.flac") for who in ("woman", "man")])
+    order = max(([0, 1], [1, 0]), key=lambda order: sum(map(si_sdr, truth, stems[order])))
+    loudest = spectrogram(recorded[:, start:]).decibels().max()
+    figure = new_figure(WIDTH, HEIGHT)
+    grid = figure.add_gridspec(2, 3)
+    whole = figure.add_subplot(grid[:, 0])
+    draw(whole, recorded[:, start:], loudest, "two voices, one microphone")
+    for column, (name, voice, stem) in enumerate(zip(("woman", "man"), truth, stems[order], strict=True), 1):
+        score = f"{name}'s stem: {si_sdr(voice, stem):.1f} dB (was {si_sdr(voice, recorded):.1f})"
+        draw(figure.add_subplot(grid[0, column], sharex=whole), stem[:, start:], loudest, score)
+        draw(
+            figure.add_subplot(grid[1, column], sharex=whole),
+            voice[:, start:],
+            loudest,
+            f"{name}: true source",
+        )
+    save_small(figure, path)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs/images"
     folder.mkdir(parents=True, exist_ok=True)
     microphones(folder / "microphones.png")
     drum_loop(folder / "drum-loop.png")
+    interview(folder / "interview.png")

@@ -140,7 +140,7 @@ def test_plot_stems(tmp_path):
     pytest.importorskip("matplotlib")
     run(EXAMPLES / "plot_stems.py", tmp_path)
     drawn = {path.name for path in tmp_path.iterdir()}
-    assert drawn == {"drum-loop.png", "microphones.png"}
+    assert drawn == {"drum-loop.png", "microphones.png", "interview.png"}
     for picture in [*tmp_path.iterdir(), *(ROOT / "docs" / "images" / name for name in drawn)]:
         data = picture.read_bytes()
         assert len(data) <= PICTURE_BYTES
