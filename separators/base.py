@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -44,7 +45,8 @@ class Piece(NamedTuple):
     frames: int
 
 
-class AnyPlace(NamedTuple):
+@dataclass(frozen=True)
+class AnyPlace:
     """A transform that need not know where its blocks begin, as a :data:`PlacedTransform`."""
 
     transform: Transform

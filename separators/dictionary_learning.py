@@ -153,7 +153,7 @@ def _samples(
     samples = []
     for label, source in named:
         try:
-            audio = fitting_sample(source, min(share, source.frames / source.sample_rate))
+            audio, _ = fitting_sample(source, min(share, source.frames / source.sample_rate))
         except AudioError as error:
             raise AudioError(f"{name}: {label}: {error}") from None
         level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0

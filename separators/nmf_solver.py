@@ -414,7 +414,9 @@ def activations(
     """
     terms = terms_of(W, beta, background, sparsity)
     shares = np.ones((len(V), len(W)), np.float32) if expected is None else expected
-    H = shares * (V.sum(axis=1, keepdims=True) / np.maximum(shares.sum(axis=1, keepdims=True), NEGLIGIBLE))
+    H: Matrix = shares * (
+        V.sum(axis=1, keepdims=True) / np.maximum(shares.sum(axis=1, keepdims=True), NEGLIGIBLE)
+    )
     for rows in chunks(V):
         v, h = V[rows], H[rows]
         for _ in range(ACTIVATION_UPDATES):
