@@ -22,6 +22,7 @@ from plugin_bridge.plugins import built_in_of, built_ins
 from plugin_bridge.preset_chains import entry_of
 from plugin_bridge.preset_files import MAXIMUM_BYTES, folder
 from separators import registry
+from separators.parameters import Content
 from tests.bridge.splitters import Bands, noise
 from tests.bridge.vst3 import needs_vst3
 
@@ -477,7 +478,9 @@ def test_the_schema_holds_every_separators_and_built_ins_table():
         assert set(row["properties"]) == {"name", *table}
         assert row["additionalProperties"] is False
         for key, parameter in table.items():
-            assert row["properties"][key]["default"] == parameter.default
+            default = parameter.default
+            text = str(default) if isinstance(default, Content) else default
+            assert row["properties"][key]["default"] == text
             assert row["properties"][key].get("minimum") == parameter.minimum
     entries = schema["$defs"]["PluginEntry"]["oneOf"]
     names = [entry["properties"]["plugin"]["const"] for entry in entries if "plugin" in entry["properties"]]

@@ -21,7 +21,10 @@ def test_tracks_become_parts_and_equal_names_are_numbered(tmp_path):
     path = save_midi(tmp_path / "a.mid", {"Keys": first, "Bass": second})
     score = Score.from_text(str(path))
     assert [part.name for part in score.parts] == ["Keys", "Bass"]
-    assert score.parts[0].notes[1] == Note(0.5, pytest.approx(0.4), 62, 100, 0)
+    volume = (100 / 127) ** 2  # of General MIDI, where the file says nothing
+    assert score.parts[0].notes[1] == Note(
+        0.5, pytest.approx(0.4), 62, 100, 0, pytest.approx(volume, rel=1e-3)
+    )
     assert score.end == pytest.approx(0.9)
     doubled = Score.of_tracks([("Keys", first), ("Keys", second), ("Empty", [])])
     assert [part.name for part in doubled.parts] == ["Keys", "Keys 2"]

@@ -122,7 +122,9 @@ def test_the_fit_sees_a_bounded_sample_of_the_whole_at_a_fixed_level():
 
 def test_a_short_source_is_its_own_sample():
     mixture = noise(1, RATE // 2)
-    np.testing.assert_array_equal(fitting_sample(ArraySource(mixture, RATE), 1.0), mixture)
+    sample, pieces = fitting_sample(ArraySource(mixture, RATE), 1.0)
+    np.testing.assert_array_equal(sample, mixture)
+    assert pieces == [(0, 0, RATE // 2)]
 
 
 def test_a_long_source_is_sampled_from_its_start_to_its_end_without_clicks():
@@ -171,7 +173,7 @@ def test_a_source_whose_sample_is_silent_is_fitted_on_its_first_sound():
     mixture = np.zeros((1, 60 * RATE), np.float32)
     at = 20 * RATE + 3  # between two pieces of the sample
     mixture[:, at : at + 100] = noise(1, 100)
-    assert not fitting_sample(ArraySource(mixture, RATE), Halves.fit_seconds).any()
+    assert not fitting_sample(ArraySource(mixture, RATE), Halves.fit_seconds)[0].any()
     separator = Halves()
     stems = separator.separate(mixture, RATE)
     assert len(separator.samples) == 1
