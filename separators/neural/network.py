@@ -99,8 +99,10 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, times)`` in and out."""
         batch, channels, times = x.shape
-        split = self.inputs(self.norm(x)).view(batch, 3, HEADS, channels // HEADS, times).transpose(3, 4)
-        mixed = functional.scaled_dot_product_attention(*split.unbind(1))
+        split = self.inputs(self.norm(x)).view(batch, 3, HEADS, channels // HEADS, times)
+        # Attention reads rows: in place it takes five times as long.
+        queries, keys, values = split.transpose(3, 4).contiguous().unbind(1)
+        mixed = functional.scaled_dot_product_attention(queries, keys, values)
         return x + self.outputs(mixed.transpose(2, 3).reshape(x.shape))  # type: ignore[no-any-return]
 
 

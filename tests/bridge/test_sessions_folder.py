@@ -13,6 +13,9 @@ from plugin_bridge.sessions.midi import NotePairs, read_midi
 from plugin_bridge.sessions.model import MidiNote, TempoChange
 from tests.bridge.session_helpers import RATE, impulse, noise, write
 
+DEFAULT_VOLUME = (100 / 127) ** 2
+"""Of General MIDI, where a file says nothing."""
+
 SECOND = RATE
 TICKS = 480
 
@@ -145,7 +148,11 @@ def test_a_midi_file_gives_tempo_meter_markers_and_notes(tmp_path):
     assert session.tempo == [TempoChange(0, 120, 3, 4), TempoChange(0.5, 60, 3, 4)]
     assert [(marker.seconds, marker.name) for marker in session.markers] == [(0, "Vers"), (1.5, "Refrän")]
     piano = session.tracks[-1]
-    assert (piano.name, piano.notes, piano.clips) == ("Piano", [MidiNote(0.5, 1.0, 60, 64)], [])
+    assert (piano.name, piano.notes, piano.clips) == (
+        "Piano",
+        [MidiNote(0.5, 1.0, 60, 64, volume=DEFAULT_VOLUME)],
+        [],
+    )
 
 
 def test_the_tempo_of_mido_agrees(tmp_path):
@@ -228,7 +235,11 @@ def test_overlapping_notes_end_in_turn_and_velocity_0_ends_a_note(tmp_path):
         type=0,
     )
     notes = read_midi(path).tracks[0][1]
-    assert notes == [MidiNote(0, 1.0, 60, 10), MidiNote(0.5, 1.0, 60, 20), MidiNote(2.0, 0.0, 70, 64)]
+    assert notes == [
+        MidiNote(0, 1.0, 60, 10, volume=DEFAULT_VOLUME),
+        MidiNote(0.5, 1.0, 60, 20, volume=DEFAULT_VOLUME),
+        MidiNote(2.0, 0.0, 70, 64, volume=DEFAULT_VOLUME),
+    ]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.integers(0, 3)), max_size=60))
