@@ -63,8 +63,7 @@ class Architecture:
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
         """The inverse of :meth:`to_dict`; unknown keys are ignored."""
         known = {field.name for field in fields(cls)}
-        # Files from before there was attention do not speak of it.
-        kept: dict[str, Any] = {"attention": (), "long_window": 0, "short_window": 0} | {
+        kept: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values.items()
             if key in known
