@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plugin_bridge.audio_files import AudioWriter
+from plugin_bridge.audio_files import AudioFileSource, AudioWriter
 
 RATE = 48000
 
@@ -21,8 +21,13 @@ def impulse(seconds, at, rate=RATE, channels=1):
 def write(path, audio, rate=RATE, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     with AudioWriter(path, rate, len(audio), **{"bit_depth": "float32", **options}) as writer:
-        writer.write(audio)
+        writer.write(audio.astype(np.float32))
     return path
+
+
+def read(path):
+    with AudioFileSource(path) as source:
+        return source.read(0, source.frames)
 
 
 def item(position=0.0, length=1.0, file="a.wav", extra="", source=None):

@@ -10,17 +10,21 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
+from plugin_bridge.audio_files import AudioFileSource
 from plugin_bridge.cli import main
 from plugin_bridge.sessions import open_session
+from tests.bridge import session_helpers
+from tests.bridge.session_helpers import read
 
 RATE = 8000
+write = partial(session_helpers.write, rate=RATE)
 START = 3600 * RATE
 UNPAN = 'title = "Un-pan"\npurpose = "tests"\n[separator]\nname = "ica"\n'
 MIXING = np.array([[1.0, 0.3], [0.4, 1.0]], np.float32)
@@ -28,18 +32,6 @@ FLOAT = 1e-6
 STEM_FILES = ["manifest.json", "source-1.wav", "source-2.wav"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 COMMAND = [sys.executable, "-m", "plugin_bridge"]
-
-
-def write(path, audio, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with AudioWriter(path, RATE, len(audio), **{"bit_depth": "float32", **options}) as writer:
-        writer.write(audio.astype(np.float32))
-    return path
-
-
-def read(path):
-    with AudioFileSource(path) as source:
-        return source.read(0, source.frames)
 
 
 def noise(channels=2, seconds=1.0, seed=0):

@@ -1,17 +1,20 @@
 """Jobs that follow a score: of the session, beside the file, on the command line."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
 from plugin_bridge.cli import main
 from separators.evaluation import si_sdr
+from tests.bridge import session_helpers
+from tests.bridge.session_helpers import read
 from tests.separators.midi_files import melody, played, save_midi
 
 RATE = 16000
+write = partial(session_helpers.write, rate=RATE)
 SECONDS = 4.0
 TRACKS = {
     "Lead": melody([76, 79, 81, 84, 79, 76, 81]),
@@ -26,18 +29,6 @@ name = "nmf-score"
 plugin = "LowpassFilter"
 cutoff_frequency_hz = 500
 """
-
-
-def write(path, audio, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with AudioWriter(path, RATE, len(audio), **{"bit_depth": "float32", **options}) as writer:
-        writer.write(audio.astype(np.float32))
-    return path
-
-
-def read(path):
-    with AudioFileSource(path) as source:
-        return source.read(0, source.frames)
 
 
 def run(*arguments, status=0):
