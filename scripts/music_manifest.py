@@ -21,8 +21,8 @@ BENCHMARK_VOICE = "vocadito_1"
 SECTOID_SONGS = ("Escape from chaosland", "Metal madness", "War of freedom")
 SPEECH_SOURCES = ("libri", "librivox80", "cv13en")
 WEIGHTS = {
-    "cc0-44": 3.0,
-    "cc0-22": 1.0,
+    "cc0-44": 4.0,
+    "cc0-22": 2.0,
     "rendered-real": 1.5,
     "rendered-midi": 3.0,
     "waivops": 2.5,

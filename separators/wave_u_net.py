@@ -19,7 +19,7 @@ from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
 
 FORMAT = "stembridge-wave-u-net-1"
-SEGMENT_SECONDS = 12.0
+SEGMENT_SECONDS = 24.0
 """Audio that the network is given at once; bounds the memory."""
 
 
@@ -44,10 +44,10 @@ class WaveUNet(Separator):
     )
 
     fit_seconds = 1.0
-    block_seconds = 30.0
-    # The cross-fade uses the middle half, so each side keeps a quarter (1 s) of context, as much as
+    block_seconds = 48.0
+    # The cross-fade uses the middle half, so each side keeps a quarter (1.6 s) of context, as much as
     # the shipped network hears: no stem depends on where the blocks were cut.
-    overlap_seconds = 4.0
+    overlap_seconds = 6.5
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""

@@ -31,14 +31,7 @@ def example_session() -> Path:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--out",
-    "-o",
-    type=options.FOLDER,
-    default=Path("stems"),
-    show_default=True,
-    help="Folder for the results; made if it is missing.",
-)
+@options.out_option
 @options.work_options
 @options.json_option
 def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: bool) -> int:

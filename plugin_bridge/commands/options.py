@@ -69,7 +69,12 @@ preset_option = click.option(
     help="A preset by name (stembridge presets list), or the path of a .toml file.",
 )
 out_option = click.option(
-    "--out", "-o", type=FOLDER, required=True, help="Folder for the results; made if it is missing."
+    "--out",
+    "-o",
+    type=FOLDER,
+    default=Path("stems"),
+    show_default=True,
+    help="Folder for the results; made if it is missing.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 format_options = together(

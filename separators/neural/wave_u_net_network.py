@@ -9,10 +9,11 @@ One class, two layouts (:class:`Architecture`):
 - ``paper``: twelve levels that halve the rate, convolution and decimation on the way down, linear
   interpolation and convolution on the way up, no padding: the output is shorter than the
   input by the context that it saw.
-- ``filters``: few levels with large strides. The first is a bank of learnt filters in pairs (begun as the
-  cosines and sines of a Fourier transform): the levels below see how loud each pair is, and the output
-  shares each pair out among the stems and turns its phase, before the same filters make audio of
-  it again. Much faster on a CPU, and sooner trained.
+- ``fourier``: the highest level is a bank of windowed cosines and sines at a stride, worked out by FFT.
+  The levels below convolve over frequency and time (like Jansson et al. 2017), so that what they learn of one
+  pitch holds for all; they see how loud each band is. The output shares each band out among the stems, and
+  the same filters make audio of it again. Much faster on a CPU than the paper's layout, and it learns
+  more from few songs: filters and levels without convolution over frequency learn songs by heart.
 """
 
 from __future__ import annotations
@@ -28,27 +29,32 @@ from torch.nn import functional
 SLOPE = 0.2
 """Of the leaky rectifier below zero."""
 QUIET = 1e-3
-"""Added to the loudness of a pair of filters before the logarithm."""
+"""Added to the loudness of a band before the logarithm."""
+DETAIL = 16
+"""Features of the finest level of the layout ``fourier``."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Size and layout of a network; stored in its weights file."""
 
-    layout: str = "filters"
+    layout: str = "fourier"
     stems: tuple[str, ...] = ("vocals", "drums", "bass", "other")
     audio_channels: int = 2
     sample_rate: int = 44_100
-    channels: tuple[int, ...] = (256, 384)
+    channels: tuple[int, ...] = (24, 48, 96, 144, 192)
     """Features of each level, from the highest rate to the lowest."""
-    strides: tuple[int, ...] = (512, 4)
-    """By how much each level lowers the rate; in the paper's layout always 2."""
-    kernels: tuple[int, int] = (1024, 3)
-    """Filters: length of the filters, and of the residual blocks. Paper: on the way down, on the way up."""
-    dilations: tuple[int, ...] = (1, 2, 4)
-    """Filters: of the residual blocks of every level but the lowest, on the way down and up again."""
-    bottom_dilations: tuple[int, ...] = (1, 2, 4, 8)
-    """Filters: of the residual blocks of the lowest level."""
+    strides: tuple[int, ...] = (1024, 1, 2, 2, 1, 1)
+    """By how much each level lowers the rate; in the paper's layout always 2. Fourier: the first is
+    that of the filters, and every later level also halves the number of bands."""
+    kernels: tuple[int, int] = (4096, 3)
+    """Fourier: length of the window, and of the residual blocks. Paper: on the way down, on the way up."""
+    resolution: int = 160
+    """Fourier: bands are one bin wide up to twice this bin, and above it this fraction of their frequency."""
+    dilations: tuple[int, ...] = (1,)
+    """Fourier: in time, of the residual blocks of every level but the lowest, on both ways."""
+    bottom_dilations: tuple[int, ...] = (1, 2)
+    """Fourier: of the residual blocks of the lowest level."""
 
     @classmethod
     def paper(cls, levels: int = 12, growth: int = 24, **values: Any) -> Architecture:
@@ -128,7 +134,7 @@ class WaveUNet(nn.Module):
 
 def build(architecture: Architecture) -> WaveUNet:
     """A network with random weights."""
-    return {"paper": PaperWaveUNet, "filters": FilterWaveUNet}[architecture.layout](architecture)
+    return {"paper": PaperWaveUNet, "fourier": FourierWaveUNet}[architecture.layout](architecture)
 
 
 class PaperWaveUNet(WaveUNet):
@@ -181,64 +187,86 @@ class PaperWaveUNet(WaveUNet):
         return needed, output // grid * grid
 
 
-class FilterWaveUNet(WaveUNet):
-    """Few levels below a bank of filter pairs; pairs are what a complex number is made of."""
+class FourierWaveUNet(WaveUNet):
+    """Levels of convolutions over bands and time below a bank of Fourier filters."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        channels, strides = architecture.channels, architecture.strides
-        first, kernel = architecture.kernels
-        self.filters = nn.Parameter(fourier(first) * torch.hann_window(first).sqrt())
-        self.gain = strides[0] / float(torch.hann_window(first).sum())
-        pairs = architecture.audio_channels * first // 2
-        self.inputs = nn.Conv1d(pairs, channels[0], 1)
-        self.kept = nn.ModuleList(residuals(c, kernel, architecture.dilations) for c in channels[:-1])
+        channels, strides = architecture.channels, architecture.strides[1:]
+        window, kernel = architecture.kernels
+        audio, stems = architecture.audio_channels, len(architecture.stems)
+        self.register_buffer("window", torch.hann_window(window).sqrt(), persistent=False)
+        self.register_buffer("band", bands(window, architecture.resolution), persistent=False)
+        self.window: Tensor
+        self.band: Tensor
+        self.bands = int(self.band[-1]) + 1
+        self.padding = -self.bands % 2 ** len(strides)
+        heights = [(self.bands + self.padding) >> level for level in range(1, len(strides) + 1)]
+        inputs = (audio, *channels)
         self.down = nn.ModuleList(
-            nn.Conv1d(channels[level], channels[level + 1], stride, stride)
-            for level, stride in enumerate(strides[1:])
+            nn.Conv2d(inputs[level], channels[level], (4, 2 + stride), (2, stride), 1)
+            for level, stride in enumerate(strides)
         )
+        # What is where in frequency: convolutions alone cannot know.
+        self.places = nn.ParameterList(
+            torch.zeros(c, height, 1) for c, height in zip(channels, heights, strict=True)
+        )
+        self.kept = nn.ModuleList(residuals(c, kernel, architecture.dilations) for c in channels[:-1])
         self.bottom = residuals(channels[-1], kernel, architecture.bottom_dilations)
         self.up = nn.ModuleList(
-            nn.ConvTranspose1d(channels[level + 1], channels[level], stride, stride)
-            for level, stride in enumerate(strides[1:])
+            nn.ConvTranspose2d(channels[level], channels[level - 1], (4, 2 + stride), (2, stride), 1)
+            for level, stride in enumerate(strides)
+            if level
         )
         self.merged = nn.ModuleList(residuals(c, kernel, architecture.dilations[::-1]) for c in channels[:-1])
         self.norm = ChannelNorm(channels[0])
-        self.shares = nn.Conv1d(channels[0], len(architecture.stems) * pairs, 1)
-        self.turns = nn.Conv1d(channels[0], (len(architecture.stems) - 1) * pairs, 1)
+        self.shares = nn.ConvTranspose2d(channels[0], stems * audio, (4, 2 + strides[0]), (2, strides[0]), 1)
+        # The finest level: bands one by one, at the filters' rate.
+        self.detail = nn.Sequential(
+            nn.Conv2d(audio, DETAIL, kernel, padding=kernel // 2),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(DETAIL, stems * audio, kernel, padding=kernel // 2),
+        )
         with torch.no_grad():  # training begins near equal shares of the mixture
             self.shares.weight.mul_(0.1)
-            self.turns.weight.mul_(0.1)
+            self.detail[-1].weight.mul_(0.1)  # type: ignore[operator]
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
         batch, channels, frames = mixture.shape
-        first, stride = self.architecture.kernels[0], self.architecture.strides[0]
-        # Padded so that every frame lies under as many filters as any other.
-        lead = first - stride
+        window, stride = self.architecture.kernels[0], self.architecture.strides[0]
+        # Padded so that every frame lies under as many windows as any other.
+        lead = window - stride
         grid = self.total_stride // stride
         times = -(-((frames - 1 + lead) // stride + 1) // grid) * grid
         padded = functional.pad(mixture, (lead, times * stride - frames))
-        features = functional.linear(padded.unfold(-1, first, stride), self.filters)
-        # (batch, channels, cosine or sine, pairs, times)
-        features = features.transpose(2, 3).reshape(batch, channels, 2, first // 2, times)
-        loudness = torch.log((features.float().square().sum(2) + 1e-12).sqrt() + QUIET)
-        hidden, kept = self.inputs((loudness.flatten(1, 2) + 3) / 2.5), []
-        for keep, down in zip(self.kept, self.down, strict=True):
-            kept.append(keep(hidden))
-            hidden = down(kept[-1])
+        spectrum = torch.fft.rfft(padded.float().unfold(-1, window, stride) * self.window, norm="ortho")
+        loudness = self._loudness(spectrum)
+        hidden, kept = loudness, []
+        for level, down in enumerate(self.down):
+            hidden = down(hidden) + self.places[level]
+            if level < len(self.kept):
+                hidden = self.kept[level](hidden)
+                kept.append(hidden)
         hidden = self.bottom(hidden)
         for up, merge in zip(reversed(self.up), reversed(self.merged), strict=True):
             hidden = merge(up(hidden) + kept.pop())
-        hidden = functional.leaky_relu(self.norm(hidden), SLOPE)
-        shares = self.shares(hidden).reshape(batch, -1, channels, first // 2, times)
-        real = shares.softmax(1)[:, :-1]
-        imaginary = self.turns(hidden).reshape(batch, -1, channels, first // 2, times)
-        cosine, sine = features[:, None, :, 0], features[:, None, :, 1]
-        turned = torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], 3)
-        audio = functional.linear(turned.flatten(1, 2).transpose(2, 3), self.gain * self.filters.T)
-        audio = overlap_add(audio.transpose(2, 3).flatten(1, 2), first, stride)
+        shares = self.shares(functional.leaky_relu(self.norm(hidden), SLOPE)) + self.detail(loudness)
+        shares = shares[:, :, : self.bands].float().reshape(batch, -1, channels, self.bands, times)
+        # (batch, stems, channels, times, bands)
+        shares = shares.softmax(1)[:, :-1].transpose(3, 4)
+        found = shares.index_select(4, self.band) * spectrum[:, None]
+        pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
+        audio = overlap_add(pieces.flatten(1, 2).transpose(2, 3).flatten(1, 2), window, stride)
         return audio[..., lead : lead + frames]
+
+    def _loudness(self, spectrum: Tensor) -> Tensor:
+        """``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``, around 0."""
+        power = spectrum.real.square() + spectrum.imag.square()
+        sizes = torch.bincount(self.band)
+        banded = power.new_zeros(*power.shape[:-1], self.bands).index_add(3, self.band, power) / sizes
+        loudness = (torch.log((banded + 1e-12).sqrt() + QUIET) + 3) / 2.5
+        return functional.pad(loudness.transpose(2, 3), (0, 0, 0, self.padding))
 
     @property
     def context(self) -> int:
@@ -246,11 +274,13 @@ class FilterWaveUNet(WaveUNet):
         reach = self.architecture.kernels[0]
         wing = (self.architecture.kernels[1] - 1) // 2
         rate = self.architecture.strides[0]
-        for stride in self.architecture.strides[1:]:
-            # The blocks at this rate on both ways, and the steps to the next rate and back.
-            reach += rate * (2 * wing * sum(self.architecture.dilations) + 2 * stride)
+        blocks = [self.architecture.dilations] * len(self.kept) + [self.architecture.bottom_dilations]
+        for level, stride in enumerate(self.architecture.strides[1:]):
+            # The steps to the next rate and back, and the blocks at that rate on both ways.
+            reach += rate * 2 * stride
             rate *= stride
-        reach += rate * wing * sum(self.architecture.bottom_dilations)
+            ways = 1 if level == len(self.kept) else 2
+            reach += rate * ways * wing * sum(blocks[level])
         return -(-reach // self.total_stride) * self.total_stride
 
     def segment(self, frames: int) -> tuple[int, int]:
@@ -265,22 +295,25 @@ def residuals(channels: int, kernel: int, dilations: tuple[int, ...]) -> nn.Sequ
 
 
 class Residual(nn.Module):
-    """Normalisation, non-linearity, convolution, added to the input."""
+    """Normalisation, non-linearity, convolution over bands and (dilated) time, added to the input."""
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
-        self.conv = nn.Conv1d(channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+        wing = kernel // 2
+        self.conv = nn.Conv2d(
+            channels, channels, kernel, padding=(wing, dilation * wing), dilation=(1, dilation)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, channels, times)``, as long as ``x``."""
+        """``(batch, channels, bands, times)``, of the shape of ``x``."""
         return x + self.conv(functional.leaky_relu(self.norm(x), SLOPE))  # type: ignore[no-any-return]
 
 
 class ChannelNorm(nn.Module):
-    """Scales each frame to an RMS of 1 over its channels (RMSNorm; Zhang, Sennrich 2019).
+    """Scales each band of a frame to an RMS of 1 over its channels (RMSNorm; Zhang, Sennrich 2019).
 
-    Unlike norms over time it looks at one frame alone, so that a block's output does not depend
+    Unlike norms over time it looks at one place alone, so that a block's output does not depend
     on where blocks were cut.
     """
 
@@ -289,14 +322,15 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels, 1))
-        self.bias = nn.Parameter(torch.zeros(channels, 1))
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, channels, times)``, as long as ``x``."""
+        """``(batch, channels, bands, times)``, of the shape of ``x``."""
         power = x.square().mean(1, keepdim=True, dtype=torch.float32)
         scale = torch.rsqrt(power + self.FLOOR).to(x.dtype)
-        return torch.addcmul(self.bias.to(x.dtype), x * scale, self.gain.to(x.dtype))
+        gain, bias = (value.to(x.dtype)[:, None, None] for value in (self.gain, self.bias))
+        return torch.addcmul(bias, x * scale, gain)
 
 
 def overlap_add(frames: Tensor, kernel: int, stride: int) -> Tensor:
@@ -310,17 +344,17 @@ def overlap_add(frames: Tensor, kernel: int, stride: int) -> Tensor:
     return audio.transpose(2, 3).flatten(2)
 
 
-def fourier(size: int) -> Tensor:
-    """An orthonormal basis of cosines, then sines, of rising frequency: ``(size, size)``.
+def bands(window: int, resolution: int) -> Tensor:
+    """The band of each bin of a spectrum; see :attr:`Architecture.resolution`.
 
-    Row k and row k + size / 2 are a pair of the same frequency, but for the first: it holds the
-    constant and the highest frequency.
+    >>> bands(16, 2).tolist()
+    [0, 1, 2, 3, 4, 4, 5, 5, 5]
     """
-    time, row = torch.arange(size), torch.arange(1, size // 2)[:, None]
-    angle = 2 * torch.pi / size * (time * row % size)
-    edge = torch.ones(1, size) / size**0.5
-    inner = (2 / size) ** 0.5
-    return torch.cat([edge, inner * angle.cos(), edge * (1 - 2 * (time % 2)), inner * angle.sin()])
+    band: list[int] = []
+    while len(band) <= window // 2:
+        width = max(1, len(band) // resolution)
+        band += width * [band[-1] + 1 if band else 0]
+    return torch.tensor(band[: window // 2 + 1])
 
 
 def _centre(x: Tensor, frames: int) -> Tensor:

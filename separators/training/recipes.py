@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from separators.errors import ParameterError, SeparatorError
+from separators.training.allocator import keep_freed_memory
 from separators.training.team import Team, start_members
 from separators.training.trainer import Progress, Report, Settings, Task, Trainer
 
@@ -121,6 +122,7 @@ def train(
     work = work or out.with_name(out.name + ".training")
     weights = dict(source_weights or {})
     job = Job(name, data, work, cache or work, settings or Settings(), start, checkpoint, weights)
+    keep_freed_memory()
     prepared = job.prepare(report)
     team: Team | None = None
     members: list[BaseProcess] = []
@@ -154,6 +156,7 @@ def train(
 def _follow(meeting: Path, number: int, size: int, job: Job) -> None:
     """A further process of a team: trains until number 0 ends it, or is gone."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     prepared = job.prepare(lambda _line: None)
     team = Team(meeting, number, size)
     job.trainer(prepared.task, lambda _line: None, team).follow()

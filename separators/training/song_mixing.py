@@ -23,7 +23,7 @@ QUIET_DB = -30.0
 class MixingSettings:
     """How songs become training mixtures. Probabilities are 0 to 1, ranges are factors or dB."""
 
-    batch: int = 2
+    batch: int = 4
     frames: int = 131_072
     coherent: float = 0.35
     """All stems of a mixture from one song, at one time; otherwise each stem from its own."""
@@ -34,11 +34,11 @@ class MixingSettings:
     levels_db: tuple[float, ...] = (-1.0, 0.0, -2.0, 0.0)
     """Mean level of each stem; :attr:`spread_db` is the deviation."""
     spread_db: float = 4.5
-    speed: float = 0.5
-    speeds: tuple[float, float] = (0.8, 1.25)
-    voice_speeds: tuple[float, float] = (0.8, 1.5)
+    speed: float = 0.8
+    speeds: tuple[float, float] = (0.7, 1.4)
+    voice_speeds: tuple[float, float] = (0.75, 1.6)
     """Vocals are also raised to the range of women and children, who are rare in the data."""
-    equaliser: float = 0.4
+    equaliser: float = 0.6
     equaliser_db: float = 5.0
     reverb: float = 0.5
     """Only for mono recordings, which are dry."""

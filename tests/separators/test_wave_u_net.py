@@ -9,8 +9,8 @@ from separators.evaluation import si_sdr
 from separators.neural.wave_u_net_network import (
     Architecture,
     ChannelNorm,
+    bands,
     build,
-    fourier,
     overlap_add,
 )
 from separators.neural.weights import FOLDER, WeightsError
@@ -28,10 +28,15 @@ GAINED_DB = 2.0
 """SI-SDR improvement of a plain synthetic band, well below what the weights reach."""
 
 SMALL = Architecture(
-    channels=(24, 32), strides=(32, 4), kernels=(64, 3), dilations=(1, 2), bottom_dilations=(1, 2)
+    channels=(12, 16),
+    strides=(32, 1, 2),
+    kernels=(128, 3),
+    resolution=8,
+    dilations=(1, 2),
+    bottom_dilations=(1, 2),
 )
 SMALL_PAPER = Architecture.paper(levels=4, growth=6)
-layouts = pytest.mark.parametrize("architecture", [SMALL, SMALL_PAPER], ids=["filters", "paper"])
+layouts = pytest.mark.parametrize("architecture", [SMALL, SMALL_PAPER], ids=["fourier", "paper"])
 
 
 def lively(architecture, seed=0):
@@ -39,7 +44,7 @@ def lively(architecture, seed=0):
     torch.manual_seed(seed)
     network = build(architecture).eval().requires_grad_(False)
     for name, value in network.named_parameters():
-        if name.startswith(("shares", "turns")):
+        if name.startswith(("shares", "detail")):
             value.normal_(0, 0.1)
     return network
 
@@ -92,7 +97,7 @@ def test_stems_sum_to_the_mixture_and_depend_on_it(architecture):
 
 def test_training_begins_with_equal_shares_of_the_mixture():
     network = build(SMALL)
-    for part in (*network.shares.parameters(), *network.turns.parameters()):
+    for part in (*network.shares.parameters(), *network.detail.parameters()):
         torch.nn.init.zeros_(part)
     mixture = torch.from_numpy(noise(2, 20_000))[None]
     stems = network(mixture)
@@ -132,14 +137,22 @@ def test_silence_inside_the_audio_stays_silent():
     assert not stems[:, :, 10_000 + reach : 30_000 - reach].any()
 
 
-def test_the_filters_begin_as_an_orthonormal_basis_of_pairs():
-    basis = fourier(64)
-    torch.testing.assert_close(basis @ basis.T, torch.eye(64), atol=SUM, rtol=0)
-    # A sine of the frequency of pair 5 is in that pair, whatever its phase.
-    for phase in (0.0, 1.0):
-        tone = torch.cos(2 * torch.pi * 5 / 64 * torch.arange(64) + phase)
-        power = (basis @ tone).square()
-        assert power[[5, 37]].sum() > 0.999 * power.sum()
+def test_bands_cover_every_bin_and_widen_with_frequency():
+    band = bands(4096, 160)
+    sizes = torch.bincount(band)
+    assert len(band) == 2049
+    assert sizes[:320].eq(1).all()
+    # The last one ends where the spectrum does.
+    assert (sizes[:-1].diff() >= 0).all()
+    first = torch.arange(2049)[torch.cat([torch.tensor([True]), band.diff() > 0])]
+    assert (sizes[320:-1] == first[320:-1] // 160).all()
+
+
+def test_with_one_stem_for_all_the_filters_give_the_mixture_back():
+    network = build(SMALL).requires_grad_(False)
+    network.shares.bias.reshape(4, -1)[0] = 100
+    mixture = torch.from_numpy(noise(2, 5000))[None]
+    assert (network(mixture)[:, 0] - mixture).abs().max() < SUM
 
 
 def test_overlap_add_inverts_framing():
@@ -152,8 +165,8 @@ def test_overlap_add_inverts_framing():
 
 def test_channel_norm_gives_unit_power_and_leaves_silence():
     norm = ChannelNorm(16)
-    assert norm(torch.randn(2, 16, 50)).square().mean(1).sub(1).abs().max() < 0.01
-    assert not norm(torch.zeros(1, 16, 5)).any()
+    assert norm(torch.randn(2, 16, 9, 50)).square().mean(1).sub(1).abs().max() < 0.01
+    assert not norm(torch.zeros(1, 16, 9, 5)).any()
 
 
 def test_weights_keep_the_network(tmp_path):

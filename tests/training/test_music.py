@@ -16,7 +16,7 @@ from separators.training.trainer import Settings, Trainer
 
 SECONDS = 4
 TINY = Architecture(
-    channels=(64, 64), strides=(256, 2), dilations=(1, 2), kernels=(512, 3), bottom_dilations=(1,)
+    channels=(16, 24), strides=(256, 1, 2), kernels=(512, 3), resolution=40, bottom_dilations=(1,)
 )
 SHORT = MixingSettings(batch=2, frames=16_384, loudness_db=0.0)
 EXACT = 1e-5
