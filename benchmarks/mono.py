@@ -58,7 +58,7 @@ def ideal_groups(sources: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    options = arguments(__doc__, mixtures=4)
+    options = arguments(__doc__)
     print(f"{describe()}; {options.mixtures} mixtures per row\n")
     print("| mixture | floor | ica, subspace | nmf, blind | ideal groups | ceiling |")
     print("|---|---|---|---|---|---|")

@@ -232,20 +232,20 @@ def row(kind: str, count: int, rt60: float, options: argparse.Namespace) -> tupl
     return f"| {' | '.join(cells)} |", good
 
 
-def arguments(description: str | None, mixtures: int) -> argparse.Namespace:
-    """The command line's folders, number of mixtures per row (default ``mixtures``) and seed."""
+def arguments(description: str | None) -> argparse.Namespace:
+    """The command line's folders, number of mixtures per row and seed."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--speech", type=Path, required=True, help="files of one speaker each")
     parser.add_argument("--music", type=Path, required=True, help="folders of stems, one a song")
-    parser.add_argument("--mixtures", type=int, default=mixtures, help="mixtures per row")
+    parser.add_argument("--mixtures", type=int, default=4, help="mixtures per row")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
 def main() -> int:
-    options = arguments(__doc__, mixtures=6)
+    options = arguments(__doc__)
     good = []
     with threadpool_limits(1):
         print(

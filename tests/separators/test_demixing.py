@@ -145,19 +145,18 @@ def test_sources_exchanged_in_some_bins_get_their_order_back(channels):
     np.testing.assert_array_equal(permutation.align(products, true), true)
 
 
-def test_bins_that_are_like_their_neighbours_only_get_their_order_back():
-    # Levels in five stretches of the spectrum, with nothing in common, cross over to each other.
+def test_bins_that_are_like_their_neighbours_only_get_one_order():
     rng = np.random.default_rng(0)
-    bins, frames = 100, 400
-    place = np.linspace(0, 4, bins)
-    nearness = np.maximum(1 - np.abs(place[:, None] - np.arange(5)), 0)
-    levels = np.einsum("bp,pst->bst", nearness, rng.random((5, 2, frames)) ** 4)
-    spectrum = levels * sounds(bins, 2, frames, rng)
-    true = np.tile(np.eye(2, dtype=np.complex128), (bins, 1, 1))
+    band, others = np.r_[170:180], np.r_[:170, 180:200]
+    spectrum = rng.standard_normal((200, 2, 400)) + 0j
+    spectrum[others, :, :200] = sounds(190, 2, 200, rng)
+    spectrum[band, :, 200:] = sounds(10, 2, 200, rng)
+    true = np.tile(np.eye(2, dtype=np.complex128), (200, 1, 1))
     exchanged = true.copy()
-    exchanged[40:42] = true[40:42, ::-1]
+    exchanged[band[::2]] = true[0, ::-1]
     found = permutation.align(PairProducts(spectrum.astype(np.complex64)), exchanged)
-    np.testing.assert_array_equal(found, true)
+    assert (found[band] == found[band[0]]).all()
+    assert (found[others] == true[others]).all()
 
 
 def test_a_silent_bin_is_left_as_it_is():
