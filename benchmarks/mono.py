@@ -11,15 +11,13 @@ would reach. Nothing is demanded: the table says what to expect.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.machine import describe
-from benchmarks.rooms import RATE, song, speakers
+from benchmarks.rooms import RATE, arguments, song, speakers
 from separators import ICA, NMF
 from separators.evaluation import si_sdr
 from separators.reference import ideal_ratio_mask
@@ -60,14 +58,7 @@ def ideal_groups(sources: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--speech", type=Path, required=True, help="files of one speaker each")
-    parser.add_argument("--music", type=Path, required=True, help="folders of stems, one a song")
-    parser.add_argument("--mixtures", type=int, default=4, help="mixtures per row")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = arguments(__doc__)
     print(f"{describe()}; {options.mixtures} mixtures per row\n")
     print("| mixture | floor | ica, subspace | nmf, blind | ideal groups | ceiling |")
     print("|---|---|---|---|---|---|")

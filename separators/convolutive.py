@@ -2,8 +2,9 @@
 
 Every bin of the spectrum has a mixing matrix of its own. As long as echoes fade within about
 one window, the mixture of a bin is instantaneous; independent vector analysis keeps the
-sources' order the same in all bins. The image of source k on channel c is ``A[c, k] y[k]`` with A the
-inverse of the demixing matrix: images keep level and delay and sum to the mixture
+sources' order the same in nearly all bins, :mod:`separators.permutation` in the others. The image of
+source k on channel c is ``A[c, k] y[k]`` with A the inverse of the demixing matrix: images keep
+level and delay and sum to the mixture
 (N. Murata, S. Ikeda, A. Ziehe, "An approach to blind source separation based on temporal structure of
 speech signals", Neurocomputing 41, 2001).
 """
@@ -27,6 +28,7 @@ from separators.channels import (
 from separators.demixing import Demixing, PairProducts, whitening
 from separators.ilrma import ilrma
 from separators.iva import auxiva
+from separators.permutation import align
 from separators.spectral import STFT, Spectrum
 
 WINDOW_SECONDS = 0.2
@@ -92,7 +94,7 @@ def _demixing(spectra: Spectrum, settings: Settings) -> Demixing:
     products = PairProducts(white.astype(np.complex64) @ spectra)
     colours: Demixing = np.linalg.inv(white).astype(np.complex128)
     # Starting from what the microphones hold keeps each of them near its own source.
-    demixing = auxiva(products, colours, settings.iterations)
+    demixing = align(products, auxiva(products, colours, settings.iterations))
     if settings.algorithm == "ilrma":
         demixing = ilrma(products, demixing, settings.iterations, settings.bases, settings.seed)
     power = np.square(np.abs(demixing)).sum(axis=2)  # of the sources, since what they are made of is white

@@ -81,6 +81,12 @@ def power_coefficients(demixing: Demixing) -> Audio:
     return coefficients
 
 
+def source_powers(demixing: Demixing, pairs: Audio) -> Audio:
+    """Power of the sources ``(bins, sources, frames)``, given the pair products of those bins."""
+    power: Audio = np.maximum(power_coefficients(demixing) @ pairs, np.float32(0))
+    return power
+
+
 def covariances(sums: NDArray[np.floating]) -> Covariances:
     """Hermitian matrices from weighted sums of pair products ``(bins, channels², sources)``.
 

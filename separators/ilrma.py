@@ -16,7 +16,7 @@ from separators.demixing import (
     PairProducts,
     covariances,
     iterative_projection,
-    power_coefficients,
+    source_powers,
 )
 
 WARM_UP = 20
@@ -38,7 +38,7 @@ def ilrma(products: PairProducts, start: Demixing, iterations: int, bases: int, 
 
     power = np.empty((sources, bins, frames), np.float32)
     for chunk, pairs in products.chunks():
-        power[:, chunk] = _power(demixing[chunk], pairs)
+        power[:, chunk] = source_powers(demixing[chunk], pairs).transpose(1, 0, 2)
     _normalize(demixing, power, spectra)
     inverse = np.empty_like(power)
     for source in range(sources):
@@ -51,7 +51,7 @@ def ilrma(products: PairProducts, start: Demixing, iterations: int, bases: int, 
             continue
         for chunk, pairs in products.chunks():
             iterative_projection(demixing[chunk], covariances(pairs @ weights[chunk] / frames))
-            power[:, chunk] = _power(demixing[chunk], pairs)
+            power[:, chunk] = source_powers(demixing[chunk], pairs).transpose(1, 0, 2)
         inverse *= _normalize(demixing, power, spectra)
     return demixing
 
@@ -87,9 +87,3 @@ def _normalize(demixing: Demixing, power: Audio, spectra: Audio) -> Audio:
     power /= mean
     spectra /= mean
     return np.asarray(mean, np.float32)
-
-
-def _power(demixing: Demixing, pairs: Audio) -> Audio:
-    """Power of the sources ``(sources, bins, frames)``."""
-    power: Audio = np.maximum(power_coefficients(demixing) @ pairs, np.float32(0)).transpose(1, 0, 2)
-    return power

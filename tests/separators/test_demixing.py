@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separators import demixing, ilrma, iva
+from separators import demixing, ilrma, iva, permutation
 from separators.demixing import (
     PairProducts,
     covariances,
@@ -25,10 +25,15 @@ ROUNDING = 1e-4
 def spectra(bins=6, channels=3, frames=200, seed=0):
     """Mixed spectra whose sources come and go together in all bins."""
     rng = np.random.default_rng(seed)
+    unmixed = sounds(bins, channels, frames, rng)
+    return (matrices(bins, channels, rng) @ unmixed).astype(np.complex64)
+
+
+def sounds(bins, channels, frames, rng):
+    """The sources before they are mixed."""
     levels = rng.random((1, channels, frames)) ** 4
     noise = rng.standard_normal((2, bins, channels, frames))
-    mixing = matrices(bins, channels, rng)
-    return (mixing @ (levels * (noise[0] + 1j * noise[1]))).astype(np.complex64)
+    return levels * (noise[0] + 1j * noise[1])
 
 
 def matrices(bins, channels, rng):
@@ -125,6 +130,42 @@ def test_iva_finds_the_sources_in_the_same_order_in_every_bin():
     envelopes /= np.linalg.norm(envelopes, axis=2, keepdims=True)
     alike = np.einsum("bst,cut->subc", envelopes, envelopes)
     assert alike[0, 0].min() > 1.5 * alike[0, 1].max()
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sources_exchanged_in_some_bins_get_their_order_back(channels):
+    rng = np.random.default_rng(5)
+    mixing = matrices(60, channels, rng)
+    products = PairProducts((mixing @ sounds(60, channels, 600, rng)).astype(np.complex64))
+    true = np.linalg.inv(mixing)
+    exchanged = true.copy()
+    for number in rng.choice(60, 20, replace=False):
+        exchanged[number] = true[number, rng.permutation(channels)]
+    np.testing.assert_array_equal(permutation.align(products, exchanged), true)
+    np.testing.assert_array_equal(permutation.align(products, true), true)
+
+
+def test_bins_that_are_like_their_neighbours_only_get_one_order():
+    rng = np.random.default_rng(0)
+    band, others = np.r_[170:180], np.r_[:170, 180:200]
+    spectrum = rng.standard_normal((200, 2, 400)) + 0j
+    spectrum[others, :, :200] = sounds(190, 2, 200, rng)
+    spectrum[band, :, 200:] = sounds(10, 2, 200, rng)
+    true = np.tile(np.eye(2, dtype=np.complex128), (200, 1, 1))
+    exchanged = true.copy()
+    exchanged[band[::2]] = true[0, ::-1]
+    found = permutation.align(PairProducts(spectrum.astype(np.complex64)), exchanged)
+    assert (found[band] == found[band[0]]).all()
+    assert (found[others] == true[others]).all()
+
+
+def test_a_silent_bin_is_left_as_it_is():
+    rng = np.random.default_rng(0)
+    spectrum = sounds(30, 2, 300, rng)
+    spectrum[7] = 0.0
+    true = np.tile(np.eye(2, dtype=np.complex128), (30, 1, 1))
+    found = permutation.align(PairProducts(spectrum.astype(np.complex64)), true)
+    np.testing.assert_array_equal(found, true)
 
 
 def test_ilrma_repeats_by_seed_and_keeps_mean_power():
