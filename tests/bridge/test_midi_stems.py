@@ -5,11 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from plugin_bridge.cli import main
 from separators.evaluation import si_sdr
 from tests.bridge import session_helpers
+from tests.bridge.command_helpers import error_of, run
 from tests.bridge.session_helpers import read
 from tests.separators.midi_files import melody, played, save_midi
 
@@ -29,18 +28,6 @@ name = "nmf-score"
 plugin = "LowpassFilter"
 cutoff_frequency_hz = 500
 """
-
-
-def run(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
-    return result
-
-
-def error_of(*arguments, status=1):
-    lines = run(*arguments, status=status).stderr.splitlines()
-    (line,) = (line for line in lines if line.startswith(("Error: ", "failed: ")))
-    return line
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,11 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from click.testing import CliRunner
-
 from plugin_bridge.audio_files import AudioWriter
-from plugin_bridge.cli import main
 from plugin_bridge.pictures import draw_spectrogram, new_figure, save_factors
 from plugin_bridge.spectrogram import Spectrogram
 from separators.factors import Factors
+from tests.bridge.command_helpers import run
 
 RATE = 8000
 DRUMS = 'title = "d"\npurpose = "tests"\n[separator]\nname = "nmf"\nmode = "drums"\niterations = 2\n'
@@ -31,12 +29,6 @@ def write(path, seconds=1.0, channels=1, seed=0):
     with AudioWriter(path, RATE, channels, bit_depth="float32") as writer:
         writer.write(noise.astype(np.float32))
     return path
-
-
-def run(*arguments, status=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
-    return result
 
 
 def names(folder):
