@@ -1,5 +1,6 @@
 import builtins
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -217,6 +218,7 @@ def _songs(channels=2, seconds=5, rate=2000):
     return references, estimates, rate
 
 
+@pytest.mark.skipif(not (shutil.which("ffmpeg") and shutil.which("ffprobe")), reason="museval needs ffmpeg")
 def test_the_median_sdr_is_that_of_museval():
     museval = pytest.importorskip(
         "museval", reason='museval is not installed: pip install "stembridge[bench]"'
