@@ -12,14 +12,15 @@ One class, two layouts (:class:`Architecture`):
 - ``fourier``: the highest level is a bank of windowed cosines and sines at a stride, worked out by FFT.
   The levels below convolve over frequency and time (like Jansson et al. 2017), so that what they learn of one
   pitch holds for all; they see how loud each band is. The output shares each band out among the stems, and
-  the same filters make audio of it again. Much faster on a CPU than the paper's layout, and it learns
-  more from few songs: filters and levels without convolution over frequency learn songs by heart.
+  the same filters make audio of it again. Much faster on a CPU than the paper's layout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import torch
@@ -199,13 +200,14 @@ class FourierWaveUNet(WaveUNet):
         self.register_buffer("band", bands(window, architecture.resolution), persistent=False)
         self.window: Tensor
         self.band: Tensor
-        self.bands = int(self.band[-1]) + 1
+        self.register_buffer("sizes", torch.bincount(self.band), persistent=False)
+        self.sizes: Tensor
+        self.bands = len(self.sizes)
         self.padding = -self.bands % 2 ** len(strides)
         heights = [(self.bands + self.padding) >> level for level in range(1, len(strides) + 1)]
         inputs = (audio, *channels)
         self.down = nn.ModuleList(
-            nn.Conv2d(inputs[level], channels[level], (4, 2 + stride), (2, stride), 1)
-            for level, stride in enumerate(strides)
+            nn.Conv2d(inputs[level], channels[level], **step(stride)) for level, stride in enumerate(strides)
         )
         # What is where in frequency: convolutions alone cannot know.
         self.places = nn.ParameterList(
@@ -214,13 +216,12 @@ class FourierWaveUNet(WaveUNet):
         self.kept = nn.ModuleList(residuals(c, kernel, architecture.dilations) for c in channels[:-1])
         self.bottom = residuals(channels[-1], kernel, architecture.bottom_dilations)
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(channels[level], channels[level - 1], (4, 2 + stride), (2, stride), 1)
-            for level, stride in enumerate(strides)
-            if level
+            nn.ConvTranspose2d(channels[level], channels[level - 1], **step(strides[level]))
+            for level in range(1, len(strides))
         )
         self.merged = nn.ModuleList(residuals(c, kernel, architecture.dilations[::-1]) for c in channels[:-1])
         self.norm = ChannelNorm(channels[0])
-        self.shares = nn.ConvTranspose2d(channels[0], stems * audio, (4, 2 + strides[0]), (2, strides[0]), 1)
+        self.shares = nn.ConvTranspose2d(channels[0], stems * audio, **step(strides[0]))
         # The finest level: bands one by one, at the filters' rate.
         self.detail = nn.Sequential(
             nn.Conv2d(audio, DETAIL, kernel, padding=kernel // 2),
@@ -243,12 +244,10 @@ class FourierWaveUNet(WaveUNet):
         spectrum = torch.fft.rfft(padded.float().unfold(-1, window, stride) * self.window, norm="ortho")
         loudness = self._loudness(spectrum)
         hidden, kept = loudness, []
-        for level, down in enumerate(self.down):
-            hidden = down(hidden) + self.places[level]
-            if level < len(self.kept):
-                hidden = self.kept[level](hidden)
-                kept.append(hidden)
-        hidden = self.bottom(hidden)
+        for down, places, blocks in zip(self.down, self.places, (*self.kept, self.bottom), strict=True):
+            hidden = blocks(down(hidden) + places)
+            kept.append(hidden)
+        hidden = kept.pop()
         for up, merge in zip(reversed(self.up), reversed(self.merged), strict=True):
             hidden = merge(up(hidden) + kept.pop())
         shares = self.shares(functional.leaky_relu(self.norm(hidden), SLOPE)) + self.detail(loudness)
@@ -263,30 +262,30 @@ class FourierWaveUNet(WaveUNet):
     def _loudness(self, spectrum: Tensor) -> Tensor:
         """``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``, around 0."""
         power = spectrum.real.square() + spectrum.imag.square()
-        sizes = torch.bincount(self.band)
-        banded = power.new_zeros(*power.shape[:-1], self.bands).index_add(3, self.band, power) / sizes
+        banded = power.new_zeros(*power.shape[:-1], self.bands).index_add(3, self.band, power) / self.sizes
         loudness = (torch.log((banded + 1e-12).sqrt() + QUIET) + 3) / 2.5
         return functional.pad(loudness.transpose(2, 3), (0, 0, 0, self.padding))
 
     @property
     def context(self) -> int:
         """How many frames to either side an output depends on; a multiple of the total stride."""
-        reach = self.architecture.kernels[0]
+        rates: list[int] = list(accumulate(self.architecture.strides, mul))[1:]
         wing = (self.architecture.kernels[1] - 1) // 2
-        rate = self.architecture.strides[0]
-        blocks = [self.architecture.dilations] * len(self.kept) + [self.architecture.bottom_dilations]
-        for level, stride in enumerate(self.architecture.strides[1:]):
-            # The steps to the next rate and back, and the blocks at that rate on both ways.
-            reach += rate * 2 * stride
-            rate *= stride
-            ways = 1 if level == len(self.kept) else 2
-            reach += rate * ways * wing * sum(blocks[level])
+        reach = self.architecture.kernels[0]
+        reach += 2 * sum(rates)  # the steps down to each rate and back up
+        reach += 2 * wing * sum(self.architecture.dilations) * sum(rates[:-1])
+        reach += wing * sum(self.architecture.bottom_dilations) * rates[-1]
         return -(-reach // self.total_stride) * self.total_stride
 
     def segment(self, frames: int) -> tuple[int, int]:
         """See :meth:`WaveUNet.segment`."""
         output = -(-frames // self.total_stride) * self.total_stride
         return output + 2 * self.context, output
+
+
+def step(stride: int) -> dict[str, Any]:
+    """Of a convolution between levels: half as many bands, and in time ``stride`` (or the inverse)."""
+    return {"kernel_size": (4, 2 + stride), "stride": (2, stride), "padding": 1}
 
 
 def residuals(channels: int, kernel: int, dilations: tuple[int, ...]) -> nn.Sequential:

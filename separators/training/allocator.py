@@ -1,8 +1,7 @@
 """Keeps freed memory in the process.
 
 glibc gives large blocks back to the kernel as soon as they are freed and gets them again, page by page
-and zeroed, for the next operation. Training frees and asks for the same large tensors all the
-time: up to a third of a step went into that.
+and zeroed, for the next operation. Training frees and asks for the same large tensors all the time.
 """
 
 from __future__ import annotations
