@@ -1,12 +1,10 @@
-r"""Lists the recordings that the shipped Wave-U-Net is trained on, with splits and weights.
+"""Lists the recordings that the shipped Wave-U-Net is trained on, with splits and weights.
 
-    python scripts/music_manifest.py --data FOLDER --midi-stems FOLDER --redrawn-stems FOLDER \
-        --sectoid FOLDER --out DIR/manifest.csv
+    python scripts/music_manifest.py --data FOLDER --midi-stems FOLDER --sectoid FOLDER --out DIR/manifest.csv
 
-`--data` holds music/, music_more/ and speech/, each with a manifest.csv; `--midi-stems` and
-`--redrawn-stems` are what render_midi_stems.py has written, without and with `--redraw`;
-`--sectoid` is the songs' folder of Debian's fretsonfire-songs-sectoid. Left out: the test song, and
-everything that benchmarks/music.py plays.
+`--data` holds music/, music_more/ and speech/, each with a manifest.csv; `--midi-stems` is what
+render_midi_stems.py has written; `--sectoid` is the songs' folder of Debian's
+fretsonfire-songs-sectoid. Left out: the test song, and everything that benchmarks/music.py plays.
 """
 
 from __future__ import annotations
@@ -26,8 +24,7 @@ WEIGHTS = {
     "cc0-44": 4.0,
     "cc0-22": 2.0,
     "rendered-real": 1.5,
-    "rendered-midi": 2.0,
-    "redrawn-midi": 3.0,
+    "rendered-midi": 3.0,
     "waivops": 2.5,
     "sectoid": 1.2,
     "instruments": 0.2,
@@ -100,15 +97,13 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--midi-stems", type=Path, required=True)
-    parser.add_argument("--redrawn-stems", type=Path, required=True)
     parser.add_argument("--sectoid", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     rows = real_songs(given.data / "music") + more_music(given.data / "music_more")
-    for source, folder in (("rendered-midi", given.midi_stems), ("redrawn-midi", given.redrawn_stems)):
-        for path in sorted(folder.glob("*/*.flac")):
-            if path.parent.name not in COMPOSITIONS_KEPT_OUT | {VALIDATION_SONG}:
-                rows.append(row(path, f"{source}-{path.parent.name}", path.stem, source))
+    for path in sorted(given.midi_stems.glob("*/*.flac")):
+        if path.parent.name not in COMPOSITIONS_KEPT_OUT | {VALIDATION_SONG}:
+            rows.append(row(path, f"midi-{path.parent.name}", path.stem, "rendered-midi"))
     for song in SECTOID_SONGS:
         rows.append(row(given.sectoid / song / "guitar.ogg", f"sectoid-{song}", "other", "sectoid"))
     for entry in listed(given.data / "speech"):

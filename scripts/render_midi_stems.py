@@ -1,16 +1,13 @@
-r"""Renders MIDI songs to stems for training: drums, bass and the rest, one folder per song.
+"""Renders MIDI songs to stems for training: drums, bass and the rest, one folder per song.
 
-    python scripts/render_midi_stems.py FOLDER_OF_MIDI --soundfont FILE.sf3 --out FOLDER \
-        [--seconds 100] [--redraw SEED]
+    python scripts/render_midi_stems.py FOLDER_OF_MIDI --soundfont FILE.sf3 --out FOLDER [--seconds 100]
 
 A note belongs to the drums on channel 10, to the bass where its program is one of General MIDI's
-basses (33-40), else to `other`. `--redraw` plays every song with other instruments of the same stem, drawn at
-random. Needs the package tinysoundfont (a tool for this script only).
+basses (33-40), else to `other`. Needs the package tinysoundfont (a tool for this script only).
 """
 
 import argparse
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 import mido
@@ -21,9 +18,6 @@ import tinysoundfont
 SAMPLE_RATE = 44_100
 DRUM_CHANNEL = 9
 BASS_PROGRAMS = range(32, 40)
-MELODIC_PROGRAMS = [program for program in range(112) if program not in BASS_PROGRAMS]
-DRUM_KITS = (0, 8, 16, 24, 25, 32, 40)
-"""Standard, room, power, electronic, TR-808, jazz and brush."""
 LEAD_IN_SECONDS = 2.0
 """Skipped at the start of a song, where often only the count-in plays."""
 QUIET = 1e-3
@@ -37,38 +31,15 @@ def stem_of(channel: int, program: int) -> str:
     return "bass" if program in BASS_PROGRAMS else "other"
 
 
-@dataclass(frozen=True)
-class Instruments:
-    """What plays in place of a song's own programs and of its drum kit."""
-
-    programs: Sequence[int] = range(128)
-    kit: int | None = None
-    """None is the song's own."""
-
-    @classmethod
-    def redrawn(cls, rng: np.random.Generator) -> "Instruments":
-        """Another bass for every bass, another melodic program for every other, another kit."""
-        programs = rng.choice(MELODIC_PROGRAMS, 128)
-        programs[BASS_PROGRAMS] = rng.choice(BASS_PROGRAMS, len(BASS_PROGRAMS))
-        return cls(programs.tolist(), int(rng.choice(DRUM_KITS)))
-
-
 def render(
-    midi: mido.MidiFile,
-    synth: tinysoundfont.Synth,
-    font: int,
-    stems: Collection[str],
-    seconds: float,
-    instruments: Instruments,
+    midi: mido.MidiFile, synth: tinysoundfont.Synth, font: int, stems: Collection[str], seconds: float
 ) -> np.ndarray:
     """The notes of ``stems`` as ``(frames, 2)``, at most ``seconds`` long."""
     synth.notes_off()
     synth.sounds_off()
     programs = [0] * 16
     for channel in range(16):
-        drums = channel == DRUM_CHANNEL
-        program = (instruments.kit or 0) if drums else instruments.programs[0]
-        synth.program_select(channel, font, 0, program, drums)
+        synth.program_select(channel, font, 0, 0, channel == DRUM_CHANNEL)
         synth.control_change(channel, 121, 0)
         synth.control_change(channel, 7, 100)
         synth.control_change(channel, 10, 64)
@@ -85,10 +56,7 @@ def render(
             break
         if message.type == "program_change":
             programs[message.channel] = message.program
-            if message.channel != DRUM_CHANNEL:
-                synth.program_change(message.channel, instruments.programs[message.program])
-            elif instruments.kit is None:
-                synth.program_change(message.channel, message.program, True)
+            synth.program_change(message.channel, message.program, message.channel == DRUM_CHANNEL)
         elif message.type == "control_change":
             synth.control_change(message.channel, message.control, message.value)
         elif message.type == "pitchwheel":
@@ -110,17 +78,14 @@ def main() -> None:
     parser.add_argument("--soundfont", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=100.0)
-    parser.add_argument("--redraw", type=int, metavar="SEED", help="draw other instruments")
     options = parser.parse_args()
 
     synth = tinysoundfont.Synth(samplerate=SAMPLE_RATE, gain=-6)
     font = synth.sfload(str(options.soundfont))
-    rng = None if options.redraw is None else np.random.default_rng(options.redraw)
     for path in sorted(options.folder.glob("*.mid")):
         midi = mido.MidiFile(path, clip=True)
-        instruments = Instruments.redrawn(rng) if rng else Instruments()
         for stem in STEMS:
-            audio = render(midi, synth, font, [stem], options.seconds + LEAD_IN_SECONDS, instruments)
+            audio = render(midi, synth, font, [stem], options.seconds + LEAD_IN_SECONDS)
             audio = audio[round(LEAD_IN_SECONDS * SAMPLE_RATE) :]
             peak = float(np.abs(audio).max(initial=0))
             if peak < QUIET:

@@ -31,8 +31,6 @@ SLOPE = 0.2
 """Of the leaky rectifier below zero."""
 QUIET = 1e-3
 """Added to the loudness of a band before the logarithm."""
-DROPOUT = 0.1
-"""In training, the part of the features of a residual block left out, each over all bands and times."""
 DETAIL = 16
 """Features of the finest level of the layout ``fourier``."""
 
@@ -308,8 +306,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, bands, times)``, of the shape of ``x``."""
-        features = functional.leaky_relu(self.norm(x), SLOPE)
-        return x + self.conv(functional.dropout2d(features, DROPOUT, self.training))  # type: ignore[no-any-return]
+        return x + self.conv(functional.leaky_relu(self.norm(x), SLOPE))  # type: ignore[no-any-return]
 
 
 class ChannelNorm(nn.Module):

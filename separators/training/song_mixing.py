@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separators.training.effects import with_random_effect
 from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, Recording, Songs
 
 WINDOW_SECONDS = 0.5
@@ -41,8 +40,6 @@ class MixingSettings:
     """Vocals are also raised to the range of women and children, who are rare in the data."""
     equaliser: float = 0.8
     equaliser_db: float = 8.0
-    effect: float = 0.3
-    """One more effect, such as distortion, chorus or delay, on a recording."""
     reverb: float = 0.5
     """Only for mono recordings, which are dry."""
     loudness_db: float = 4.0
@@ -185,10 +182,8 @@ class Mixer:
     def _colour(
         self, audio: NDArray[np.float32], recording: Recording, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """A random effect, a random equaliser, and a random room for dry recordings."""
+        """A random equaliser, and a random room for dry recordings."""
         settings = self.settings
-        if rng.random() < settings.effect:
-            audio = with_random_effect(audio, SAMPLE_RATE, rng)
         equalise = rng.random() < settings.equaliser
         room = recording.channels == 1 and rng.random() < settings.reverb
         if not equalise and not room:

@@ -216,7 +216,6 @@ def test_a_few_steps_lower_the_loss_and_a_killed_run_goes_on(songs, tmp_path):
     fixed = [task.batch(np.random.default_rng((99, seed))) for seed in range(4)]
 
     def loss(network):
-        network.eval()  # without dropout
         with torch.no_grad():
             return np.mean([task.loss(network, part).item() for part in fixed])
 
