@@ -18,8 +18,7 @@ SECONDS = 4
 TINY = Architecture(
     channels=(16, 24), strides=(256, 1, 2), kernels=(512, 3), resolution=40, bottom_dilations=(1,)
 )
-# Tones must stay tones: no effects.
-SHORT = MixingSettings(batch=2, frames=16_384, loudness_db=0.0, effect=0.0)
+SHORT = MixingSettings(batch=2, frames=16_384, loudness_db=0.0)
 EXACT = 1e-5
 
 
