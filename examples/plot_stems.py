@@ -1,11 +1,12 @@
 """Draw the README's pictures: spectrograms of a mixture, of its stems and of the true sources.
 
-    python examples/plot_stems.py [FOLDER]        (default: docs/images)
+    python examples/plot_stems.py [FOLDER] [--song STEMS]        (default: docs/images)
 
-Needs the `plots` extra.
+With `--song`, a folder that holds a song as `vocals`, `drums` and `other` files at 44.1 kHz, the Wave-U-Net's
+picture is drawn too. Needs the `plots` extra.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ COLOURS = 48
 WIDTH, HEIGHT = 10.8, 4.2
 
 
-def read(path: str) -> Audio:
+def read(path: str | Path) -> Audio:
     audio, rate = soundfile.read(SESSION / path, dtype="float32", always_2d=True)
     assert rate == RATE
     return audio.T
@@ -113,9 +114,43 @@ def interview(path: Path) -> None:
     save_small(figure, path)
 
 
+def song(stems_folder: Path, path: Path) -> None:
+    """The mixture at the left, then a column for each stem, from where the faintest stem is loudest."""
+    names = ("vocals", "drums", "other")
+    files = {name: next(iter(stems_folder.glob(f"{name}.*"))) for name in names}
+    truth = {name: read(file.resolve()) for name, file in files.items()}
+    frames = min(audio.shape[1] for audio in truth.values())
+    shown = round(SECONDS * RATE)
+    starts = range(0, frames - shown, RATE)
+    start = max(starts, key=lambda at: min(float(np.std(a[:, at : at + shown])) for a in truth.values()))
+    mixture = np.sum([audio[:, :frames] for audio in truth.values()], axis=0)
+    found = create("wave-u-net").separate(mixture, RATE)
+    stems = {**found, "other": found["bass"] + found["other"]}
+    loudest = spectrogram(mixture[:, start:]).decibels().max()
+    figure = new_figure(WIDTH, HEIGHT)
+    grid = figure.add_gridspec(2, 4)
+    whole = figure.add_subplot(grid[:, 0])
+    draw(whole, mixture[:, start:], loudest, "the song")
+    for column, (name, audio) in enumerate(truth.items(), 1):
+        source, stem = audio[:, start : start + shown], stems[name][:, start : start + shown]
+        before = si_sdr(source, mixture[:, start : start + shown])
+        score = f"{name}: {si_sdr(source, stem):.1f} dB (was {before:.1f})"
+        draw(figure.add_subplot(grid[0, column], sharex=whole), stem, loudest, score)
+        draw(figure.add_subplot(grid[1, column], sharex=whole), source, loudest, f"{name}: true source")
+    save_small(figure, path)
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs/images"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parents[1] / "docs/images")
+    parser.add_argument("--song", type=Path, metavar="STEMS")
+    options = parser.parse_args()
+    folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
+    if options.song:
+        song(options.song, folder / "song.png")
     microphones(folder / "microphones.png")
     drum_loop(folder / "drum-loop.png")
     interview(folder / "interview.png")

@@ -19,7 +19,7 @@ from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
 
 FORMAT = "stembridge-wave-u-net-1"
-SEGMENT_SECONDS = 24.0
+SEGMENT_SECONDS = 12.0
 """Audio that the network is given at once; bounds the memory."""
 
 

@@ -254,10 +254,15 @@ class FourierWaveUNet(WaveUNet):
         shares = shares[:, :, : self.bands].float().reshape(batch, -1, channels, self.bands, times)
         # (batch, stems, channels, times, bands)
         shares = shares.softmax(1)[:, :-1].transpose(3, 4)
-        found = shares.index_select(4, self.band) * spectrum[:, None]
-        pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
-        audio = overlap_add(pieces.flatten(1, 2).transpose(2, 3).flatten(1, 2), window, stride)
+        audio = torch.cat([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
         return audio[..., lead : lead + frames]
+
+    def _audio(self, share: Tensor, spectrum: Tensor) -> Tensor:
+        """``(batch, channels, frames)`` of a stem's share of the bands ``(batch, channels, times, bands)``."""
+        window, stride = self.architecture.kernels[0], self.architecture.strides[0]
+        found = share.index_select(3, self.band) * spectrum
+        pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
+        return overlap_add(pieces, stride)
 
     def _loudness(self, spectrum: Tensor) -> Tensor:
         """``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``, around 0."""
@@ -332,15 +337,17 @@ class ChannelNorm(nn.Module):
         return torch.addcmul(bias, x * scale, gain)
 
 
-def overlap_add(frames: Tensor, kernel: int, stride: int) -> Tensor:
-    """Frames ``(batch, channels * kernel, times)`` -> audio ``(batch, channels, frames)``."""
-    pieces = kernel // stride
-    # (batch, channels, stride, times) for each piece j, which lands at (time + j) * stride.
-    parts = frames.float().reshape(len(frames), -1, pieces, stride, frames.shape[-1]).unbind(2)
-    audio: Tensor = functional.pad(parts[0], (0, pieces - 1))
-    for piece, part in enumerate(parts[1:], 1):
-        audio = audio + functional.pad(part, (piece, pieces - 1 - piece))
-    return audio.transpose(2, 3).flatten(2)
+def overlap_add(pieces: Tensor, stride: int) -> Tensor:
+    """Windows ``(batch, channels, times, window)``, ``stride`` apart, -> ``(batch, channels, frames)``.
+
+    >>> overlap_add(torch.ones(1, 1, 3, 4), 2).tolist()
+    [[[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]]]
+    """
+    batch, channels, times, window = pieces.shape
+    audio = pieces.new_zeros(batch, channels, times + window // stride - 1, stride)
+    for late, part in enumerate(pieces.split(stride, 3)):
+        audio[:, :, late : late + times] += part
+    return audio.flatten(2)
 
 
 def bands(window: int, resolution: int) -> Tensor:
