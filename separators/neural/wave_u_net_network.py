@@ -258,7 +258,7 @@ class FourierWaveUNet(WaveUNet):
         return audio[..., lead : lead + frames]
 
     def _audio(self, share: Tensor, spectrum: Tensor) -> Tensor:
-        """``(batch, channels, frames)`` of a stem's share of the bands ``(batch, channels, times, bands)``."""
+        """``(batch, channels, frames)`` of a share of the bands ``(batch, channels, times, bands)``."""
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
         found = share.index_select(3, self.band) * spectrum
         pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
