@@ -345,7 +345,7 @@ def overlap_add(pieces: Tensor, stride: int) -> Tensor:
     """
     batch, channels, times, window = pieces.shape
     audio = pieces.new_zeros(batch, channels, times + window // stride - 1, stride)
-    for late, part in enumerate(pieces.split(stride, 3)):
+    for late, part in enumerate(torch.split(pieces, stride, 3)):
         audio[:, :, late : late + times] += part
     return audio.flatten(2)
 
