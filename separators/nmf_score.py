@@ -30,7 +30,15 @@ from separators.nmf_solver import (
 from separators.parameters import Value, content, parameter
 from separators.score import Score
 from separators.score_alignment import Fit, best_shift
-from separators.score_sounds import Sound, activity, frame_seconds, sounds_of, starting_templates, transposed
+from separators.score_sounds import (
+    Sound,
+    activity,
+    frame_seconds,
+    neighbours,
+    sounds_of,
+    starting_templates,
+    transposed,
+)
 from separators.spectral import apply_masks, fft_size_for, ratio_masks
 
 BETA = 1
@@ -40,6 +48,8 @@ LEAST_MODEL = np.float32(1e-6)
 """The smallest model that counts, relative to the background on which all stand."""
 LEAST_GAIN = 0.02
 """A channel that starts with no gain at all would never get one."""
+START_PRIOR, NEIGHBOUR_PRIOR = 0.3, 0.3
+"""The weights of what a template starts from and of its part's other pitches, beside a mean pitch's sound."""
 REST_SHARE = 0.1
 """How loud templates of the rest start out, beside a note of velocity 127 at full volume."""
 FRAMES_AT_ONCE = 128
@@ -80,7 +90,7 @@ class ScoreNMF(Separator):
         0.2, "How long a note may sound on after its end.", minimum=0.0, maximum=5.0
     )
     iterations: int = parameter(
-        10,
+        20,
         "Iterations when learning; with many, templates learn from each other's sounds.",
         minimum=1,
         maximum=1000,
@@ -99,7 +109,7 @@ class ScoreNMF(Separator):
         choices=(0, 1024, 2048, 4096, 8192, 16384),
     )
     mask_power: float = parameter(
-        2.0, "Contrast of the masks: 1 shares by magnitude, 2 by power.", minimum=0.5, maximum=8.0
+        1.5, "Contrast of the masks: 1 shares by magnitude, 2 by power.", minimum=0.5, maximum=8.0
     )
 
     def __init__(self, **values: Value) -> None:
@@ -208,7 +218,8 @@ class ScoreNMF(Separator):
         modelled = np.zeros_like(V)
         if heard.any():
             H = expected[:, heard] * np.float32(float(V.sum()) / float(expected.sum()))
-            H, templates[heard], gains = self._factorized(V, H, templates[heard], gains, parts[heard])
+            known = [sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard]
+            H, templates[heard], gains = self._factorized(V, H, templates[heard], gains, known)
             _teach_unheard(templates, sounds, heard)
             modelled = H @ _panned(templates[heard], gains[parts[heard]])
         W = _panned(templates, gains[parts])
@@ -221,15 +232,18 @@ class ScoreNMF(Separator):
 
     @on_one_thread
     def _factorized(
-        self, V: Matrix, H: Matrix, W: Matrix, gains: Matrix, parts: NDArray[np.int64]
+        self, V: Matrix, H: Matrix, W: Matrix, gains: Matrix, sounds: Sequence[Sound]
     ) -> tuple[Matrix, Matrix, Matrix]:
         """Activations, templates and gains after learning; all templates of a part share its gains.
 
         An update of templates for each channel tells how much of ``V`` each explains. Given that, the
         likeliest gains and templates are its sums over bins and over channels: expectation maximization.
+        Templates get pseudo-counts, as by Dirichlet priors (Smaragdis and Mysore, WASPAA 2009): of the
+        template that learning started from, and of the part's other pitches, transposed.
         """
         background = background_of(V)
-        gains = gains.copy()
+        parts = np.array([sound.part for sound in sounds])
+        start, gains = W, gains.copy()
         for _ in range(self.iterations):
             H, updated = update(V, H, _panned(W, gains[parts]), BETA, background)
             explained = updated.reshape(len(W), gains.shape[1], -1) * H.sum(axis=0)[:, np.newaxis, np.newaxis]
@@ -238,6 +252,8 @@ class ScoreNMF(Separator):
                 if total := float(levels.sum()):
                     gains[part] = levels / total
             W = explained.sum(axis=1)
+            means = np.array([[W[parts == part].sum() / (parts == part).sum()] for part in parts], np.float32)
+            W += means * (START_PRIOR * start + NEIGHBOUR_PRIOR * neighbours(W, sounds))
             W /= np.maximum(W.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return H, W, gains
 
@@ -270,7 +286,7 @@ def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_])
         near = [
             (abs(other.pitch - sound.pitch), place)
             for place, other in enumerate(sounds)
-            if heard[place] and not sound.is_drum and _kind(other) == _kind(sound) and W[place].any()
+            if heard[place] and not sound.is_drum and other.kind == sound.kind and W[place].any()
         ]
         if near:
             place = min(near)[1]
@@ -283,10 +299,6 @@ def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_])
 def _side_by_side(analysis: Analysis, audio: Audio) -> Matrix:
     """The channels' spectrograms beside each other, ``(frames, channels * bins)``."""
     return np.concatenate([analysis.spectrogram(channel[np.newaxis]) for channel in audio], axis=1)
-
-
-def _kind(sound: Sound) -> tuple[int, bool, int]:
-    return sound.part, sound.is_drum, sound.stage
 
 
 def _runs(frames: int) -> Iterator[slice]:

@@ -34,6 +34,10 @@ DRUM_STAGES = (0.0, 0.04, 0.12, 0.6)
 HALF_WIDTH_SEMITONES, HALF_WIDTH_BINS = 0.5, 1.6
 """Half the width of an overtone in a starting template: the larger of both."""
 OVERTONES = 40
+STEEPNESS = 1.5
+"""Overtone n starts out n ** -STEEPNESS as strong as the fundamental."""
+NEIGHBOUR = 0.8
+"""How much less a pitch says of another for each semitone between them."""
 ONSET_FLOOR = 0.05
 """The broadband part of an onset's starting template, relative to its harmonic part."""
 DRUM_FLOOR = 0.1
@@ -59,6 +63,11 @@ class Sound:
     starts: Seconds
     ends: Seconds
     loudness: NDArray[np.float64]
+
+    @property
+    def kind(self) -> tuple[int, bool, int]:
+        """What sounds share that differ in pitch alone."""
+        return self.part, self.is_drum, self.stage
 
 
 def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
@@ -130,7 +139,7 @@ def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) ->
 
 
 def harmonic_comb(pitch: int, stft: STFT, sample_rate: int) -> Matrix:
-    """Triangles at the overtones of ``pitch`` that fall off like 1 / n, ``(bins,)``."""
+    """Triangles at the overtones of ``pitch`` that fall off by :data:`STEEPNESS`, ``(bins,)``."""
     width = sample_rate / stft.fft_size
     hertz = np.arange(stft.bins) * width
     comb = np.zeros(stft.bins)
@@ -140,7 +149,8 @@ def harmonic_comb(pitch: int, stft: STFT, sample_rate: int) -> Matrix:
         if overtone > 1 and centre > sample_rate / 2:
             break
         half = max(centre * (2 ** (HALF_WIDTH_SEMITONES / 12) - 1), HALF_WIDTH_BINS * width)
-        comb = np.maximum(comb, (1 - np.abs(hertz - min(centre, hertz[-1])) / half).clip(0) / overtone)
+        triangle = (1 - np.abs(hertz - min(centre, hertz[-1])) / half).clip(0)
+        comb = np.maximum(comb, triangle / overtone**STEEPNESS)
     return np.asarray(comb, np.float32)
 
 
@@ -148,3 +158,20 @@ def transposed(template: Matrix, semitones: int) -> Matrix:
     """``template`` ``(bins,)`` for a pitch ``semitones`` higher."""
     bins = np.arange(len(template))
     return np.asarray(np.interp(bins / 2 ** (semitones / 12), bins, template), np.float32)
+
+
+def neighbours(templates: Matrix, sounds: Sequence[Sound]) -> Matrix:
+    """For each sound its part's ``templates`` ``(sounds, bins)`` of the same stage, transposed and averaged.
+
+    Each row sums to one. They count by their own sums, and less the farther away their pitch is. Drums, which
+    have no neighbours, get zeros.
+    """
+    found = np.zeros_like(templates)
+    for row, sound in zip(found, sounds, strict=True):
+        for template, other in zip(templates, sounds, strict=True):
+            if not sound.is_drum and other.kind == sound.kind:
+                semitones = sound.pitch - other.pitch
+                ratio = 2 ** (semitones / 12)
+                row += NEIGHBOUR ** abs(semitones) / ratio * transposed(template, semitones)
+    totals = found.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(found, totals, out=found, where=totals > 0), np.float32)
