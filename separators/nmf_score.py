@@ -3,8 +3,9 @@
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
 part. All templates of a part share one gain for each channel, which tells parts apart that lie apart in the
-panorama; learning starts from the volume and pan that the score has. What no note explains goes to the stem
-``rest``, for which free templates can be learned.
+panorama. Templates, activations and gains all lean on what the score says of them, the instruments, velocities,
+volume and pan: parts that play the same notes could be told apart by nothing else. What no note explains goes
+to the stem ``rest``, for which free templates can be learned.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.nmf_analysis import Analysis
 from separators.nmf_solver import (
     Matrix,
+    Prior,
     activations,
     background_of,
     factorize,
     random_start,
-    update,
+    terms_of,
+    updated_activations,
 )
 from separators.parameters import Value, content, parameter
 from separators.score import Score
@@ -50,6 +53,8 @@ LEAST_GAIN = 0.02
 """A channel that starts with no gain at all would never get one."""
 START_PRIOR, NEIGHBOUR_PRIOR = 0.3, 0.3
 """The weights of what a template starts from and of its part's other pitches, beside a mean pitch's sound."""
+ACTIVITY_PRIOR, GAIN_PRIOR = 0.1, 0.3
+"""The weights of the score's loudness and pan, beside what is heard of a template and of a part."""
 REST_SHARE = 0.1
 """How loud templates of the rest start out, beside a note of velocity 127 at full volume."""
 FRAMES_AT_ONCE = 128
@@ -147,10 +152,11 @@ class ScoreNMF(Separator):
         self._look_at_ends(score, (pieces[-1].start + pieces[-1].frames) / sample_rate)
         sounds = sounds_of(score, self.tolerance_seconds, self.release_seconds)
         templates = starting_templates(sounds, stft, sample_rate)
-        W = self._learned(
+        W, levels = self._learned(
             V, sounds, activity(sounds, seconds), templates, _starting_gains(score, len(sample))
         )
         parts = np.array([sound.part for sound in sounds] + [len(score.parts)] * (len(W) - len(sounds)))
+        weights = np.float32(ACTIVITY_PRIOR) * (parts < len(score.parts))
         background = background_of(V)
 
         def transform(block: Audio, start: int) -> Audio:
@@ -159,13 +165,15 @@ class ScoreNMF(Separator):
             seconds = frame_seconds(stft, frames, sample_rate, [Piece(0, start, frames)])
             expected = np.full((len(V), len(W)), REST_SHARE, np.float32)
             expected[:, : len(sounds)] = activity(sounds, seconds)
+            expected *= levels[parts]
             models = np.zeros((len(score.parts) + 1, *V.shape), np.float32)
             models[-1] = background
             for rows in _runs(len(V)):
                 sounding = np.flatnonzero(expected[rows].any(axis=0))
                 if not len(sounding):
                     continue
-                h = activations(V[rows], W[sounding], BETA, background, expected=expected[rows][:, sounding])
+                prior = Prior(expected[rows][:, sounding], weights[sounding])
+                h = activations(V[rows], W[sounding], BETA, background, prior=prior)
                 for part in np.unique(parts[sounding]):
                     own = parts[sounding] == part
                     models[part, rows] += h[:, own] @ W[sounding[own]]
@@ -208,49 +216,57 @@ class ScoreNMF(Separator):
 
     def _learned(
         self, V: Matrix, sounds: Sequence[Sound], expected: Matrix, templates: Matrix, gains: Matrix
-    ) -> Matrix:
-        """The panned templates of ``sounds`` and of the rest, behind them.
+    ) -> tuple[Matrix, Matrix]:
+        """The panned templates of ``sounds``, behind them those of the rest, and the parts' and its levels.
 
-        Learning starts from ``templates`` ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
+        A level is how much louder than ``expected`` its part is. Learning starts from ``templates`` ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
         """
         parts = np.array([sound.part for sound in sounds])
         heard = np.asarray(expected.any(axis=0))
         modelled = np.zeros_like(V)
+        levels = np.full(len(gains) + 1, V.sum() / len(V), np.float32)
         if heard.any():
-            H = expected[:, heard] * np.float32(float(V.sum()) / float(expected.sum()))
             known = [sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard]
-            H, templates[heard], gains = self._factorized(V, H, templates[heard], gains, known)
+            H, templates[heard], gains = self._factorized(
+                V, expected[:, heard], templates[heard], gains, known
+            )
+            levels = _levels(H, expected[:, heard], parts[heard], len(levels))
             _teach_unheard(templates, sounds, heard)
             modelled = H @ _panned(templates[heard], gains[parts[heard]])
         W = _panned(templates, gains[parts])
         if not self.rest_templates:
-            return W
+            return W, levels
         left = (V - modelled).clip(0) + np.float32(background_of(V))
         H_rest, W_rest = random_start(left, self.rest_templates, 0)
         _, found, _ = factorize(left, H_rest, W_rest, BETA, self.iterations, 0.0)
-        return np.concatenate([W, found])
+        return np.concatenate([W, found]), levels
 
     @on_one_thread
     def _factorized(
-        self, V: Matrix, H: Matrix, W: Matrix, gains: Matrix, sounds: Sequence[Sound]
+        self, V: Matrix, expected: Matrix, W: Matrix, gains: Matrix, sounds: Sequence[Sound]
     ) -> tuple[Matrix, Matrix, Matrix]:
         """Activations, templates and gains after learning; all templates of a part share its gains.
 
         An update of templates for each channel tells how much of ``V`` each explains. Given that, the
         likeliest gains and templates are its sums over bins and over channels: expectation maximization.
         Templates get pseudo-counts, as by Dirichlet priors (Smaragdis and Mysore, WASPAA 2009): of the
-        template that learning started from, and of the part's other pitches, transposed.
+        template that learning started from, and of the part's other pitches, transposed. Gains get those of
+        the score, activations what is ``expected``, at the level that the part has been found at.
         """
         background = background_of(V)
         parts = np.array([sound.part for sound in sounds])
-        start, gains = W, gains.copy()
+        start, panned, gains = W, gains, gains.copy()
+        H = expected * np.float32(float(V.sum()) / float(expected.sum()))
         for _ in range(self.iterations):
-            H, updated = update(V, H, _panned(W, gains[parts]), BETA, background)
-            explained = updated.reshape(len(W), gains.shape[1], -1) * H.sum(axis=0)[:, np.newaxis, np.newaxis]
+            terms = terms_of(_panned(W, gains[parts]), BETA, background)
+            levels = _levels(H, expected, parts, len(gains))[parts]
+            H = updated_activations(V, H, terms, Prior(expected * levels, ACTIVITY_PRIOR))
+            explained = terms.templates * terms.numerator
+            explained = explained.reshape(len(W), gains.shape[1], -1)
             for part in np.unique(parts):
-                levels = explained[parts == part].sum(axis=(0, 2))
-                if total := float(levels.sum()):
-                    gains[part] = levels / total
+                shares = explained[parts == part].sum(axis=(0, 2))
+                if total := float(shares.sum()):
+                    gains[part] = (shares / total + GAIN_PRIOR * panned[part]) / (1 + GAIN_PRIOR)
             W = explained.sum(axis=1)
             means = np.array([[W[parts == part].sum() / (parts == part).sum()] for part in parts], np.float32)
             W += means * (START_PRIOR * start + NEIGHBOUR_PRIOR * neighbours(W, sounds))
@@ -262,6 +278,16 @@ def _panned(W: Matrix, gains: Matrix) -> Matrix:
     """Templates ``(sounds, bins)`` with ``gains`` ``(sounds, channels)`` as ``(sounds, channels * bins)``."""
     panned: Matrix = (gains[:, :, np.newaxis] * W[:, np.newaxis]).reshape(len(W), -1)
     return panned
+
+
+def _levels(H: Matrix, expected: Matrix, parts: NDArray[np.int64], count: int) -> Matrix:
+    """How much louder than ``expected`` each of ``count`` parts is in ``H``, both ``(frames, sounds)``.
+
+    Parts that are not expected at all are taken to be as loud as all are together.
+    """
+    found, wanted = (np.bincount(parts, matrix.sum(axis=0), count) for matrix in (H, expected))
+    together = np.full(count, found.sum() / wanted.sum())
+    return np.asarray(np.divide(found, wanted, out=together, where=wanted > 0), np.float32)
 
 
 def _starting_gains(score: Score, channels: int) -> Matrix:

@@ -4,6 +4,8 @@ Each pitch of each part has a few sounds, one template each: an instrument's pit
 a drum its strike and stages of its decay. A sound may be active only where the score has it, widened by
 the onset tolerance and the release; where it is zero an NMF leaves it zero. Harmonic sounds start as a
 comb of narrow triangles at the pitch's overtones and stay zero between them (Ewert and Müller, ICASSP 2012).
+How their overtones and their notes fall off is that of their :mod:`General MIDI instrument
+<separators.general_midi>`.
 Drums start broadband, leaning on the average drums of :mod:`separators.drum_templates`.
 """
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from separators.base import Piece
 from separators.drum_templates import learned, templates
+from separators.general_midi import timbre
 from separators.nmf_solver import Matrix
 from separators.score import Note, Score
 from separators.spectral import STFT
@@ -34,10 +37,12 @@ DRUM_STAGES = (0.0, 0.04, 0.12, 0.6)
 HALF_WIDTH_SEMITONES, HALF_WIDTH_BINS = 0.5, 1.6
 """Half the width of an overtone in a starting template: the larger of both."""
 OVERTONES = 40
-STEEPNESS = 1.5
-"""Overtone n starts out n ** -STEEPNESS as strong as the fundamental."""
-NEIGHBOUR = 0.8
-"""How much less a pitch says of another for each semitone between them."""
+NEIGHBOUR, FARTHEST_NEIGHBOUR = 0.8, 12
+"""How much less a pitch says of another for each semitone between them, and at how many it says nothing."""
+RELEASED = 0.3
+"""How loud a note is after its end, at first."""
+LEAST_DECAYED = 0.03
+"""A held note is taken to fall no farther than to this: its half-life is known but roughly."""
 ONSET_FLOOR = 0.05
 """The broadband part of an onset's starting template, relative to its harmonic part."""
 DRUM_FLOOR = 0.1
@@ -60,24 +65,29 @@ class Sound:
     pitch: int
     is_drum: bool
     stage: int
+    program: int | None
     starts: Seconds
     ends: Seconds
+    releases: Seconds
+    """Where its notes' keys go up."""
     loudness: NDArray[np.float64]
 
     @property
-    def kind(self) -> tuple[int, bool, int]:
+    def kind(self) -> tuple[int, bool, int, int | None]:
         """What sounds share that differ in pitch alone."""
-        return self.part, self.is_drum, self.stage
+        return self.part, self.is_drum, self.stage, self.program
 
 
 def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
     """All sounds of ``score``, part by part and pitch by pitch."""
     sounds = []
     for part, notes_of_part in enumerate(score.parts):
-        pitches: dict[tuple[bool, int], list[Note]] = defaultdict(list)
+        pitches: dict[tuple[bool, int, int], list[Note]] = defaultdict(list)
         for note in notes_of_part.notes:
-            pitches[note.is_drum, note.pitch].append(note)
-        for (is_drum, pitch), notes in sorted(pitches.items()):
+            said = not note.is_drum and note.program is not None
+            pitches[note.is_drum, note.pitch, note.program if said else -1].append(note)
+        for (is_drum, pitch, number), notes in sorted(pitches.items()):
+            program = None if number < 0 else number
             starts = np.array([note.start for note in notes])
             ends = starts + [note.length for note in notes]
             loudness = np.array([(note.velocity / 127) ** 2 * note.volume for note in notes])
@@ -87,9 +97,8 @@ def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
             else:
                 stages = [(starts, ends + release), (starts, starts + ONSET_SECONDS)]
             for stage, (first, last) in enumerate(stages):
-                sounds.append(
-                    Sound(part, pitch, is_drum, stage, first - tolerance, last + tolerance, loudness)
-                )
+                start, end = first - tolerance, last + tolerance
+                sounds.append(Sound(part, pitch, is_drum, stage, program, start, end, ends, loudness))
     return sounds
 
 
@@ -115,9 +124,18 @@ def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
             starts = first + np.searchsorted(times, sound.starts)
             ends = first + np.searchsorted(times, sound.ends, side="right")
             for note in np.flatnonzero(starts < ends):
-                rows = found[starts[note] : ends[note], column]
-                np.maximum(rows, sound.loudness[note], out=rows)
+                frames = slice(starts[note], ends[note])
+                rows = found[frames, column]
+                np.maximum(rows, sound.loudness[note] * _course(sound, note, seconds[frames]), out=rows)
     return found
+
+
+def _course(sound: Sound, note: int, seconds: Seconds) -> Seconds:
+    """How a note's loudness goes on from its start, 1 there: it decays as its instrument does."""
+    if sound.is_drum or sound.stage:
+        return np.ones_like(seconds)
+    held = (seconds - sound.starts[note]) / timbre(sound.program).half_life
+    return np.maximum(0.5**held, LEAST_DECAYED) * np.where(seconds > sound.releases[note], RELEASED, 1)
 
 
 def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) -> Matrix:
@@ -132,14 +150,15 @@ def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) ->
             last = max(int(DRUM_STAGES[sound.stage + 1] / hop), first + 1)
             shape, floor = drum[first:last].sum(axis=0), DRUM_FLOOR
         else:
-            shape, floor = harmonic_comb(sound.pitch, stft, sample_rate), ONSET_FLOOR * (sound.stage == 1)
+            shape = harmonic_comb(sound.pitch, timbre(sound.program).steepness, stft, sample_rate)
+            floor = ONSET_FLOOR * (sound.stage == 1)
         row[:] = shape / max(float(shape.sum()), float(np.finfo(np.float32).tiny)) + floor / stft.bins
         row /= row.sum()
     return rows
 
 
-def harmonic_comb(pitch: int, stft: STFT, sample_rate: int) -> Matrix:
-    """Triangles at the overtones of ``pitch`` that fall off by :data:`STEEPNESS`, ``(bins,)``."""
+def harmonic_comb(pitch: int, steepness: float, stft: STFT, sample_rate: int) -> Matrix:
+    """Triangles at the overtones n of ``pitch`` that fall off like ``n ** -steepness``, ``(bins,)``."""
     width = sample_rate / stft.fft_size
     hertz = np.arange(stft.bins) * width
     comb = np.zeros(stft.bins)
@@ -150,7 +169,7 @@ def harmonic_comb(pitch: int, stft: STFT, sample_rate: int) -> Matrix:
             break
         half = max(centre * (2 ** (HALF_WIDTH_SEMITONES / 12) - 1), HALF_WIDTH_BINS * width)
         triangle = (1 - np.abs(hertz - min(centre, hertz[-1])) / half).clip(0)
-        comb = np.maximum(comb, triangle / overtone**STEEPNESS)
+        comb = np.maximum(comb, triangle / overtone**steepness)
     return np.asarray(comb, np.float32)
 
 
@@ -169,8 +188,8 @@ def neighbours(templates: Matrix, sounds: Sequence[Sound]) -> Matrix:
     found = np.zeros_like(templates)
     for row, sound in zip(found, sounds, strict=True):
         for template, other in zip(templates, sounds, strict=True):
-            if not sound.is_drum and other.kind == sound.kind:
-                semitones = sound.pitch - other.pitch
+            semitones = sound.pitch - other.pitch
+            if not sound.is_drum and other.kind == sound.kind and abs(semitones) < FARTHEST_NEIGHBOUR:
                 ratio = 2 ** (semitones / 12)
                 row += NEIGHBOUR ** abs(semitones) / ratio * transposed(template, semitones)
     totals = found.sum(axis=1, keepdims=True)

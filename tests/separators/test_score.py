@@ -109,7 +109,7 @@ def test_frames_of_a_sample_of_pieces_lie_where_the_pieces_do():
 
 def test_starting_templates_are_zero_between_the_overtones_of_instruments_only():
     stft = STFT(4096, 1024)
-    comb = harmonic_comb(69, stft, RATE)
+    comb = harmonic_comb(69, 1.5, stft, RATE)
     hertz = np.arange(stft.bins) * RATE / stft.fft_size
     assert comb[np.abs(hertz - 440).argmin()] == comb.max()
     assert comb[np.abs(hertz - 660).argmin()] == 0
