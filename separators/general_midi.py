@@ -1,9 +1,9 @@
 """How General MIDI's instruments sound, roughly: how their overtones fall off, how they die away.
 
 Figures by family from general acoustics, none of them measured on any synthesizer: overtones of brass and of
-synthesizers' saws fall off like 1/n (a sawtooth), those of bowed strings nearly so, those of plucked and struck
-strings faster, those of flutes fastest, and distortion strengthens high ones. Struck and plucked sounds die
-away while a key is held.
+synthesizers' saws fall off like 1/n (a sawtooth), those of bowed strings nearly so, those of plucked and
+struck strings faster, those of flutes fastest, and distortion strengthens high ones. Struck and plucked
+sounds die away while a key is held.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
 part. All templates of a part share one gain for each channel, which tells parts apart that lie apart in the
-panorama. Templates, activations and gains all lean on what the score says of them, the instruments, velocities,
-volume and pan: parts that play the same notes could be told apart by nothing else. What no note explains goes
+panorama. Templates, activations and gains lean on what the score says of them: instruments, velocities,
+volume and pan; parts that play the same notes could be told apart by nothing else. What no note explains goes
 to the stem ``rest``, for which free templates can be learned.
 """
 
@@ -51,7 +51,7 @@ LEAST_MODEL = np.float32(1e-6)
 """The smallest model that counts, relative to the background on which all stand."""
 LEAST_GAIN = 0.02
 """A channel that starts with no gain at all would never get one."""
-START_PRIOR, NEIGHBOUR_PRIOR = 0.3, 0.3
+START_PRIOR, NEIGHBOUR_PRIOR = 0.1, 0.5
 """The weights of what a template starts from and of its part's other pitches, beside a mean pitch's sound."""
 ACTIVITY_PRIOR, GAIN_PRIOR = 0.1, 0.3
 """The weights of the score's loudness and pan, beside what is heard of a template and of a part."""
@@ -219,7 +219,8 @@ class ScoreNMF(Separator):
     ) -> tuple[Matrix, Matrix]:
         """The panned templates of ``sounds``, behind them those of the rest, and the parts' and its levels.
 
-        A level is how much louder than ``expected`` its part is. Learning starts from ``templates`` ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
+        A level is how much louder than ``expected`` its part is. Learning starts from ``templates``
+        ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
         """
         parts = np.array([sound.part for sound in sounds])
         heard = np.asarray(expected.any(axis=0))
@@ -227,10 +228,9 @@ class ScoreNMF(Separator):
         levels = np.full(len(gains) + 1, V.sum() / len(V), np.float32)
         if heard.any():
             known = [sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard]
-            H, templates[heard], gains = self._factorized(
-                V, expected[:, heard], templates[heard], gains, known
-            )
-            levels = _levels(H, expected[:, heard], parts[heard], len(levels))
+            wanted = expected[:, heard]
+            H, templates[heard], gains = self._factorized(V, wanted, templates[heard], gains, known)
+            levels = _levels(H, wanted, parts[heard], len(levels))
             _teach_unheard(templates, sounds, heard)
             modelled = H @ _panned(templates[heard], gains[parts[heard]])
         W = _panned(templates, gains[parts])
@@ -255,21 +255,27 @@ class ScoreNMF(Separator):
         """
         background = background_of(V)
         parts = np.array([sound.part for sound in sounds])
-        start, panned, gains = W, gains, gains.copy()
+        start, said, gains = W, gains, gains.copy()
         H = expected * np.float32(float(V.sum()) / float(expected.sum()))
         for _ in range(self.iterations):
-            terms = terms_of(_panned(W, gains[parts]), BETA, background)
-            levels = _levels(H, expected, parts, len(gains))[parts]
-            H = updated_activations(V, H, terms, Prior(expected * levels, ACTIVITY_PRIOR))
-            explained = terms.templates * terms.numerator
+            panned = _panned(W, gains[parts])
+            wanted = expected * _levels(H, expected, parts, len(gains))[parts]
+            explained = np.zeros_like(panned)
+            for rows in _runs(len(V)):
+                sounding = np.flatnonzero(expected[rows].any(axis=0))
+                terms = terms_of(panned[sounding], BETA, background)
+                prior = Prior(wanted[rows, sounding], ACTIVITY_PRIOR)
+                H[rows, sounding] = updated_activations(V[rows], H[rows, sounding], terms, prior)
+                explained[sounding] += terms.templates * terms.numerator
             explained = explained.reshape(len(W), gains.shape[1], -1)
             for part in np.unique(parts):
                 shares = explained[parts == part].sum(axis=(0, 2))
                 if total := float(shares.sum()):
-                    gains[part] = (shares / total + GAIN_PRIOR * panned[part]) / (1 + GAIN_PRIOR)
+                    gains[part] = (shares / total + GAIN_PRIOR * said[part]) / (1 + GAIN_PRIOR)
             W = explained.sum(axis=1)
-            means = np.array([[W[parts == part].sum() / (parts == part).sum()] for part in parts], np.float32)
-            W += means * (START_PRIOR * start + NEIGHBOUR_PRIOR * neighbours(W, sounds))
+            means = np.bincount(parts, W.sum(axis=1)) / np.bincount(parts).clip(1)
+            leaning = START_PRIOR * start + NEIGHBOUR_PRIOR * neighbours(W, sounds)
+            W += means.astype(np.float32)[parts, np.newaxis] * leaning
             W /= np.maximum(W.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return H, W, gains
 

@@ -37,8 +37,8 @@ DRUM_STAGES = (0.0, 0.04, 0.12, 0.6)
 HALF_WIDTH_SEMITONES, HALF_WIDTH_BINS = 0.5, 1.6
 """Half the width of an overtone in a starting template: the larger of both."""
 OVERTONES = 40
-NEIGHBOUR, FARTHEST_NEIGHBOUR = 0.8, 12
-"""How much less a pitch says of another for each semitone between them, and at how many it says nothing."""
+NEIGHBOUR = 0.8
+"""How much less a pitch says of another for each semitone between them."""
 RELEASED = 0.3
 """How loud a note is after its end, at first."""
 LEAST_DECAYED = 0.03
@@ -185,12 +185,21 @@ def neighbours(templates: Matrix, sounds: Sequence[Sound]) -> Matrix:
     Each row sums to one. They count by their own sums, and less the farther away their pitch is. Drums, which
     have no neighbours, get zeros.
     """
+    kinds = defaultdict(list)
+    for index, sound in enumerate(sounds):
+        if not sound.is_drum:
+            kinds[sound.kind].append(index)
     found = np.zeros_like(templates)
-    for row, sound in zip(found, sounds, strict=True):
-        for template, other in zip(templates, sounds, strict=True):
-            semitones = sound.pitch - other.pitch
-            if not sound.is_drum and other.kind == sound.kind and abs(semitones) < FARTHEST_NEIGHBOUR:
-                ratio = 2 ** (semitones / 12)
-                row += NEIGHBOUR ** abs(semitones) / ratio * transposed(template, semitones)
+    for rows in kinds.values():
+        rows.sort(key=lambda index: sounds[index].pitch)
+        found[rows] = templates[rows]
+        # What lies below is handed up from pitch to pitch, then what lies above is handed down.
+        for order in (rows, rows[::-1]):
+            handed = np.zeros_like(templates[0])
+            for before, now in itertools.pairwise(order):
+                semitones = sounds[now].pitch - sounds[before].pitch
+                weight = np.float32(NEIGHBOUR ** abs(semitones) / 2 ** (semitones / 12))
+                handed = weight * transposed(handed + templates[before], semitones)
+                found[now] += handed
     totals = found.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(found, totals, out=found, where=totals > 0), np.float32)

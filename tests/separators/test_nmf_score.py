@@ -1,6 +1,7 @@
 """Separation by a score: what it reaches on tones, what it warns of, that it works block by block."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,18 @@ def test_the_panorama_tells_parts_on_the_same_notes_apart():
     stems = ScoreNMF(score=score).separate(images[0] + images[1], RATE)
     for part, image in enumerate(images):
         assert si_sdr(image, stems[str(part)]) > si_sdr(image, images[0] + images[1]) + 3
+
+
+def test_the_pan_of_the_score_tells_parts_apart_that_always_play_the_same():
+    notes = melody([60, 64, 67, 60], length=0.5)
+    tone = played(notes, 3, RATE)
+    images = [np.outer(side, tone).astype(np.float32) for side in ([1.0, 0.4], [0.4, 1.0])]
+    score = Score(
+        tuple(Part(str(pan), tuple(replace(note, pan=pan) for note in notes)) for pan in (0.15, 0.85))
+    )
+    stems = ScoreNMF(score=score).separate(images[0] + images[1], RATE)
+    for image, stem in zip(images, stems.values(), strict=False):
+        assert si_sdr(image, stem) > si_sdr(image, images[0] + images[1]) + 3
 
 
 def test_blocks_of_a_long_file_know_their_place_and_pitches_that_the_sample_lacks(sources, mixture):
