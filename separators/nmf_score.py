@@ -225,7 +225,7 @@ class ScoreNMF(Separator):
         parts = np.array([sound.part for sound in sounds])
         heard = np.asarray(expected.any(axis=0))
         modelled = np.zeros_like(V)
-        levels = np.full(len(gains) + 1, V.sum() / len(V), np.float32)
+        levels = np.full(len(gains) + 1, float(V.sum()) / len(V) or 1.0, np.float32)
         if heard.any():
             known = [sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard]
             wanted = expected[:, heard]
@@ -289,11 +289,12 @@ def _panned(W: Matrix, gains: Matrix) -> Matrix:
 def _levels(H: Matrix, expected: Matrix, parts: NDArray[np.int64], count: int) -> Matrix:
     """How much louder than ``expected`` each of ``count`` parts is in ``H``, both ``(frames, sounds)``.
 
-    Parts that are not expected at all are taken to be as loud as all are together.
+    Parts that are not found at all may sound elsewhere; they are taken to be as loud as all are together.
     """
     found, wanted = (np.bincount(parts, matrix.sum(axis=0), count) for matrix in (H, expected))
-    together = np.full(count, found.sum() / wanted.sum())
-    return np.asarray(np.divide(found, wanted, out=together, where=wanted > 0), np.float32)
+    together = found.sum() / wanted.sum() or 1.0
+    levels = np.divide(found, wanted, out=np.full(count, together), where=found > 0)
+    return np.asarray(levels, np.float32)
 
 
 def _starting_gains(score: Score, channels: int) -> Matrix:

@@ -282,8 +282,7 @@ class Prior(NamedTuple):
 
     def drawn(self, h: Matrix, rows: slice) -> Matrix:
         """The activations ``h`` of frames ``rows`` after a plain update, drawn to what is expected."""
-        drawn: Matrix = (h + self.weight * self.expected[rows]) / (1 + self.weight)
-        return drawn
+        return np.asarray((h + self.weight * self.expected[rows]) / (1 + self.weight), np.float32)
 
 
 def updated_activations(V: Matrix, H: Matrix, terms: Terms, prior: Prior | None = None) -> Matrix:

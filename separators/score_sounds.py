@@ -84,8 +84,8 @@ def sounds_of(score: Score, tolerance: float, release: float) -> list[Sound]:
     for part, notes_of_part in enumerate(score.parts):
         pitches: dict[tuple[bool, int, int], list[Note]] = defaultdict(list)
         for note in notes_of_part.notes:
-            said = not note.is_drum and note.program is not None
-            pitches[note.is_drum, note.pitch, note.program if said else -1].append(note)
+            number = -1 if note.is_drum or note.program is None else note.program
+            pitches[note.is_drum, note.pitch, number].append(note)
         for (is_drum, pitch, number), notes in sorted(pitches.items()):
             program = None if number < 0 else number
             starts = np.array([note.start for note in notes])
@@ -123,7 +123,7 @@ def activity(sounds: Sequence[Sound], seconds: Seconds) -> Matrix:
         for column, sound in enumerate(sounds):
             starts = first + np.searchsorted(times, sound.starts)
             ends = first + np.searchsorted(times, sound.ends, side="right")
-            for note in np.flatnonzero(starts < ends):
+            for note in np.flatnonzero(starts < ends).tolist():
                 frames = slice(starts[note], ends[note])
                 rows = found[frames, column]
                 np.maximum(rows, sound.loudness[note] * _course(sound, note, seconds[frames]), out=rows)
@@ -135,7 +135,8 @@ def _course(sound: Sound, note: int, seconds: Seconds) -> Seconds:
     if sound.is_drum or sound.stage:
         return np.ones_like(seconds)
     held = (seconds - sound.starts[note]) / timbre(sound.program).half_life
-    return np.maximum(0.5**held, LEAST_DECAYED) * np.where(seconds > sound.releases[note], RELEASED, 1)
+    released = np.where(seconds > sound.releases[note], RELEASED, 1.0)
+    return np.asarray(np.maximum(0.5**held, LEAST_DECAYED) * released)
 
 
 def starting_templates(sounds: Sequence[Sound], stft: STFT, sample_rate: int) -> Matrix:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import separators
+from separators.base import Piece
 from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.evaluation import si_sdr
 from separators.nmf_score import ScoreNMF
@@ -85,6 +86,16 @@ def test_what_is_not_in_the_score_goes_to_the_rest(sources, mixture):
     shares = {name: abs(np.vdot(stem, sources["Low"])) for name, stem in stems.items()}
     assert max(shares, key=shares.get) == "rest"
     assert shares["rest"] > 3 * shares["High"]
+
+
+@pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
+def test_a_part_that_is_silent_where_the_score_is_learned_is_found_elsewhere(sources):
+    half = round(SECONDS / 2 * RATE)
+    sample = sum(source[None, :half] * (name != "Low") for name, source in sources.items())
+    later = sum(source[None, half:] for source in sources.values())
+    transform = ScoreNMF(score=SCORE).fit_placed(sample, RATE, [Piece(0, 0, half)])
+    low = transform(later, half)[list(sources).index("Low")]
+    assert si_sdr(sources["Low"][None, half:], low) > 3
 
 
 @pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
