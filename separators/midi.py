@@ -20,6 +20,8 @@ DROP_FRAME_RATES = {29: 30000 / 1001}
 DEFAULT_BPM = 120.0
 CONTROLS = {7: 100, 10: 64, 11: 127}
 """The controllers for volume, pan and expression, and what they are until they are set."""
+PROGRAM = 128
+"""Changes of a channel's program are kept like those of a controller with this number, which none has."""
 
 
 class MidiError(SeparatorError):
@@ -27,7 +29,7 @@ class MidiError(SeparatorError):
 
 
 class Mixer:
-    """The volume and panorama that controllers give the channels, as General MIDI means them."""
+    """The volume, panorama and programs that a file gives its channels, as General MIDI means them."""
 
     def __init__(self, changes: list[tuple[float, int, int, int]]) -> None:
         """``changes``: seconds, channel, controller and value, in order."""
@@ -41,6 +43,11 @@ class Mixer:
             self._value(seconds, channel, control, default) for control, default in CONTROLS.items()
         )
         return (volume * expression / 127**2) ** 2, min(max(pan - 1, 0) / 126, 1.0)
+
+    def program(self, seconds: float, channel: int) -> int | None:
+        """The program of a note that starts then, None before the first change."""
+        program = self._value(seconds, channel, PROGRAM, -1)
+        return None if program < 0 else program
 
     def _value(self, seconds: float, channel: int, control: int, default: int) -> int:
         changes = self._changes.get((channel, control), [])
@@ -65,7 +72,9 @@ class NotePairs:
         if sounding := self._sounding[channel, pitch]:
             start, velocity = sounding.popleft()
             volume, pan = self._mixer.at(start, channel)
-            self.notes.append(Note(start, max(0.0, seconds - start), pitch, velocity, channel, volume, pan))
+            program = self._mixer.program(start, channel)
+            length = max(0.0, seconds - start)
+            self.notes.append(Note(start, length, pitch, velocity, channel, volume, pan, program))
 
     def stop_all(self, seconds: float) -> None:
         """All keys go up, and the notes are put in order."""
@@ -123,6 +132,11 @@ def read_midi(path: Path) -> MidiFile:
             (clock.seconds(tick), message.channel, message.control, message.value)
             for tick, message in events
             if message.type == "control_change" and message.control in CONTROLS
+        ]
+        + [
+            (clock.seconds(tick), message.channel, PROGRAM, message.program)
+            for tick, message in events
+            if message.type == "program_change"
         ]
     )
     tracks = [

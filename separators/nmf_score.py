@@ -3,8 +3,9 @@
 Every pitch of every part has templates of its own (:mod:`separators.score_sounds`), which may be active only
 near its notes (Ewert and Müller, ICASSP 2012). So components need no grouping afterwards: each belongs to a
 part. All templates of a part share one gain for each channel, which tells parts apart that lie apart in the
-panorama; learning starts from the volume and pan that the score has. What no note explains goes to the stem
-``rest``, for which free templates can be learned.
+panorama. Templates, activations and gains lean on what the score says of them: instruments, velocities,
+volume and pan; parts that play the same notes could be told apart by nothing else. What no note explains goes
+to the stem ``rest``, for which free templates can be learned.
 """
 
 from __future__ import annotations
@@ -21,16 +22,26 @@ from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.nmf_analysis import Analysis
 from separators.nmf_solver import (
     Matrix,
+    Prior,
     activations,
     background_of,
     factorize,
     random_start,
-    update,
+    terms_of,
+    updated_activations,
 )
 from separators.parameters import Value, content, parameter
 from separators.score import Score
 from separators.score_alignment import Fit, best_shift
-from separators.score_sounds import Sound, activity, frame_seconds, sounds_of, starting_templates, transposed
+from separators.score_sounds import (
+    Sound,
+    activity,
+    frame_seconds,
+    neighbours,
+    sounds_of,
+    starting_templates,
+    transposed,
+)
 from separators.spectral import apply_masks, fft_size_for, ratio_masks
 
 BETA = 1
@@ -40,6 +51,10 @@ LEAST_MODEL = np.float32(1e-6)
 """The smallest model that counts, relative to the background on which all stand."""
 LEAST_GAIN = 0.02
 """A channel that starts with no gain at all would never get one."""
+START_PRIOR, NEIGHBOUR_PRIOR = 0.1, 0.5
+"""The weights of what a template starts from and of its part's other pitches, beside a mean pitch's sound."""
+ACTIVITY_PRIOR, GAIN_PRIOR = 0.1, 0.3
+"""The weights of the score's loudness and pan, beside what is heard of a template and of a part."""
 REST_SHARE = 0.1
 """How loud templates of the rest start out, beside a note of velocity 127 at full volume."""
 FRAMES_AT_ONCE = 128
@@ -80,7 +95,7 @@ class ScoreNMF(Separator):
         0.2, "How long a note may sound on after its end.", minimum=0.0, maximum=5.0
     )
     iterations: int = parameter(
-        10,
+        20,
         "Iterations when learning; with many, templates learn from each other's sounds.",
         minimum=1,
         maximum=1000,
@@ -99,7 +114,7 @@ class ScoreNMF(Separator):
         choices=(0, 1024, 2048, 4096, 8192, 16384),
     )
     mask_power: float = parameter(
-        2.0, "Contrast of the masks: 1 shares by magnitude, 2 by power.", minimum=0.5, maximum=8.0
+        1.5, "Contrast of the masks: 1 shares by magnitude, 2 by power.", minimum=0.5, maximum=8.0
     )
 
     def __init__(self, **values: Value) -> None:
@@ -137,10 +152,11 @@ class ScoreNMF(Separator):
         self._look_at_ends(score, (pieces[-1].start + pieces[-1].frames) / sample_rate)
         sounds = sounds_of(score, self.tolerance_seconds, self.release_seconds)
         templates = starting_templates(sounds, stft, sample_rate)
-        W = self._learned(
+        W, levels = self._learned(
             V, sounds, activity(sounds, seconds), templates, _starting_gains(score, len(sample))
         )
         parts = np.array([sound.part for sound in sounds] + [len(score.parts)] * (len(W) - len(sounds)))
+        weights = np.float32(ACTIVITY_PRIOR) * (parts < len(score.parts))
         background = background_of(V)
 
         def transform(block: Audio, start: int) -> Audio:
@@ -149,13 +165,15 @@ class ScoreNMF(Separator):
             seconds = frame_seconds(stft, frames, sample_rate, [Piece(0, start, frames)])
             expected = np.full((len(V), len(W)), REST_SHARE, np.float32)
             expected[:, : len(sounds)] = activity(sounds, seconds)
+            expected *= levels[parts]
             models = np.zeros((len(score.parts) + 1, *V.shape), np.float32)
             models[-1] = background
             for rows in _runs(len(V)):
                 sounding = np.flatnonzero(expected[rows].any(axis=0))
                 if not len(sounding):
                     continue
-                h = activations(V[rows], W[sounding], BETA, background, expected=expected[rows][:, sounding])
+                prior = Prior(expected[rows][:, sounding], weights[sounding])
+                h = activations(V[rows], W[sounding], BETA, background, prior=prior)
                 for part in np.unique(parts[sounding]):
                     own = parts[sounding] == part
                     models[part, rows] += h[:, own] @ W[sounding[own]]
@@ -198,46 +216,66 @@ class ScoreNMF(Separator):
 
     def _learned(
         self, V: Matrix, sounds: Sequence[Sound], expected: Matrix, templates: Matrix, gains: Matrix
-    ) -> Matrix:
-        """The panned templates of ``sounds`` and of the rest, behind them.
+    ) -> tuple[Matrix, Matrix]:
+        """The panned templates of ``sounds``, behind them those of the rest, and the parts' and its levels.
 
-        Learning starts from ``templates`` ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
+        A level is how much louder than ``expected`` its part is. Learning starts from ``templates``
+        ``(sounds, bins)`` and the parts' ``gains`` ``(parts, channels)``.
         """
         parts = np.array([sound.part for sound in sounds])
         heard = np.asarray(expected.any(axis=0))
         modelled = np.zeros_like(V)
+        levels = np.full(len(gains) + 1, float(V.sum()) / len(V) or 1.0, np.float32)
         if heard.any():
-            H = expected[:, heard] * np.float32(float(V.sum()) / float(expected.sum()))
-            H, templates[heard], gains = self._factorized(V, H, templates[heard], gains, parts[heard])
+            known = [sound for sound, is_heard in zip(sounds, heard, strict=True) if is_heard]
+            wanted = expected[:, heard]
+            H, templates[heard], gains = self._factorized(V, wanted, templates[heard], gains, known)
+            levels = _levels(H, wanted, parts[heard], len(levels))
             _teach_unheard(templates, sounds, heard)
             modelled = H @ _panned(templates[heard], gains[parts[heard]])
         W = _panned(templates, gains[parts])
         if not self.rest_templates:
-            return W
+            return W, levels
         left = (V - modelled).clip(0) + np.float32(background_of(V))
         H_rest, W_rest = random_start(left, self.rest_templates, 0)
         _, found, _ = factorize(left, H_rest, W_rest, BETA, self.iterations, 0.0)
-        return np.concatenate([W, found])
+        return np.concatenate([W, found]), levels
 
     @on_one_thread
     def _factorized(
-        self, V: Matrix, H: Matrix, W: Matrix, gains: Matrix, parts: NDArray[np.int64]
+        self, V: Matrix, expected: Matrix, W: Matrix, gains: Matrix, sounds: Sequence[Sound]
     ) -> tuple[Matrix, Matrix, Matrix]:
         """Activations, templates and gains after learning; all templates of a part share its gains.
 
         An update of templates for each channel tells how much of ``V`` each explains. Given that, the
         likeliest gains and templates are its sums over bins and over channels: expectation maximization.
+        Templates get pseudo-counts, as by Dirichlet priors (Smaragdis and Mysore, WASPAA 2009): of the
+        template that learning started from, and of the part's other pitches, transposed. Gains get those of
+        the score, activations what is ``expected``, at the level that the part has been found at.
         """
         background = background_of(V)
-        gains = gains.copy()
+        parts = np.array([sound.part for sound in sounds])
+        start, said, gains = W, gains, gains.copy()
+        H = expected * np.float32(float(V.sum()) / float(expected.sum()))
         for _ in range(self.iterations):
-            H, updated = update(V, H, _panned(W, gains[parts]), BETA, background)
-            explained = updated.reshape(len(W), gains.shape[1], -1) * H.sum(axis=0)[:, np.newaxis, np.newaxis]
+            panned = _panned(W, gains[parts])
+            wanted = expected * _levels(H, expected, parts, len(gains))[parts]
+            explained = np.zeros_like(panned)
+            for rows in _runs(len(V)):
+                sounding = np.flatnonzero(expected[rows].any(axis=0))
+                terms = terms_of(panned[sounding], BETA, background)
+                prior = Prior(wanted[rows, sounding], ACTIVITY_PRIOR)
+                H[rows, sounding] = updated_activations(V[rows], H[rows, sounding], terms, prior)
+                explained[sounding] += terms.templates * terms.numerator
+            explained = explained.reshape(len(W), gains.shape[1], -1)
             for part in np.unique(parts):
-                levels = explained[parts == part].sum(axis=(0, 2))
-                if total := float(levels.sum()):
-                    gains[part] = levels / total
+                shares = explained[parts == part].sum(axis=(0, 2))
+                if total := float(shares.sum()):
+                    gains[part] = (shares / total + GAIN_PRIOR * said[part]) / (1 + GAIN_PRIOR)
             W = explained.sum(axis=1)
+            means = np.bincount(parts, W.sum(axis=1)) / np.bincount(parts).clip(1)
+            leaning = START_PRIOR * start + NEIGHBOUR_PRIOR * neighbours(W, sounds)
+            W += means.astype(np.float32)[parts, np.newaxis] * leaning
             W /= np.maximum(W.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return H, W, gains
 
@@ -246,6 +284,17 @@ def _panned(W: Matrix, gains: Matrix) -> Matrix:
     """Templates ``(sounds, bins)`` with ``gains`` ``(sounds, channels)`` as ``(sounds, channels * bins)``."""
     panned: Matrix = (gains[:, :, np.newaxis] * W[:, np.newaxis]).reshape(len(W), -1)
     return panned
+
+
+def _levels(H: Matrix, expected: Matrix, parts: NDArray[np.int64], count: int) -> Matrix:
+    """How much louder than ``expected`` each of ``count`` parts is in ``H``, both ``(frames, sounds)``.
+
+    Parts that are not found at all may sound elsewhere; they are taken to be as loud as all are together.
+    """
+    found, wanted = (np.bincount(parts, matrix.sum(axis=0), count) for matrix in (H, expected))
+    together = found.sum() / wanted.sum() or 1.0
+    levels = np.divide(found, wanted, out=np.full(count, together), where=found > 0)
+    return np.asarray(levels, np.float32)
 
 
 def _starting_gains(score: Score, channels: int) -> Matrix:
@@ -270,7 +319,7 @@ def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_])
         near = [
             (abs(other.pitch - sound.pitch), place)
             for place, other in enumerate(sounds)
-            if heard[place] and not sound.is_drum and _kind(other) == _kind(sound) and W[place].any()
+            if heard[place] and not sound.is_drum and other.kind == sound.kind and W[place].any()
         ]
         if near:
             place = min(near)[1]
@@ -283,10 +332,6 @@ def _teach_unheard(W: Matrix, sounds: Sequence[Sound], heard: NDArray[np.bool_])
 def _side_by_side(analysis: Analysis, audio: Audio) -> Matrix:
     """The channels' spectrograms beside each other, ``(frames, channels * bins)``."""
     return np.concatenate([analysis.spectrogram(channel[np.newaxis]) for channel in audio], axis=1)
-
-
-def _kind(sound: Sound) -> tuple[int, bool, int]:
-    return sound.part, sound.is_drum, sound.stage
 
 
 def _runs(frames: int) -> Iterator[slice]:

@@ -25,7 +25,8 @@ PITCHES = 128
 class Note:
     """One note: seconds, MIDI pitch (60 is middle C), velocity 1 to 127, channel counted from 0.
 
-    ``volume`` (a gain, at most 1) and ``pan`` (0 left, 1 right) are what its channel's controllers say.
+    ``volume`` (a gain, at most 1) and ``pan`` (0 left, 1 right) are what its channel's controllers say,
+    ``program`` (counted from 0, as in General MIDI) is its channel's instrument, None if nothing says it.
     """
 
     start: float
@@ -35,6 +36,7 @@ class Note:
     channel: int = 0
     volume: float = 1.0
     pan: float = 0.5
+    program: int | None = None
 
     @property
     def is_drum(self) -> bool:

@@ -1,11 +1,13 @@
 """Separation by a score: what it reaches on tones, what it warns of, that it works block by block."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import separators
+from separators.base import Piece
 from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.evaluation import si_sdr
 from separators.nmf_score import ScoreNMF
@@ -87,6 +89,16 @@ def test_what_is_not_in_the_score_goes_to_the_rest(sources, mixture):
 
 
 @pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
+def test_a_part_that_is_silent_where_the_score_is_learned_is_found_elsewhere(sources):
+    half = round(SECONDS / 2 * RATE)
+    sample = sum(source[None, :half] * (name != "Low") for name, source in sources.items())
+    later = sum(source[None, half:] for source in sources.values())
+    transform = ScoreNMF(score=SCORE).fit_placed(sample, RATE, [Piece(0, 0, half)])
+    low = transform(later, half)[list(sources).index("Low")]
+    assert si_sdr(sources["Low"][None, half:], low) > 3
+
+
+@pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
 def test_where_no_note_sounds_everything_is_rest():
     audio = np.random.default_rng(0).standard_normal((1, 4 * RATE)).astype(np.float32)
     score = Score.of_tracks([("a", melody([60], length=0.5, start=0.5))])
@@ -118,6 +130,18 @@ def test_the_panorama_tells_parts_on_the_same_notes_apart():
     stems = ScoreNMF(score=score).separate(images[0] + images[1], RATE)
     for part, image in enumerate(images):
         assert si_sdr(image, stems[str(part)]) > si_sdr(image, images[0] + images[1]) + 3
+
+
+def test_the_pan_of_the_score_tells_parts_apart_that_always_play_the_same():
+    notes = melody([60, 64, 67, 60], length=0.5)
+    tone = played(notes, 3, RATE)
+    images = [np.outer(side, tone).astype(np.float32) for side in ([1.0, 0.4], [0.4, 1.0])]
+    score = Score(
+        tuple(Part(str(pan), tuple(replace(note, pan=pan) for note in notes)) for pan in (0.15, 0.85))
+    )
+    stems = ScoreNMF(score=score).separate(images[0] + images[1], RATE)
+    for image, stem in zip(images, stems.values(), strict=False):
+        assert si_sdr(image, stem) > si_sdr(image, images[0] + images[1]) + 3
 
 
 def test_blocks_of_a_long_file_know_their_place_and_pitches_that_the_sample_lacks(sources, mixture):

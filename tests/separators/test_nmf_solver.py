@@ -3,6 +3,7 @@ import pytest
 
 from separators import nmf_solver
 from separators.nmf_solver import (
+    Prior,
     activations,
     background_of,
     divergence,
@@ -150,6 +151,19 @@ def test_silent_frames_have_silent_activations(beta):
     assert np.isfinite(result.W).all()
     assert result.H[100:150].max() < 1e-6 * result.H.mean()
     assert np.isfinite(activations(V, result.W, beta, background_of(V))).all()
+
+
+def test_activations_lean_on_what_is_expected_the_more_the_heavier_the_prior():
+    V, _, W = low_rank()
+    W = (W / W.sum(axis=1, keepdims=True)).astype(np.float32)
+    expected = noise(90, len(W))
+    found = [
+        activations(V, W, 1, background_of(V), prior=Prior(expected, weight)) for weight in (0, 0.5, 1e4)
+    ]
+    distances = [np.linalg.norm(h - expected) for h in found]
+    assert distances[0] > 1.2 * distances[1] > 1e2 * distances[2]
+    plain = activations(V, W, 1, background_of(V))
+    assert np.linalg.norm(found[0] - plain) < 0.01 * np.linalg.norm(plain)
 
 
 @pytest.mark.parametrize("beta", BETAS)

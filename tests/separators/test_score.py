@@ -1,7 +1,9 @@
 """Scores: reading MIDI files, grouping notes into stems, what is refused."""
 
 import pickle
+from dataclasses import replace
 
+import mido
 import numpy as np
 import pytest
 
@@ -9,7 +11,14 @@ from separators.base import Piece
 from separators.errors import ParameterError
 from separators.score import Note, Part, Score, chosen_notes
 from separators.score_alignment import best_shift
-from separators.score_sounds import activity, frame_seconds, harmonic_comb, sounds_of, starting_templates
+from separators.score_sounds import (
+    activity,
+    frame_seconds,
+    harmonic_comb,
+    neighbours,
+    sounds_of,
+    starting_templates,
+)
 from separators.spectral import STFT
 from tests.separators.midi_files import melody, played, save_midi
 
@@ -28,6 +37,17 @@ def test_tracks_become_parts_and_equal_names_are_numbered(tmp_path):
     assert score.end == pytest.approx(0.9)
     doubled = Score.of_tracks([("Keys", first), ("Keys", second), ("Empty", [])])
     assert [part.name for part in doubled.parts] == ["Keys", "Keys 2"]
+
+
+def test_notes_have_the_program_that_their_channel_has_when_they_start(tmp_path):
+    path = save_midi(tmp_path / "a.mid", {"Keys": melody([60, 62, 64]), "Bass": melody([40], channel=1)})
+    file = mido.MidiFile(path)
+    # At 120 beats a minute a second has 960 ticks: between the first note of the track and the second.
+    file.tracks.insert(0, mido.MidiTrack([mido.Message("program_change", program=30, time=432)]))
+    file.save(path)
+    keys, bass = Score.from_text(str(path)).parts
+    assert [note.program for note in keys.notes] == [None, 30, 30]
+    assert bass.notes[0].program is None
 
 
 def test_a_single_track_with_several_channels_is_split_by_channel(tmp_path):
@@ -93,6 +113,15 @@ def test_sounds_are_allowed_from_the_tolerance_before_a_note_to_the_release_afte
         assert (sounding[0], sounding[-1]) == (pytest.approx(0.95), pytest.approx(last, abs=0.011))
 
 
+def test_struck_notes_are_expected_to_die_away_and_all_to_be_quiet_after_their_end():
+    note = Note(1.0, 1.0, 60, 127)
+    parts = [Part(str(program), (replace(note, program=program),)) for program in (0, 16)]
+    piano, _, organ, _ = activity(sounds_of(Score(tuple(parts)), 0.0, 0.2), np.arange(0.95, 2.2, 0.1)).T
+    assert piano[[1, 7]] == pytest.approx([0.5 ** (0.05 / 0.6), 0.5 ** (0.65 / 0.6)], rel=1e-3)
+    assert np.all(organ[1:11] == 1)
+    assert 0 < organ[11] < 0.5
+
+
 def test_frames_of_a_sample_of_pieces_lie_where_the_pieces_do():
     stft = STFT(1024, 256)
     pieces = [Piece(0, 0, 8000), Piece(8000, 50000, 8000)]
@@ -109,7 +138,7 @@ def test_frames_of_a_sample_of_pieces_lie_where_the_pieces_do():
 
 def test_starting_templates_are_zero_between_the_overtones_of_instruments_only():
     stft = STFT(4096, 1024)
-    comb = harmonic_comb(69, stft, RATE)
+    comb = harmonic_comb(69, 1.5, stft, RATE)
     hertz = np.arange(stft.bins) * RATE / stft.fft_size
     assert comb[np.abs(hertz - 440).argmin()] == comb.max()
     assert comb[np.abs(hertz - 660).argmin()] == 0
@@ -117,6 +146,29 @@ def test_starting_templates_are_zero_between_the_overtones_of_instruments_only()
     W = starting_templates(sounds_of(score, 0.05, 0.2), stft, RATE)
     assert np.allclose(W.sum(axis=1), 1)
     assert [bool((row > 0).all()) for row in W] == [False, True, True, True, True]
+
+
+def test_distorted_guitars_start_out_brighter_than_clean_ones():
+    parts = [Part(str(program), (Note(0, 1, 50, 100, program=program),)) for program in (27, 30)]
+    clean, _, distorted, _ = starting_templates(
+        sounds_of(Score(tuple(parts)), 0.05, 0.2), STFT(4096, 1024), RATE
+    )
+    high = slice(len(clean) // 4, None)
+    assert distorted[high].sum() > 2 * clean[high].sum()
+
+
+def test_a_pitch_learns_from_the_others_of_its_part_and_instrument_only():
+    notes = [Note(0, 1, 60, 100, program=0), Note(0, 1, 72, 100, program=0), Note(0, 1, 72, 100, program=40)]
+    score = Score((Part("a", tuple(notes)), Part("b", (Note(0, 1, 36, 100, 9),))))
+    sounds = [sound for sound in sounds_of(score, 0.05, 0.2) if sound.stage == 0]
+    assert [(sound.pitch, sound.program) for sound in sounds] == [(60, 0), (72, 0), (72, 40), (36, None)]
+    templates = np.zeros((4, 100), np.float32)
+    templates[0, 20] = 1
+    found = neighbours(templates, sounds)
+    assert found[0].argmax() == 20
+    assert found[1].argmax() == 40  # an octave higher
+    assert found[1].sum() == pytest.approx(1)
+    assert not found[2:].any()
 
 
 @pytest.mark.parametrize("shift", [-3.21, 0.0, 0.45])
