@@ -39,6 +39,8 @@ ACTIVATION_UPDATES = 40
 """Updates of activations for given templates; they bring the divergence to about 0.2 % above its minimum."""
 BACKGROUND = 1e-7
 """Every model stands on this part of the spectrogram's mean, so that no bin is divided by zero."""
+LEAST_BACKGROUND = 1e-12
+"""Of a silent spectrogram: quotients of what sounds later stay finite in float32."""
 NEGLIGIBLE = np.float32(1e-30)
 """Factors below this become zero: denormal numbers slow matrix products down many times."""
 
@@ -258,7 +260,7 @@ def chunks(V: Matrix) -> Iterator[slice]:
 
 def background_of(V: Matrix) -> float:
     """The constant on which models of ``V`` stand; see :data:`BACKGROUND`."""
-    return max(BACKGROUND * float(V.mean()), float(np.finfo(np.float32).tiny))
+    return max(BACKGROUND * float(V.mean()), LEAST_BACKGROUND)
 
 
 def update(

@@ -190,3 +190,10 @@ def test_it_is_registered_and_shows_its_score(tmp_path):
     separator = separators.create("nmf-score", score=str(path))
     assert separator == ScoreNMF(score=Score.from_text(str(path)))
     assert f"{path}: 3 parts, {sum(map(len, TRACKS.values()))} notes" in repr(separator)
+
+
+def test_sound_after_a_silent_sample_overflows_nothing(mixture):
+    transform = ScoreNMF(score=SCORE).fit(np.zeros_like(mixture), RATE)
+    with np.errstate(all="raise", under="ignore"):
+        stems = transform(mixture)
+    assert np.abs(stems.sum(0) - mixture).max() < 1e-5
