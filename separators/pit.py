@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from separators.base import Audio, Separator, Transform
-from separators.neural.inference import tracked_transform
+from separators.neural.inference import voices_transform
 from separators.neural.weights import given, network
 from separators.parameters import parameter
 
@@ -21,8 +21,8 @@ class PIT(Separator):
     )
 
     fit_seconds = 1.0
-    block_seconds = 15.0
-    overlap_seconds = 3.0
+    block_seconds = 20.0
+    overlap_seconds = 1.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` and ``voice-2``."""
@@ -35,4 +35,4 @@ class PIT(Separator):
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Nothing is learnt from the sample; the transform keeps the voices in place from block to block."""
         trained = network(self.name, self.weights)
-        return tracked_transform(trained, trained, sample_rate, self.overlap_seconds)
+        return voices_transform(trained, trained, sample_rate, self.overlap_seconds)

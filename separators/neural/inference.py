@@ -9,6 +9,7 @@ octave below it (4 to 8 kHz). Both shares sum to one, so stems sum to the mixtur
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from separators.base import Audio, Transform
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
-from separators.neural.tracking import VoiceTracker
+from separators.neural.reminder import Reminder
+from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
 Masks = Callable[[Tensor], Tensor]
@@ -27,61 +29,104 @@ QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
 
-def tracked_transform(network: Network, masks: Masks, sample_rate: int, overlap_seconds: float) -> Transform:
-    """A transform whose stems are put in order, so that each voice stays on its stem from block to block."""
-    tracker = VoiceTracker()
+def voices_transform(network: Network, masks: Masks, sample_rate: int, overlap_seconds: float) -> Transform:
+    """A transform of one voice per stem, each of which stays on its stem from block to block."""
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
+    common = round(overlap * SAMPLE_RATE / sample_rate)
+    reminder = Reminder()
     before: Audio | None = None  # the end of the last block, to see whether this one follows it
+    known: Audio | None = None  # the end of its stems
 
     def transform(block: Audio) -> Audio:
-        nonlocal before
-        head = block[:, :overlap]
-        follows = before is not None and np.array_equal(before, head) and head.any()
-        stems, stems_low = separate_block(network, masks, block, sample_rate)
-        common = round(overlap * SAMPLE_RATE / sample_rate) if follows else 0
-        order = tracker.order(stems_low.mean(1), common)
-        before = block[:, -overlap:].copy()
-        return stems[order]
+        nonlocal before, known
+        separated = separate_block(network, masks, block, sample_rate, reminder.stems)
+        alike = np.zeros((len(separated.stems), len(separated.stems)))
+        if reminder.stems is not None:
+            alike += agreement(reminder.stems, separated.reminder)
+        if before is not None and known is not None and np.array_equal(before, block[:, :overlap]):
+            alike += agreement(known, separated.leading[:, : known.shape[1]])
+        order = best_order(alike)
+        leading = separated.leading[order]
+        reminder.learn(leading)
+        before, known = block[:, -overlap:].copy(), leading[:, -common:]
+        return separated.stems[order]
 
     return transform
 
 
-def separate_block(network: Network, masks: Masks, block: Audio, sample_rate: int) -> tuple[Audio, Audio]:
-    """Stems ``(stems, channels, frames)`` of ``block``, and the part of them that 16 kHz carries."""
+class Separated(NamedTuple):
+    """What the network makes of a block, in the order of its outputs."""
+
+    stems: Audio
+    """``(stems, channels, frames)``, which sum to the block."""
+    leading: Audio
+    """The stems ``(stems, frames)`` of the block's leading signal, at 16 kHz."""
+    reminder: Audio
+    """The stems ``(stems, frames)`` of the reminder in front, at 16 kHz; no frames if there is none."""
+
+
+def separate_block(
+    network: Network, masks: Masks, block: Audio, sample_rate: int, reminder: Audio | None = None
+) -> Separated:
+    """Separate ``block``, heard behind the sum of the ``reminder``'s stems ``(stems, frames)``."""
     low = resample(
         block, sample_rate, SAMPLE_RATE, max(1, round(block.shape[-1] * SAMPLE_RATE / sample_rate))
     )
+    weights = leading_weights(low)
+    leading = weights @ low
+    level = np.float32(max(_rms(leading), 1e-12))
+    front = np.zeros(0, np.float32) if reminder is None else reminder.sum(0)
+    times = len(front) // HOP
     with torch.inference_mode():
-        mask = masks(torch.from_numpy(leading_signal(low))[None])[0]
-        spectra = mask[:, None] * network.spectrogram(torch.from_numpy(low))
+        mask = masks(torch.from_numpy(np.concatenate([front, leading / level]))[None])[0]
+        spectrum = network.spectrogram(torch.from_numpy(low))
+        # Masks and shares sum to one: the last stem is what the others leave.
+        spectra = mask[:-1, None, :, times:] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
-        shares = _upper_shares(spectra).numpy()
-    stems = resample(stems_low, SAMPLE_RATE, sample_rate, block.shape[-1])
-    rest = block - stems.sum(0)
+        shares = _upper_shares(spectra, spectrum).numpy()
+        reminded = np.zeros((len(mask), 0), np.float32)
+        if times:
+            heard = network.spectrogram(torch.from_numpy(front))
+            reminded = network.audio(mask[..., : times + 1] * heard, len(front)).numpy()
+    changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
+    rest = block - changed[-1]
+    stems = np.concatenate([changed[:-1], block[None]])
     moments = np.arange(block.shape[-1]) * (SAMPLE_RATE / sample_rate / HOP)
-    for stem, share in zip(stems, shares, strict=True):
+    for stem, share in zip(stems[:-1], shares, strict=True):
         stem += np.interp(moments, np.arange(len(share)), share).astype(np.float32) * rest
-    return stems, stems_low
+        stems[-1] -= stem
+    leading_stems = weights @ stems_low
+    return Separated(stems, np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]]), reminded)
 
 
-def leading_signal(low: Audio) -> Audio:
-    """The signal the masks are worked out on, ``(frames,)``, at an RMS of 1."""
-    leading = low.mean(0)
+def leading_weights(low: Audio) -> Audio:
+    """What each channel of ``(channels, frames)`` counts in the signal the masks are worked out on."""
     energies = np.square(low, dtype=np.float64).mean(1)
-    if np.square(leading, dtype=np.float64).mean() < QUIET_MID * energies.mean():
-        leading = low[energies.argmax()]
-    level = np.sqrt(np.square(leading, dtype=np.float64).mean())
-    scaled: Audio = leading / np.float32(max(level, 1e-12))
-    return scaled
+    if _rms(low.mean(0)) ** 2 < QUIET_MID * energies.mean():
+        weights: Audio = np.eye(len(low), dtype=np.float32)[energies.argmax()]
+        return weights
+    return np.full(len(low), 1 / len(low), np.float32)
 
 
-def _upper_shares(spectra: Tensor) -> Tensor:
-    """Each stem's share ``(stems, times)`` of the energy between 4 and 8 kHz, smoothed over 80 ms."""
-    power = spectra.abs().square().sum(1)
+def _rms(audio: Audio) -> float:
+    return float(np.sqrt(np.square(audio, dtype=np.float64).mean()))
+
+
+def _upper_shares(spectra: Tensor, mixture: Tensor) -> Tensor:
+    """Shares ``(stems - 1, times)`` of all stems but the last in what is between 4 and 8 kHz, over 80 ms.
+
+    ``spectra`` ``(stems - 1, channels, bins, times)`` are theirs, ``mixture`` is the sum of all.
+    """
+    power = torch.stack([_power(stem) for stem in (*spectra, mixture - spectra.sum(0))])
     # Where that octave is empty, as in telephone speech, the whole spectrum decides.
     energy = power[:, LINEAR_BINS:].sum(1) + 1e-3 * power.sum(1)
     energy = torch.nn.functional.avg_pool1d(energy[:, None], 5, 1, 2)[:, 0] + 1e-20
-    return energy / energy.sum(0)
+    return energy[:-1] / energy.sum(0)
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    """Complex ``(channels, bins, times)`` -> their energy ``(bins, times)``."""
+    return torch.view_as_real(spectrum).square().sum((0, 3))
 
 
 def resample(audio: Audio, rate: float, new_rate: float, frames: int | None = None) -> Audio:

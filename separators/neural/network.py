@@ -177,8 +177,9 @@ class Network(nn.Module):
         raw = self.outputs(functional.leaky_relu(self.norm(hidden), 0.2)).float()
         batch, _, times = raw.shape
         if self.architecture.head == "embeddings":
-            raw = raw.view(batch, BANDS, self.architecture.dimensions, times).transpose(2, 3)
-            return functional.normalize(raw, dim=-1, eps=1e-6)
+            # Normalised along rows of times: the other way round it takes three times as long.
+            raw = raw.view(batch, BANDS, self.architecture.dimensions, times)
+            return functional.normalize(raw, dim=2, eps=1e-6).transpose(2, 3)
         masks = torch.view_as_complex(
             raw.view(batch, self.architecture.speakers, BINS, 2, times).transpose(3, 4).contiguous()
         )

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from separators.neural.inference import separate_block, voices_transform
+from separators.neural.network import BINS, HOP, SAMPLE_RATE, Architecture, Network
+from separators.neural.reminder import FRAMES, Reminder
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Network(Architecture(channels=12, dilations=(1, 2), attention=())).eval().requires_grad_(False)
+
+
+def voices(seconds, seed=0, rate=SAMPLE_RATE):
+    """A low and a high "voice", ``(2, frames)``, whose syllables come and go independently."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(seconds * rate) / rate
+    tones = np.sin(2 * np.pi * np.array([[500], [3000]]) * time)
+    syllables = np.repeat(rng.random((2, seconds * 4)) > 0.5, rate // 4, axis=1)
+    return (0.1 * syllables * tones).astype(np.float32)
+
+
+class Swapping:
+    """Masks of a network that tells low from high, but swaps its outputs from call to call."""
+
+    def __init__(self):
+        self.heard = []
+
+    def __call__(self, audio):
+        mask = torch.zeros(1, 2, BINS, 1 + audio.shape[-1] // HOP)
+        mask[:, 0, :48], mask[:, 1, 48:] = 1, 1
+        self.heard.append(audio)
+        return mask if len(self.heard) % 2 else mask.flip(1)
+
+
+def test_a_reminder_is_where_all_talk():
+    stems = voices(20)
+    stems[1, : 10 * SAMPLE_RATE] = 0
+    stems[0, 16 * SAMPLE_RATE :] = 0
+    reminder = Reminder()
+    reminder.learn(stems)
+    assert reminder.stems.shape == (2, FRAMES)
+    assert np.square(reminder.stems.sum(0)).mean() == pytest.approx(1, rel=1e-3)
+    windows = np.lib.stride_tricks.sliding_window_view(stems[0], FRAMES)
+    known = reminder.stems[0] / np.linalg.norm(reminder.stems[0])
+    place = max(
+        range(0, 256_000, HOP), key=lambda n: windows[n] @ known / (np.linalg.norm(windows[n]) + 1e-9)
+    )
+    assert 9 * SAMPLE_RATE < place < 13 * SAMPLE_RATE
+
+
+def test_one_voice_torn_apart_is_no_reminder():
+    alone = voices(10)[0]
+    reminder = Reminder()
+    reminder.learn(np.stack([0.45 * alone, 0.55 * alone]))
+    assert reminder.stems is None
+
+
+def test_one_voice_is_no_reminder():
+    stems = voices(10)
+    stems[1] = 1e-3 * np.random.default_rng(1).standard_normal(stems.shape[1])
+    reminder = Reminder()
+    reminder.learn(stems)
+    assert reminder.stems is None
+
+
+def test_a_better_reminder_replaces_a_worse_one():
+    reminder = Reminder()
+    reminder.learn(0.1 * voices(5))
+    first = reminder.stems
+    reminder.learn(0.01 * voices(5, seed=1))
+    assert reminder.stems is first
+    reminder.learn(voices(5, seed=2))
+    assert reminder.stems is not first
+
+
+def test_short_blocks_are_no_reminders():
+    reminder = Reminder()
+    reminder.learn(voices(3))
+    assert reminder.stems is None
+
+
+def test_the_reminder_is_heard_in_front_and_taken_off_again(network):
+    masks, block = Swapping(), voices(5)
+    reminder = voices(4, seed=3)
+    separated = separate_block(network, masks, block.sum(0, keepdims=True), SAMPLE_RATE, reminder)
+    assert masks.heard[0].shape[1] == reminder.shape[1] + block.shape[1]
+    assert np.abs(masks.heard[0][0, : reminder.shape[1]].numpy() - reminder.sum(0)).max() < 1e-6
+    assert np.square(separated.stems[:, 0] - block).sum() < 1e-2 * np.square(block).sum()
+    assert np.square(separated.leading - block).sum() < 1e-2 * np.square(block).sum()
+    assert np.square(separated.reminder - reminder).sum() < 1e-2 * np.square(reminder).sum()
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_voices_stay_on_their_stems_although_blocks_do_not_overlap(network, rate):
+    """Each block is swapped against the one before, and nothing but the reminder tells."""
+    transform = voices_transform(network, Swapping(), rate, 1.0)
+    for seed in range(4):
+        truth = voices(6, seed, rate)
+        if seed > 1:
+            truth[seed % 2] = 0  # one talks alone
+        stems = transform(truth.sum(0, keepdims=True))[:, 0]
+        own = np.square(stems - truth).sum()
+        swapped = np.square(stems[::-1] - truth).sum()
+        assert own < 0.2 * swapped
