@@ -23,7 +23,7 @@ class DANet(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 1.0
+    fit_seconds = 30.0
     block_seconds = 20.0
     overlap_seconds = 1.0
 
@@ -36,7 +36,10 @@ class DANet(Separator):
         return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """Nothing is learnt from the sample; blocks are clustered one after the other."""
+        """The sample is heard if the voices are not all in the first block."""
         trained = network(self.name, self.weights)
-        masks = ClusteredMasks(trained, self.speakers, self.seed)
-        return voices_transform(trained, masks, sample_rate, self.overlap_seconds)
+
+        def masks() -> ClusteredMasks:
+            return ClusteredMasks(trained, self.speakers, self.seed)
+
+        return voices_transform(trained, masks, sample, sample_rate, self.overlap_seconds)

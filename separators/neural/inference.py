@@ -18,30 +18,55 @@ from torch import Tensor
 
 from separators.base import Audio, Transform
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
-from separators.neural.reminder import Reminder
+from separators.neural.pauses import Masks, masks_without_pauses
+from separators.neural.reminder import Reminder, active_level
 from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
-
-Masks = Callable[[Tensor], Tensor]
-"""Audio ``(1, frames)`` at 16 kHz -> masks ``(1, stems, bins, times)``, which sum to one."""
 
 QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
 
-def voices_transform(network: Network, masks: Masks, sample_rate: int, overlap_seconds: float) -> Transform:
-    """A transform of one voice per stem, each of which stays on its stem from block to block."""
+def voices_transform(
+    network: Network,
+    new_masks: Callable[[], Masks],
+    sample: Audio,
+    sample_rate: int,
+    overlap_seconds: float,
+) -> Transform:
+    """A transform of one voice per stem, each of which stays on its stem from block to block.
+
+    ``sample`` of the whole audio is only heard if not all voices talk in the first block. ``new_masks``
+    makes masks that know no block yet.
+    """
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
     common = round(overlap * SAMPLE_RATE / sample_rate)
     reminder = Reminder()
     before: Audio | None = None  # the end of the last block, to see whether this one follows it
     known: Audio | None = None  # the end of its stems
+    masks = new_masks()
+
+    def separate_first(block: Audio) -> Separated:
+        nonlocal masks
+        separated = separate_block(network, masks, block, sample_rate)
+        reminder.learn(separated.leading)
+        if reminder.stems is not None or sample.shape[1] <= block.shape[1]:
+            return separated
+        masks = new_masks()
+        reminder.learn(separate_block(network, masks, sample, sample_rate).leading)
+        return separate_block(network, masks, block, sample_rate, reminder.stems)
+
+    def separate(block: Audio) -> Separated:
+        if before is None:
+            return separate_first(block)
+        return separate_block(network, masks, block, sample_rate, reminder.stems)
 
     def transform(block: Audio) -> Audio:
         nonlocal before, known
-        separated = separate_block(network, masks, block, sample_rate, reminder.stems)
+        separated = separate(block)
         alike = np.zeros((len(separated.stems), len(separated.stems)))
-        if reminder.stems is not None:
+        if separated.reminder.size:
+            assert reminder.stems is not None
             alike += agreement(reminder.stems, separated.reminder)
         if before is not None and known is not None and np.array_equal(before, block[:, :overlap]):
             alike += agreement(known, separated.leading[:, : known.shape[1]])
@@ -74,20 +99,22 @@ def separate_block(
     )
     weights = leading_weights(low)
     leading = weights @ low
-    level = np.float32(max(_rms(leading), 1e-12))
-    front = np.zeros(0, np.float32) if reminder is None else reminder.sum(0)
+    # The reminder is as loud as the block where that is not silent; both together have an RMS of 1.
+    front = np.zeros(0, np.float32) if reminder is None else active_level(leading) * reminder.sum(0)
+    heard = np.concatenate([front, leading])
+    level = np.float32(max(_rms(heard), 1e-12))
     times = len(front) // HOP
     with torch.inference_mode():
-        mask = masks(torch.from_numpy(np.concatenate([front, leading / level]))[None])[0]
+        mask = masks_without_pauses(masks, heard / level)
         spectrum = network.spectrogram(torch.from_numpy(low))
         # Masks and shares sum to one: the last stem is what the others leave.
         spectra = mask[:-1, None, :, times:] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
         shares = _upper_shares(spectra, spectrum).numpy()
         reminded = np.zeros((len(mask), 0), np.float32)
-        if times:
-            heard = network.spectrogram(torch.from_numpy(front))
-            reminded = network.audio(mask[..., : times + 1] * heard, len(front)).numpy()
+        if reminder is not None:
+            reminded_spectrum = network.spectrogram(torch.from_numpy(reminder.sum(0)))
+            reminded = network.audio(mask[..., : times + 1] * reminded_spectrum, len(front)).numpy()
     changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
     rest = block - changed[-1]
     stems = np.concatenate([changed[:-1], block[None]])

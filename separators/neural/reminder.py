@@ -29,7 +29,7 @@ class Reminder:
 
     def __init__(self) -> None:
         self.stems: Audio | None = None
-        """``(stems, FRAMES)`` at 16 kHz, their sum at an RMS of 1; none before all voices were heard."""
+        """``(stems, FRAMES)`` at 16 kHz, their sum at an active level of 1; none until all were heard."""
         self._worth = 0.0
 
     def learn(self, stems: Audio) -> None:
@@ -48,8 +48,14 @@ class Reminder:
             self._worth = float(worth[best])
             start = best * STEP * HOP
             found = stems[:, start : start + FRAMES]
-            level = np.sqrt(np.square(found.sum(0), dtype=np.float64).mean())
-            self.stems = (found / max(level, 1e-12)).astype(np.float32)
+            self.stems = found / np.maximum(active_level(found.sum(0)), np.float32(1e-12))
+
+
+def active_level(audio: Audio) -> np.float32:
+    """RMS of ``(frames,)`` in which moments count as much as they are loud, so that pauses do not."""
+    hops = max(1, len(audio) // HOP)
+    power = np.square(audio[: len(audio) // hops * hops], dtype=np.float64).reshape(hops, -1).mean(1)
+    return np.float32(np.sqrt(np.square(power).sum() / max(power.sum(), 1e-30)))
 
 
 def _likeness(loudness: Audio) -> Audio:

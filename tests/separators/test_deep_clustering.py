@@ -28,7 +28,8 @@ def network():
 
 
 def clustered_transform(network, rate):
-    return voices_transform(network, ClusteredMasks(network, 2, seed=0), rate, 1.0)
+    sample = np.zeros((1, 1), np.float32)
+    return voices_transform(network, lambda: ClusteredMasks(network, 2, seed=0), sample, rate, 1.0)
 
 
 def tones(rate, *hertz):
