@@ -23,7 +23,7 @@ class DANet(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 30.0
+    fit_seconds = 8.0
     block_seconds = 20.0
     overlap_seconds = 1.0
 
@@ -36,10 +36,9 @@ class DANet(Separator):
         return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """The sample is heard if the voices are not all in the first block."""
+        """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
-
-        def masks() -> ClusteredMasks:
-            return ClusteredMasks(trained, self.speakers, self.seed)
-
-        return voices_transform(trained, masks, sample, sample_rate, self.overlap_seconds)
+        masks = ClusteredMasks(trained, self.speakers, self.seed)
+        return voices_transform(
+            trained, masks, sample, sample_rate, self.block_seconds, self.overlap_seconds
+        )

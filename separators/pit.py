@@ -20,7 +20,7 @@ class PIT(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 30.0
+    fit_seconds = 8.0
     block_seconds = 20.0
     overlap_seconds = 1.0
 
@@ -33,6 +33,8 @@ class PIT(Separator):
         return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """The sample is heard if the voices are not all in the first block."""
+        """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
-        return voices_transform(trained, lambda: trained, sample, sample_rate, self.overlap_seconds)
+        return voices_transform(
+            trained, trained, sample, sample_rate, self.block_seconds, self.overlap_seconds
+        )

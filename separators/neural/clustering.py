@@ -50,17 +50,19 @@ def kmeans(
 
 def _settle(points: Tensor, weights: Tensor, start: Tensor, anchored: Tensor) -> tuple[Tensor, Tensor, float]:
     """Centroids, their mass and fitness from ``start``, each row of which weighs ``anchored``."""
-    weighted = points * weights[:, None]
+    # One row per cluster and not per point: all steps then run along rows.
+    rows = points.T.contiguous()
+    numbers = torch.arange(len(start))[:, None]
     centroids, labels = start, torch.full((len(points),), -1)
     mass = torch.zeros(len(start))
     for _ in range(ITERATIONS):
-        closest, new_labels = (points @ torch.nn.functional.normalize(centroids, dim=1).T).max(1)
+        closest, new_labels = (torch.nn.functional.normalize(centroids, dim=1) @ rows).max(0)
         if torch.equal(new_labels, labels):
             break
         labels = new_labels
-        member = torch.nn.functional.one_hot(labels, len(start)).T.to(points.dtype)
-        mass = member @ weights + anchored
-        sums = member @ weighted + anchored * start
+        member = (labels == numbers) * weights
+        mass = member.sum(1) + anchored
+        sums = member @ points + anchored * start
         # A cluster that lost all its points stays where it was.
         centroids = torch.where(mass[:, None] > 0, sums / mass[:, None].clamp_min(1e-12), centroids)
     return centroids, mass, float((closest * weights).sum())

@@ -8,7 +8,6 @@ octave below it (4 to 8 kHz). Both shares sum to one, so stems sum to the mixtur
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from separators.base import Audio, Transform
+from separators.neural.allocator import keep_block_memory
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
 from separators.neural.pauses import Masks, masks_without_pauses
 from separators.neural.reminder import Reminder, active_level
@@ -29,47 +29,42 @@ QUIET_MID = 1e-2
 
 def voices_transform(
     network: Network,
-    new_masks: Callable[[], Masks],
+    masks: Masks,
     sample: Audio,
     sample_rate: int,
+    block_seconds: float,
     overlap_seconds: float,
 ) -> Transform:
     """A transform of one voice per stem, each of which stays on its stem from block to block.
 
-    ``sample`` of the whole audio is only heard if not all voices talk in the first block. ``new_masks``
-    makes masks that know no block yet.
+    In front of the first block the ``sample`` of the whole audio is heard, in front of all others a reminder.
     """
+    keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
     common = round(overlap * SAMPLE_RATE / sample_rate)
     reminder = Reminder()
     before: Audio | None = None  # the end of the last block, to see whether this one follows it
     known: Audio | None = None  # the end of its stems
-    masks = new_masks()
 
-    def separate_first(block: Audio) -> Separated:
-        nonlocal masks
-        separated = separate_block(network, masks, block, sample_rate)
-        reminder.learn(separated.leading)
-        if reminder.stems is not None or sample.shape[1] <= block.shape[1]:
-            return separated
-        masks = new_masks()
-        reminder.learn(separate_block(network, masks, sample, sample_rate).leading)
-        return separate_block(network, masks, block, sample_rate, reminder.stems)
-
-    def separate(block: Audio) -> Separated:
-        if before is None:
-            return separate_first(block)
-        return separate_block(network, masks, block, sample_rate, reminder.stems)
+    def front_of(block: Audio) -> Audio:
+        if before is not None:
+            return np.zeros(0, np.float32) if reminder.stems is None else reminder.stems.sum(0)
+        # Audio shorter than a block is heard as it is, and needs no sample of itself.
+        if sample.shape[1] < block_seconds * sample_rate <= block.shape[1]:
+            return _leading_of(sample, sample_rate)
+        return np.zeros(0, np.float32)
 
     def transform(block: Audio) -> Audio:
         nonlocal before, known
-        separated = separate(block)
+        separated = separate_block(network, masks, block, sample_rate, front_of(block))
         alike = np.zeros((len(separated.stems), len(separated.stems)))
-        if separated.reminder.size:
-            assert reminder.stems is not None
-            alike += agreement(reminder.stems, separated.reminder)
-        if before is not None and known is not None and np.array_equal(before, block[:, :overlap]):
-            alike += agreement(known, separated.leading[:, : known.shape[1]])
+        if before is None:
+            reminder.learn(separated.front)
+        else:
+            if reminder.stems is not None:
+                alike += agreement(reminder.stems, separated.front)
+            if known is not None and np.array_equal(before, block[:, :overlap]):
+                alike += agreement(known, separated.leading[:, : known.shape[1]])
         order = best_order(alike)
         leading = separated.leading[order]
         reminder.learn(leading)
@@ -86,22 +81,20 @@ class Separated(NamedTuple):
     """``(stems, channels, frames)``, which sum to the block."""
     leading: Audio
     """The stems ``(stems, frames)`` of the block's leading signal, at 16 kHz."""
-    reminder: Audio
-    """The stems ``(stems, frames)`` of the reminder in front, at 16 kHz; no frames if there is none."""
+    front: Audio
+    """The stems ``(stems, frames)`` of what was heard in front of the block, at 16 kHz."""
 
 
 def separate_block(
-    network: Network, masks: Masks, block: Audio, sample_rate: int, reminder: Audio | None = None
+    network: Network, masks: Masks, block: Audio, sample_rate: int, front: Audio
 ) -> Separated:
-    """Separate ``block``, heard behind the sum of the ``reminder``'s stems ``(stems, frames)``."""
-    low = resample(
-        block, sample_rate, SAMPLE_RATE, max(1, round(block.shape[-1] * SAMPLE_RATE / sample_rate))
-    )
+    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``, maybe none."""
+    low = _low(block, sample_rate)
     weights = leading_weights(low)
     leading = weights @ low
-    # The reminder is as loud as the block where that is not silent; both together have an RMS of 1.
-    front = np.zeros(0, np.float32) if reminder is None else active_level(leading) * reminder.sum(0)
-    heard = np.concatenate([front, leading])
+    # The front is made as loud as the block where neither is silent; both together have an RMS of 1.
+    balance = active_level(leading) / np.maximum(active_level(front), np.float32(1e-12))
+    heard = np.concatenate([balance * front, leading])
     level = np.float32(max(_rms(heard), 1e-12))
     times = len(front) // HOP
     with torch.inference_mode():
@@ -111,19 +104,35 @@ def separate_block(
         spectra = mask[:-1, None, :, times:] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
         shares = _upper_shares(spectra, spectrum).numpy()
-        reminded = np.zeros((len(mask), 0), np.float32)
-        if reminder is not None:
-            reminded_spectrum = network.spectrogram(torch.from_numpy(reminder.sum(0)))
-            reminded = network.audio(mask[..., : times + 1] * reminded_spectrum, len(front)).numpy()
+        front_stems = np.zeros((len(mask), 0), np.float32)
+        if times:
+            front_spectrum = network.spectrogram(torch.from_numpy(front))
+            front_stems = network.audio(mask[..., : times + 1] * front_spectrum, len(front)).numpy()
     changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
     rest = block - changed[-1]
-    stems = np.concatenate([changed[:-1], block[None]])
+    stems = changed
+    stems[-1] = block
     moments = np.arange(block.shape[-1]) * (SAMPLE_RATE / sample_rate / HOP)
     for stem, share in zip(stems[:-1], shares, strict=True):
         stem += np.interp(moments, np.arange(len(share)), share).astype(np.float32) * rest
         stems[-1] -= stem
     leading_stems = weights @ stems_low
-    return Separated(stems, np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]]), reminded)
+    leading_stems = np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]])
+    return Separated(stems, leading_stems, front_stems)
+
+
+def _low(audio: Audio, sample_rate: int) -> Audio:
+    """What 16 kHz can carry of ``audio`` ``(channels, frames)``, at that rate."""
+    return resample(
+        audio, sample_rate, SAMPLE_RATE, max(1, round(audio.shape[-1] * SAMPLE_RATE / sample_rate))
+    )
+
+
+def _leading_of(audio: Audio, sample_rate: int) -> Audio:
+    """Leading signal ``(frames,)`` of ``audio`` at 16 kHz, cut to a multiple of ``HOP``."""
+    low = _low(audio, sample_rate)
+    leading: Audio = leading_weights(low) @ low[:, : low.shape[1] // HOP * HOP]
+    return leading
 
 
 def leading_weights(low: Audio) -> Audio:
@@ -144,22 +153,26 @@ def _upper_shares(spectra: Tensor, mixture: Tensor) -> Tensor:
 
     ``spectra`` ``(stems - 1, channels, bins, times)`` are theirs, ``mixture`` is the sum of all.
     """
-    power = torch.stack([_power(stem) for stem in (*spectra, mixture - spectra.sum(0))])
     # Where that octave is empty, as in telephone speech, the whole spectrum decides.
-    energy = power[:, LINEAR_BINS:].sum(1) + 1e-3 * power.sum(1)
+    energy = torch.stack(
+        [_energy(one[:, LINEAR_BINS:]) + 1e-3 * _energy(one) for one in (*spectra, mixture - spectra.sum(0))]
+    )
     energy = torch.nn.functional.avg_pool1d(energy[:, None], 5, 1, 2)[:, 0] + 1e-20
     return energy[:-1] / energy.sum(0)
 
 
-def _power(spectrum: Tensor) -> Tensor:
-    """Complex ``(channels, bins, times)`` -> their energy ``(bins, times)``."""
-    return torch.view_as_real(spectrum).square().sum((0, 3))
+def _energy(spectrum: Tensor) -> Tensor:
+    """Complex ``(channels, bins, times)`` -> its energy ``(times,)``."""
+    # Bins first: summing over neighbours in memory takes eight times as long.
+    return torch.view_as_real(spectrum).square().sum(1).sum((0, 2))
 
 
 def resample(audio: Audio, rate: float, new_rate: float, frames: int | None = None) -> Audio:
     """Resample ``(..., frames)``; cut or padded with silence to ``frames`` if given."""
     flat = audio.reshape(-1, audio.shape[-1])
-    changed = soxr.resample(flat.T, rate, new_rate).T if rate != new_rate else flat
-    if frames is not None and changed.shape[-1] != frames:
-        changed = np.pad(changed[:, :frames], ((0, 0), (0, max(0, frames - changed.shape[-1]))))
-    return np.array(changed, np.float32, order="C").reshape(*audio.shape[:-1], -1)
+    # Channel by channel: soxr would interleave them, and they would have to be taken apart again.
+    changed = [soxr.resample(channel, rate, new_rate) for channel in flat] if rate != new_rate else flat
+    fitted = np.zeros((len(flat), len(changed[0]) if frames is None else frames), np.float32)
+    for channel, row in zip(changed, fitted, strict=True):
+        row[: len(channel)] = channel[: len(row)]
+    return fitted.reshape(*audio.shape[:-1], -1)

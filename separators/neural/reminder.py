@@ -14,8 +14,8 @@ import numpy as np
 from separators.base import Audio
 from separators.neural.network import HOP
 
-FRAMES = 250 * HOP
-"""Length of a reminder at 16 kHz: 4 s, a whole number of the network's frames."""
+FRAMES = 188 * HOP
+"""Length of a reminder at 16 kHz: 3 s, a whole number of the network's frames."""
 STEP = 25
 """Reminders are looked for every so many hops."""
 QUIETEST_SHARE = 0.1
@@ -29,7 +29,7 @@ class Reminder:
 
     def __init__(self) -> None:
         self.stems: Audio | None = None
-        """``(stems, FRAMES)`` at 16 kHz, their sum at an active level of 1; none until all were heard."""
+        """``(stems, FRAMES)`` at 16 kHz; none until all voices were heard."""
         self._worth = 0.0
 
     def learn(self, stems: Audio) -> None:
@@ -47,12 +47,13 @@ class Reminder:
         if worth[best] > self._worth:
             self._worth = float(worth[best])
             start = best * STEP * HOP
-            found = stems[:, start : start + FRAMES]
-            self.stems = found / np.maximum(active_level(found.sum(0)), np.float32(1e-12))
+            self.stems = stems[:, start : start + FRAMES].copy()
 
 
 def active_level(audio: Audio) -> np.float32:
     """RMS of ``(frames,)`` in which moments count as much as they are loud, so that pauses do not."""
+    if not len(audio):
+        return np.float32(0)
     hops = max(1, len(audio) // HOP)
     power = np.square(audio[: len(audio) // hops * hops], dtype=np.float64).reshape(hops, -1).mean(1)
     return np.float32(np.sqrt(np.square(power).sum() / max(power.sum(), 1e-30)))
