@@ -39,6 +39,4 @@ class DeepClustering(Separator):
         """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
         masks = ClusteredMasks(trained, self.speakers, self.seed)
-        return voices_transform(
-            trained, masks, sample, sample_rate, self.block_seconds, self.overlap_seconds
-        )
+        return voices_transform(trained, masks, sample, sample_rate, self.block_seconds, self.overlap_seconds)

@@ -23,6 +23,7 @@ from separators.neural.reminder import Reminder, active_level
 from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
+NOTHING: Audio = np.zeros(0, np.float32)
 QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
@@ -48,11 +49,11 @@ def voices_transform(
 
     def front_of(block: Audio) -> Audio:
         if before is not None:
-            return np.zeros(0, np.float32) if reminder.stems is None else reminder.stems.sum(0)
+            return NOTHING if reminder.stems is None else reminder.stems.sum(0)
         # Audio shorter than a block is heard as it is, and needs no sample of itself.
         if sample.shape[1] < block_seconds * sample_rate <= block.shape[1]:
             return _leading_of(sample, sample_rate)
-        return np.zeros(0, np.float32)
+        return NOTHING
 
     def transform(block: Audio) -> Audio:
         nonlocal before, known
@@ -86,26 +87,26 @@ class Separated(NamedTuple):
 
 
 def separate_block(
-    network: Network, masks: Masks, block: Audio, sample_rate: int, front: Audio
+    network: Network, masks: Masks, block: Audio, sample_rate: int, front: Audio = NOTHING
 ) -> Separated:
-    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``, maybe none."""
+    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``."""
     low = _low(block, sample_rate)
     weights = leading_weights(low)
     leading = weights @ low
     # The front is made as loud as the block where neither is silent; both together have an RMS of 1.
-    balance = active_level(leading) / np.maximum(active_level(front), np.float32(1e-12))
+    balance = active_level(leading) / max(active_level(front), np.float32(1e-12))
     heard = np.concatenate([balance * front, leading])
-    level = np.float32(max(_rms(heard), 1e-12))
+    heard /= np.float32(max(_rms(heard), 1e-12))
     times = len(front) // HOP
     with torch.inference_mode():
-        mask = masks_without_pauses(masks, heard / level)
+        mask = masks_without_pauses(masks, heard)
         spectrum = network.spectrogram(torch.from_numpy(low))
         # Masks and shares sum to one: the last stem is what the others leave.
         spectra = mask[:-1, None, :, times:] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
         shares = _upper_shares(spectra, spectrum).numpy()
         front_stems = np.zeros((len(mask), 0), np.float32)
-        if times:
+        if len(front):
             front_spectrum = network.spectrogram(torch.from_numpy(front))
             front_stems = network.audio(mask[..., : times + 1] * front_spectrum, len(front)).numpy()
     changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])

@@ -181,7 +181,7 @@ class Network(nn.Module):
             raw = raw.view(batch, BANDS, self.architecture.dimensions, times)
             # Divided in rows of times, by a length that functional.normalize takes three times as long for.
             length = raw.square().sum(2, keepdim=True).clamp_min(1e-12).sqrt()
-            return (raw / length).transpose(2, 3)
+            return (raw / length).transpose(2, 3)  # type: ignore[no-any-return]
         masks = torch.view_as_complex(
             raw.view(batch, self.architecture.speakers, BINS, 2, times).transpose(3, 4).contiguous()
         )

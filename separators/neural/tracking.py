@@ -19,8 +19,8 @@ Agreement = NDArray[np.float64]
 
 def agreement(known: Audio, new: Audio) -> Agreement:
     """How much the stems ``new`` agree with ``known``, both ``(stems, frames)`` of the same moments."""
-    known, new = known.astype(np.float64), new.astype(np.float64)
-    products: Agreement = known @ new.T / max(float(np.square(known).sum()), 1e-20)
+    energy = float(np.square(known, dtype=np.float64).sum())
+    products: Agreement = known.astype(np.float64) @ new.T.astype(np.float64) / max(energy, 1e-20)
     return products
 
 

@@ -29,7 +29,7 @@ def network():
 
 def clustered_transform(network, rate):
     sample = np.zeros((1, 1), np.float32)
-    return voices_transform(network, lambda: ClusteredMasks(network, 2, seed=0), sample, rate, 1.0)
+    return voices_transform(network, ClusteredMasks(network, 2, seed=0), sample, rate, 20, 1.0)
 
 
 def tones(rate, *hertz):
