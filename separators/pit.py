@@ -20,7 +20,7 @@ class PIT(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 8.0
+    fit_seconds = 12.0
     block_seconds = 20.0
     overlap_seconds = 1.0
 

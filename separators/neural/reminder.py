@@ -14,8 +14,10 @@ import numpy as np
 from separators.base import Audio
 from separators.neural.network import HOP
 
-FRAMES = 188 * HOP
-"""Length of a reminder at 16 kHz: 3 s, a whole number of the network's frames."""
+FRAMES = 250 * HOP
+"""Length of a reminder at 16 kHz: 4 s, a whole number of the network's frames."""
+BETTER = 1.5
+"""A reminder is replaced by one of this much more worth: a slightly louder one is often separated worse."""
 STEP = 25
 """Reminders are looked for every so many hops."""
 QUIETEST_SHARE = 0.1
@@ -44,7 +46,7 @@ class Reminder:
         worth = energy.min(0) * (1 - likeness)
         worth[(likeness > LIKENESS) | (energy.min(0) < QUIETEST_SHARE * energy.sum(0))] = 0
         best = int(worth.argmax())
-        if worth[best] > self._worth:
+        if worth[best] > BETTER * self._worth:
             self._worth = float(worth[best])
             start = best * STEP * HOP
             self.stems = stems[:, start : start + FRAMES].copy()
