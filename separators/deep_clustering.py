@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from separators.base import Audio, Separator, Transform
-from separators.neural.clustered import clustered_transform
+from separators.neural.clustered import ClusteredMasks
+from separators.neural.inference import voices_transform
 from separators.neural.weights import given, network
 from separators.parameters import parameter
 
@@ -22,9 +23,9 @@ class DeepClustering(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 30.0  # two or three voices are heard in it; more would only cost time
-    block_seconds = 15.0
-    overlap_seconds = 3.0
+    fit_seconds = 12.0
+    block_seconds = 20.0
+    overlap_seconds = 1.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` to ``voice-2`` or ``voice-3``."""
@@ -35,7 +36,7 @@ class DeepClustering(Separator):
         return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """Cluster the sample; every block is masked by the same centroids."""
-        return clustered_transform(
-            network(self.name, self.weights), sample, sample_rate, self.speakers, self.seed
-        )
+        """The sample is heard in front of the first block, so that it holds all voices."""
+        trained = network(self.name, self.weights)
+        masks = ClusteredMasks(trained, self.speakers, self.seed)
+        return voices_transform(trained, masks, sample, sample_rate, self.block_seconds, self.overlap_seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from separators.base import Audio, Separator, Transform
-from separators.neural.inference import tracked_transform
+from separators.neural.inference import voices_transform
 from separators.neural.weights import given, network
 from separators.parameters import parameter
 
@@ -20,9 +20,9 @@ class PIT(Separator):
         "", "Weights file to use instead of the trained ones of this package.", file=True
     )
 
-    fit_seconds = 1.0
-    block_seconds = 15.0
-    overlap_seconds = 3.0
+    fit_seconds = 12.0
+    block_seconds = 20.0
+    overlap_seconds = 1.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` and ``voice-2``."""
@@ -33,6 +33,8 @@ class PIT(Separator):
         return given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """Nothing is learnt from the sample; the transform keeps the voices in place from block to block."""
+        """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
-        return tracked_transform(trained, trained, sample_rate, self.overlap_seconds)
+        return voices_transform(
+            trained, trained, sample, sample_rate, self.block_seconds, self.overlap_seconds
+        )

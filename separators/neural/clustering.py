@@ -10,46 +10,62 @@ from separators.neural.network import pool_bands
 
 LOUD_RANGE_DB = 40.0
 """Bands more than this below the loudest one do not shape the clusters."""
-POINTS = 60_000
+POINTS = 20_000
 """At most this many points are clustered, a random choice of all."""
 RESTARTS = 4
 ITERATIONS = 30
+ANCHOR_SHARE = 0.2
+"""What all anchors together weigh, beside all points."""
 SHARPNESS = 5.0
 """Masks are the softmax of this times the product of embedding and attractor."""
 
 
 @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
-def kmeans(points: Tensor, weights: Tensor, clusters: int, seed: int) -> Tensor:
+def kmeans(
+    points: Tensor, weights: Tensor, clusters: int, seed: int, anchors: Tensor | None = None
+) -> Tensor:
     """Centroids ``(clusters, dimensions)``, weighted means, of unit vectors ``(points, dimensions)``.
 
     Assigns by cosine (spherical k-means, Dhillon and Modha 2001) from k-means++ starts (Arthur and
     Vassilvitskii 2007) and keeps the best of several. Points of weight 0 don't count; leave them
     in, so that the random choices stay the same when a gain moves a point across a threshold.
     Deterministic for a seed. Centroids are ordered by their total weight, heaviest first.
+    With ``anchors`` ``(clusters, dimensions)`` it starts from these, keeps their order, and counts them
+    among the points of their clusters.
     """
     rng = np.random.default_rng(seed)
     if len(points) > POINTS:
         kept = torch.from_numpy(rng.choice(len(points), POINTS, replace=False))
         points, weights = points[kept], weights[kept]
-    best: tuple[float, Tensor] | None = None
+    if anchors is not None:
+        return _settle(points, weights, anchors, ANCHOR_SHARE * weights.sum() / clusters)[0]
+    found = []
     for _ in range(RESTARTS):
-        centroids = _seeds(points, weights, clusters, rng)
-        labels = torch.full((len(points),), -1)
-        for _ in range(ITERATIONS):
-            cosine = points @ torch.nn.functional.normalize(centroids, dim=1).T
-            closest, new_labels = cosine.max(1)
-            if torch.equal(new_labels, labels):
-                break
-            labels = new_labels
-            sums = torch.zeros_like(centroids).index_add_(0, labels, points * weights[:, None])
-            mass = torch.zeros(clusters).index_add_(0, labels, weights)
-            # A cluster that lost all its points stays where it was.
-            centroids = torch.where(mass[:, None] > 0, sums / mass[:, None].clamp_min(1e-12), centroids)
-        fitness = float((closest * weights).sum())
-        if best is None or fitness > best[0] * (1 + 1e-6):
-            best = fitness, centroids[mass.argsort(descending=True)]
-    assert best is not None
-    return best[1]
+        found.append(_settle(points, weights, _seeds(points, weights, clusters, rng), torch.tensor(0.0)))
+    # The first of those that fit equally well.
+    best = max(fitness for _, _, fitness in found) * (1 - 1e-6)
+    centroids, mass = next(row[:2] for row in found if row[2] >= best)
+    return centroids[mass.argsort(descending=True)]
+
+
+def _settle(points: Tensor, weights: Tensor, start: Tensor, anchored: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Centroids, their mass and fitness from ``start``, each row of which weighs ``anchored``."""
+    # One row per cluster and not per point: all steps then run along rows.
+    rows = points.T.contiguous()
+    numbers = torch.arange(len(start))[:, None]
+    centroids, labels = start, torch.full((len(points),), -1)
+    mass = torch.zeros(len(start))
+    for _ in range(ITERATIONS):
+        closest, new_labels = (torch.nn.functional.normalize(centroids, dim=1) @ rows).max(0)
+        if torch.equal(new_labels, labels):
+            break
+        labels = new_labels
+        member = (labels == numbers) * weights
+        mass = member.sum(1) + anchored
+        sums = member @ points + anchored * start
+        # A cluster that lost all its points stays where it was.
+        centroids = torch.where(mass[:, None] > 0, sums / mass[:, None].clamp_min(1e-12), centroids)
+    return centroids, mass, float((closest * weights).sum())
 
 
 def _seeds(points: Tensor, weights: Tensor, clusters: int, rng: np.random.Generator) -> Tensor:

@@ -8,7 +8,7 @@ octave below it (4 to 8 kHz). Both shares sum to one, so stems sum to the mixtur
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -16,78 +16,164 @@ import torch
 from torch import Tensor
 
 from separators.base import Audio, Transform
+from separators.neural.allocator import keep_block_memory
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
-from separators.neural.tracking import VoiceTracker
+from separators.neural.pauses import Masks, masks_without_pauses
+from separators.neural.reminder import Reminder, active_level
+from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
-Masks = Callable[[Tensor], Tensor]
-"""Audio ``(1, frames)`` at 16 kHz -> masks ``(1, stems, bins, times)``, which sum to one."""
-
+NOTHING: Audio = np.zeros(0, np.float32)
 QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
 
-def tracked_transform(network: Network, masks: Masks, sample_rate: int, overlap_seconds: float) -> Transform:
-    """A transform whose stems are put in order, so that each voice stays on its stem from block to block."""
-    tracker = VoiceTracker()
+def voices_transform(
+    network: Network,
+    masks: Masks,
+    sample: Audio,
+    sample_rate: int,
+    block_seconds: float,
+    overlap_seconds: float,
+) -> Transform:
+    """A transform of one voice per stem, each of which stays on its stem from block to block.
+
+    In front of the first block the ``sample`` of the whole audio is heard, in front of all others a reminder.
+    """
+    keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
+    common = round(overlap * SAMPLE_RATE / sample_rate)
+    reminder = Reminder()
     before: Audio | None = None  # the end of the last block, to see whether this one follows it
+    known: Audio | None = None  # the end of its stems
+
+    def front_of(block: Audio) -> Audio:
+        if before is not None:
+            return NOTHING if reminder.stems is None else reminder.stems.sum(0)
+        # Audio shorter than a block is heard as it is, and needs no sample of itself.
+        if sample.shape[1] < block_seconds * sample_rate <= block.shape[1]:
+            return _leading_of(sample, sample_rate)
+        return NOTHING
 
     def transform(block: Audio) -> Audio:
-        nonlocal before
-        head = block[:, :overlap]
-        follows = before is not None and np.array_equal(before, head) and head.any()
-        stems, stems_low = separate_block(network, masks, block, sample_rate)
-        common = round(overlap * SAMPLE_RATE / sample_rate) if follows else 0
-        order = tracker.order(stems_low.mean(1), common)
-        before = block[:, -overlap:].copy()
-        return stems[order]
+        nonlocal before, known
+        separated = separate_block(network, masks, block, sample_rate, front_of(block))
+        alike = np.zeros((len(separated.stems), len(separated.stems)))
+        if before is None:
+            reminder.learn(separated.front)
+        else:
+            if reminder.stems is not None:
+                alike += agreement(reminder.stems, separated.front)
+            if known is not None and np.array_equal(before, block[:, :overlap]):
+                alike += agreement(known, separated.leading[:, : known.shape[1]])
+        order = best_order(alike)
+        leading = separated.leading[order]
+        reminder.learn(leading)
+        before, known = block[:, -overlap:].copy(), leading[:, -common:]
+        return separated.stems[order]
 
     return transform
 
 
-def separate_block(network: Network, masks: Masks, block: Audio, sample_rate: int) -> tuple[Audio, Audio]:
-    """Stems ``(stems, channels, frames)`` of ``block``, and the part of them that 16 kHz carries."""
-    low = resample(
-        block, sample_rate, SAMPLE_RATE, max(1, round(block.shape[-1] * SAMPLE_RATE / sample_rate))
-    )
+class Separated(NamedTuple):
+    """What the network makes of a block, in the order of its outputs."""
+
+    stems: Audio
+    """``(stems, channels, frames)``, which sum to the block."""
+    leading: Audio
+    """The stems ``(stems, frames)`` of the block's leading signal, at 16 kHz."""
+    front: Audio
+    """The stems ``(stems, frames)`` of what was heard in front of the block, at 16 kHz."""
+
+
+def separate_block(
+    network: Network, masks: Masks, block: Audio, sample_rate: int, front: Audio = NOTHING
+) -> Separated:
+    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``."""
+    low = _low(block, sample_rate)
+    weights = leading_weights(low)
+    leading = weights @ low
+    # The front is made as loud as the block where neither is silent; both together have an RMS of 1.
+    balance = active_level(leading) / max(active_level(front), np.float32(1e-12))
+    heard = np.concatenate([balance * front, leading])
+    heard /= np.float32(max(_rms(heard), 1e-12))
+    times = len(front) // HOP
     with torch.inference_mode():
-        mask = masks(torch.from_numpy(leading_signal(low))[None])[0]
-        spectra = mask[:, None] * network.spectrogram(torch.from_numpy(low))
+        mask = masks_without_pauses(masks, heard)
+        spectrum = network.spectrogram(torch.from_numpy(low))
+        # Masks and shares sum to one: the last stem is what the others leave.
+        spectra = mask[:-1, None, :, times:] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
-        shares = _upper_shares(spectra).numpy()
-    stems = resample(stems_low, SAMPLE_RATE, sample_rate, block.shape[-1])
-    rest = block - stems.sum(0)
+        shares = _upper_shares(spectra, spectrum).numpy()
+        front_stems = np.zeros((len(mask), 0), np.float32)
+        if len(front):
+            front_spectrum = network.spectrogram(torch.from_numpy(front))
+            front_stems = network.audio(mask[..., : times + 1] * front_spectrum, len(front)).numpy()
+    changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
+    rest = block - changed[-1]
+    stems = changed
+    stems[-1] = block
     moments = np.arange(block.shape[-1]) * (SAMPLE_RATE / sample_rate / HOP)
-    for stem, share in zip(stems, shares, strict=True):
+    for stem, share in zip(stems[:-1], shares, strict=True):
         stem += np.interp(moments, np.arange(len(share)), share).astype(np.float32) * rest
-    return stems, stems_low
+        stems[-1] -= stem
+    leading_stems = weights @ stems_low
+    leading_stems = np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]])
+    return Separated(stems, leading_stems, front_stems)
 
 
-def leading_signal(low: Audio) -> Audio:
-    """The signal the masks are worked out on, ``(frames,)``, at an RMS of 1."""
-    leading = low.mean(0)
+def _low(audio: Audio, sample_rate: int) -> Audio:
+    """What 16 kHz can carry of ``audio`` ``(channels, frames)``, at that rate."""
+    return resample(
+        audio, sample_rate, SAMPLE_RATE, max(1, round(audio.shape[-1] * SAMPLE_RATE / sample_rate))
+    )
+
+
+def _leading_of(audio: Audio, sample_rate: int) -> Audio:
+    """Leading signal ``(frames,)`` of ``audio`` at 16 kHz, cut to a multiple of ``HOP``."""
+    low = _low(audio, sample_rate)
+    leading: Audio = leading_weights(low) @ low[:, : low.shape[1] // HOP * HOP]
+    return leading
+
+
+def leading_weights(low: Audio) -> Audio:
+    """What each channel of ``(channels, frames)`` counts in the signal the masks are worked out on."""
     energies = np.square(low, dtype=np.float64).mean(1)
-    if np.square(leading, dtype=np.float64).mean() < QUIET_MID * energies.mean():
-        leading = low[energies.argmax()]
-    level = np.sqrt(np.square(leading, dtype=np.float64).mean())
-    scaled: Audio = leading / np.float32(max(level, 1e-12))
-    return scaled
+    if _rms(low.mean(0)) ** 2 < QUIET_MID * energies.mean():
+        weights: Audio = np.eye(len(low), dtype=np.float32)[energies.argmax()]
+        return weights
+    return np.full(len(low), 1 / len(low), np.float32)
 
 
-def _upper_shares(spectra: Tensor) -> Tensor:
-    """Each stem's share ``(stems, times)`` of the energy between 4 and 8 kHz, smoothed over 80 ms."""
-    power = spectra.abs().square().sum(1)
+def _rms(audio: Audio) -> float:
+    return float(np.sqrt(np.square(audio, dtype=np.float64).mean()))
+
+
+def _upper_shares(spectra: Tensor, mixture: Tensor) -> Tensor:
+    """Shares ``(stems - 1, times)`` of all stems but the last in what is between 4 and 8 kHz, over 80 ms.
+
+    ``spectra`` ``(stems - 1, channels, bins, times)`` are theirs, ``mixture`` is the sum of all.
+    """
     # Where that octave is empty, as in telephone speech, the whole spectrum decides.
-    energy = power[:, LINEAR_BINS:].sum(1) + 1e-3 * power.sum(1)
+    energy = torch.stack(
+        [_energy(one[:, LINEAR_BINS:]) + 1e-3 * _energy(one) for one in (*spectra, mixture - spectra.sum(0))]
+    )
     energy = torch.nn.functional.avg_pool1d(energy[:, None], 5, 1, 2)[:, 0] + 1e-20
-    return energy / energy.sum(0)
+    return energy[:-1] / energy.sum(0)
+
+
+def _energy(spectrum: Tensor) -> Tensor:
+    """Complex ``(channels, bins, times)`` -> its energy ``(times,)``."""
+    # Bins first: summing over neighbours in memory takes eight times as long.
+    return torch.view_as_real(spectrum).square().sum(1).sum((0, 2))
 
 
 def resample(audio: Audio, rate: float, new_rate: float, frames: int | None = None) -> Audio:
     """Resample ``(..., frames)``; cut or padded with silence to ``frames`` if given."""
     flat = audio.reshape(-1, audio.shape[-1])
-    changed = soxr.resample(flat.T, rate, new_rate).T if rate != new_rate else flat
-    if frames is not None and changed.shape[-1] != frames:
-        changed = np.pad(changed[:, :frames], ((0, 0), (0, max(0, frames - changed.shape[-1]))))
-    return np.array(changed, np.float32, order="C").reshape(*audio.shape[:-1], -1)
+    # Channel by channel: soxr would interleave them, and they would have to be taken apart again.
+    changed = [soxr.resample(channel, rate, new_rate) for channel in flat] if rate != new_rate else flat
+    fitted = np.zeros((len(flat), len(changed[0]) if frames is None else frames), np.float32)
+    for channel, row in zip(changed, fitted, strict=True):
+        row[: len(channel)] = channel[: len(row)]
+    return fitted.reshape(*audio.shape[:-1], -1)

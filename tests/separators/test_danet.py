@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from separators.danet import DANet
 from separators.errors import ParameterError
 from separators.neural import weights
-from separators.neural.clustered import clustered_transform, find_centroids
+from separators.neural.clustered import ClusteredMasks
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import (
     BANDS,
@@ -126,19 +126,34 @@ def test_stems_sum_to_the_mixture(network, tmp_path, speakers, rate):
     assert np.abs(stems.array.sum(0) - mixture).max() < SUM
 
 
-def test_a_gain_does_not_move_the_centroids(network):
-    sample = noise(2, 1, 3 * SAMPLE_RATE)
-    found = find_centroids(network, sample, SAMPLE_RATE, 3, 0)
-    assert torch.allclose(find_centroids(network, 0.37 * sample, SAMPLE_RATE, 3, 0), found, atol=1e-4)
+def test_kmeans_keeps_the_order_of_its_anchors():
+    points = torch.cat([on_sphere(CENTRES[:1], 50, 0.1, 3), on_sphere(CENTRES[1:2], 500, 0.1, 4)])
+    for order in ([0, 1], [1, 0]):
+        anchors = torch.from_numpy(CENTRES[order]).float()
+        found = kmeans(points, torch.ones(len(points)), 2, seed=5, anchors=anchors)
+        assert (found * anchors).sum(1).min() > 0.9
 
 
-def test_every_block_is_masked_by_the_same_centroids(network):
-    """A block heard twice gives the same stems, whatever came between."""
-    transform = clustered_transform(network, noise(3, 1, 5 * SAMPLE_RATE), SAMPLE_RATE, 2, 0)
-    block = noise(4, 1, SAMPLE_RATE)
-    first = transform(block)
-    transform(noise(5, 1, SAMPLE_RATE))
-    assert np.array_equal(transform(block), first)
+def test_an_anchor_without_points_stays_where_it_was():
+    anchors = torch.from_numpy(CENTRES[:2]).float()
+    found = kmeans(on_sphere(CENTRES[:1], 300, 0.2, 8), torch.ones(300), 2, seed=0, anchors=anchors)
+    assert torch.allclose(found[1], anchors[1], atol=1e-5)
+
+
+def test_a_gain_does_not_change_the_masks(network, tmp_path):
+    weights.save(network, tmp_path / "small.safetensors", {})
+    separator = DANet(speakers=3, weights=str(tmp_path / "small.safetensors"))
+    mixture = noise(2, 1, 3 * SAMPLE_RATE)
+    stems = separator.separate(mixture, SAMPLE_RATE).array
+    assert np.abs(separator.separate(0.37 * mixture, SAMPLE_RATE).array - 0.37 * stems).max() < 1e-4
+
+
+def test_each_block_starts_from_the_centroids_of_the_one_before(network):
+    masks = ClusteredMasks(network, 2, seed=0)
+    audio = torch.from_numpy(noise(3, 1, 2 * SAMPLE_RATE))
+    first, before = masks(audio), masks.centroids
+    masks.centroids = before.flip(0)
+    assert torch.allclose(masks(audio).flip(1), first, atol=0.1)
 
 
 @pytest.mark.parametrize("speakers", [1, 4])

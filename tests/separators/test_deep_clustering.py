@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from separators.deep_clustering import DeepClustering
-from separators.neural.clustered import clustered_transform
+from separators.neural.clustered import ClusteredMasks
+from separators.neural.inference import voices_transform
 from separators.neural.network import BANDS, HOP, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
 
 SECONDS = 3
@@ -26,6 +27,11 @@ def network():
     ).eval()
 
 
+def clustered_transform(network, rate):
+    sample = np.zeros((1, 1), np.float32)
+    return voices_transform(network, ClusteredMasks(network, 2, seed=0), sample, rate, 20, 1.0)
+
+
 def tones(rate, *hertz):
     time = np.arange(SECONDS * rate) / rate
     return np.array([0.1 * np.sin(2 * np.pi * h * time) for h in hertz], np.float32)
@@ -35,7 +41,7 @@ def tones(rate, *hertz):
 def test_clusters_become_stems(network, rate):
     truth = tones(rate, 300, 3000)
     mixture = truth.sum(0, keepdims=True)
-    stems = clustered_transform(network, mixture, rate, 2, 0)(mixture)[:, 0]
+    stems = clustered_transform(network, rate)(mixture)[:, 0]
     order = [0, 1] if np.square(stems[0] - truth[0]).sum() < np.square(stems[1] - truth[0]).sum() else [1, 0]
     error = np.square(stems[order] - truth).sum() / np.square(truth).sum()
     assert 10 * np.log10(error) < -30
@@ -44,7 +50,7 @@ def test_clusters_become_stems(network, rate):
 def test_a_voice_alone_stays_on_its_stem(network):
     """Blocks in which only one voice speaks go to its stem, not to both and not to the other."""
     truth = tones(SAMPLE_RATE, 300, 3000)
-    transform = clustered_transform(network, truth.sum(0, keepdims=True), SAMPLE_RATE, 2, 0)
+    transform = clustered_transform(network, SAMPLE_RATE)
     together = transform(truth.sum(0, keepdims=True))[:, 0]
     for index in range(2):
         alone = transform(truth[index : index + 1])[:, 0]
