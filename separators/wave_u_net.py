@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from separators.base import Audio, Separator, Transform
 from separators.neural import weights as files
+from separators.neural.allocator import keep_block_memory
 from separators.neural.precision import bfloat16_is_fast
 from separators.neural.stereo import stereo_transform
 from separators.neural.wave_u_net_network import Architecture, build
@@ -19,7 +20,7 @@ from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
 
 FORMAT = "stembridge-wave-u-net-1"
-SEGMENT_SECONDS = 12.0
+SEGMENT_SECONDS = 8.0
 """Audio that the network is given at once; bounds the memory."""
 
 
@@ -59,6 +60,7 @@ class WaveUNet(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Loads the network; of the sample it learns which polarity to listen in."""
+        keep_block_memory()
         network = files.trained(self.name, self.weights, load)
         architecture = network.architecture
         estimated = self.stems - 1

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from separators.errors import ParameterError, SeparatorError
-from separators.training.allocator import keep_freed_memory
+from separators.neural.allocator import keep_freed_memory
 from separators.training.team import Team, start_members
 from separators.training.trainer import Progress, Report, Settings, Task, Trainer
 
