@@ -38,8 +38,8 @@ class MixingSettings:
     speeds: tuple[float, float] = (0.7, 1.4)
     voice_speeds: tuple[float, float] = (0.75, 1.6)
     """Vocals are also raised to the range of women and children, who are rare in the data."""
-    equaliser: float = 0.8
-    equaliser_db: float = 8.0
+    equaliser: float = 0.6
+    equaliser_db: float = 5.0
     reverb: float = 0.5
     """Only for mono recordings, which are dry."""
     loudness_db: float = 4.0
