@@ -28,13 +28,6 @@ COMMAND = [sys.executable, "-m", "plugin_bridge"]
 
 
 @pytest.fixture
-def preset(tmp_path):
-    path = tmp_path / "unpan.toml"
-    path.write_text(UNPAN)
-    return path
-
-
-@pytest.fixture
 def tree(tmp_path):
     """A folder with a folder, names that are no ASCII, and a file that is no audio."""
     folder = tmp_path / "songs"

@@ -17,13 +17,6 @@ FLOAT = 1e-6
 
 
 @pytest.fixture
-def preset(tmp_path):
-    path = tmp_path / "unpan.toml"
-    path.write_text(UNPAN)
-    return path
-
-
-@pytest.fixture
 def session(tmp_path):
     """A folder as DAWs export it: two stereo tracks, one of them later, counted from one hour."""
     folder = tmp_path / "My Song"

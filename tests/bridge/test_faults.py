@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from plugin_bridge.audio_files import AudioFileSource, AudioWriter
 from plugin_bridge.cli import main
 from plugin_bridge.workspace import PREFIX
+from tests.bridge.command_helpers import UNPAN
 
 RATE = 44100
-UNPAN = 'title = "t"\n[separator]\nname = "ica"\n'
 FILES = 4
 SECONDS = 12
 COMMAND = [sys.executable, "-m", "plugin_bridge"]
@@ -33,13 +33,6 @@ def write(path, seconds=1.0, channels=2, seed=0, bit_depth="float32"):
     audio = (np.array([[1, 0.3], [0.4, 1]])[:channels] @ sources).astype(np.float32)
     with AudioWriter(path, RATE, channels, bit_depth=bit_depth) as writer:
         writer.write(audio)
-    return path
-
-
-@pytest.fixture
-def preset(tmp_path):
-    path = tmp_path / "unpan.toml"
-    path.write_text(UNPAN)
     return path
 
 

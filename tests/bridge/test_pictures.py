@@ -14,11 +14,10 @@ from plugin_bridge.audio_files import AudioWriter
 from plugin_bridge.pictures import draw_spectrogram, new_figure, save_factors
 from plugin_bridge.spectrogram import Spectrogram
 from separators.factors import Factors
-from tests.bridge.command_helpers import run
+from tests.bridge.command_helpers import UNPAN, run
 
 RATE = 8000
 DRUMS = 'title = "d"\npurpose = "tests"\n[separator]\nname = "nmf"\nmode = "drums"\niterations = 2\n'
-UNPAN = 'title = "u"\npurpose = "tests"\n[separator]\nname = "ica"\n'
 STEMS = ["hihat.wav", "kick.wav", "manifest.json", "snare.wav"]
 PICTURES = ["factors.png", "spectrograms.png"]
 
