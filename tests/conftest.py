@@ -1,6 +1,22 @@
-"""One thread per test process: small products on busy cores are many times slower with more."""
+"""What all tests share: one thread per process (small products on busy cores are many times slower with more).
+
+And a preset file for commands.
+"""
 
 import os
 
+import pytest
+
 for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def preset(tmp_path):
+    """A preset file that un-pans stereo."""
+    # Only now: the libraries that this imports read the number of threads.
+    from tests.bridge.command_helpers import UNPAN
+
+    path = tmp_path / "unpan.toml"
+    path.write_text(UNPAN)
+    return path
