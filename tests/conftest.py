@@ -1,6 +1,6 @@
-"""What all tests share: one thread per process (small products on busy cores are many times slower with more).
+"""What all tests share: one thread per process, and a preset file.
 
-And a preset file for commands.
+Small products on busy cores are many times slower with more threads.
 """
 
 import os
