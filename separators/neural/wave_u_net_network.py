@@ -100,27 +100,27 @@ class WaveUNet(nn.Module):
         self.architecture = architecture
         self.estimated = (len(architecture.stems) - 1) * architecture.audio_channels
 
-    def forward(self, mixture: Tensor) -> Tensor:
+    def forward(self, mixture: Tensor, wanted: int | None = None) -> Tensor:
         """Stems ``(batch, stems, channels, frames)``, which sum to the mixture.
 
-        The paper's layout returns only the central frames, those it has full context for.
+        ``wanted`` is how many frames, from the middle, are of use to the caller. Without it there
+        are as many as of ``mixture``, or in the paper's layout as many as have their full context.
         """
-        estimates = self.estimate(mixture).float()
-        margin = (mixture.shape[-1] - estimates.shape[-1]) // 2
-        heard = mixture[..., margin : margin + estimates.shape[-1]]
+        estimates = self.estimate(mixture, wanted).float()
+        heard = _centre(mixture, estimates.shape[-1])
         stems = estimates.reshape(len(estimates), -1, *heard.shape[1:])
         return torch.cat([stems, (heard - stems.sum(1))[:, None]], 1)
 
-    def estimate(self, mixture: Tensor) -> Tensor:
+    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
         """All stems but the last, ``((stems - 1) * channels)`` in the second axis."""
         raise NotImplementedError
 
     def segment(self, frames: int) -> tuple[int, int]:
         """Lengths ``(input, output)`` for segments of at least ``frames``.
 
-        ``forward`` of ``input`` frames gives ``output`` central frames, and some more at the ends to be
-        dropped, that do not depend on anything outside the input. ``output`` is a multiple of the
-        total stride: the network treats shifts by that much alike, but no others.
+        The ``output`` central frames of ``input`` do not depend on anything outside the input.
+        ``output`` is a multiple of the total stride: the network treats shifts by that much
+        alike, but no others.
         """
         raise NotImplementedError
 
@@ -156,7 +156,7 @@ class PaperWaveUNet(WaveUNet):
         )
         self.outputs = nn.Conv1d(channels[0] + architecture.audio_channels, self.estimated, 1)
 
-    def estimate(self, mixture: Tensor) -> Tensor:
+    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
         kept = []
         hidden = mixture
@@ -170,7 +170,8 @@ class PaperWaveUNet(WaveUNet):
             )
             hidden = torch.cat([_centre(kept.pop(), hidden.shape[-1]), hidden], 1)
             hidden = functional.leaky_relu(conv(hidden), SLOPE)
-        return self.outputs(torch.cat([_centre(mixture, hidden.shape[-1]), hidden], 1))  # type: ignore[no-any-return]
+        found: Tensor = self.outputs(torch.cat([_centre(mixture, hidden.shape[-1]), hidden], 1))
+        return found if wanted is None else _centre(found, wanted)
 
     def segment(self, frames: int) -> tuple[int, int]:
         """See :meth:`WaveUNet.segment`."""
@@ -225,14 +226,14 @@ class FourierWaveUNet(WaveUNet):
         # The finest level: bands one by one, at the filters' rate.
         self.detail = nn.Sequential(
             nn.Conv2d(audio, DETAIL, kernel, padding=kernel // 2),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(DETAIL, stems * audio, kernel, padding=kernel // 2),
         )
         with torch.no_grad():  # training begins near equal shares of the mixture
             self.shares.weight.mul_(0.1)
             self.detail[-1].weight.mul_(0.1)  # type: ignore[operator]
 
-    def estimate(self, mixture: Tensor) -> Tensor:
+    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
         batch, channels, frames = mixture.shape
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
@@ -247,20 +248,37 @@ class FourierWaveUNet(WaveUNet):
         for down, places, blocks in zip(self.down, self.places, (*self.kept, self.bottom), strict=True):
             hidden = blocks(down(hidden) + places)
             kept.append(hidden)
-        hidden = kept.pop()
+        # The nearer to the output, the less is needed around the wanted frames.
+        wanted = frames if wanted is None else wanted
+        margin = (frames - wanted) // 2
+        spares = [(max(0, (margin - reach) // rate * rate), rate) for reach, rate in self._ways_up]
+        spare, rate = spares.pop()
+        hidden = _trimmed(kept.pop(), spare // rate)
         for up, merge in zip(reversed(self.up), reversed(self.merged), strict=True):
-            hidden = merge(up(hidden) + kept.pop())
-        shares = self.shares(functional.leaky_relu(self.norm(hidden), SLOPE)) + self.detail(loudness)
-        shares = shares[:, :, : self.bands].float().reshape(batch, -1, channels, self.bands, times)
+            dropped = spare
+            spare, rate = spares.pop()
+            hidden = _trimmed(up(hidden), (spare - dropped) // rate)
+            hidden = merge(hidden + _trimmed(kept.pop(), spare // rate))
+        first, last = margin // stride, -(-(margin + wanted + lead) // stride)
+        spare //= stride
+        shares = self.shares(functional.leaky_relu(self.norm(hidden), SLOPE, inplace=True))
+        shares = shares[..., first - spare : last - spare]
+        spare = max(0, first - 2 * (self.architecture.kernels[1] // 2))
+        shares = shares + self.detail(_trimmed(loudness, spare))[..., first - spare : last - spare]
+        shares = shares[:, :, : self.bands].float()
+        spectrum = spectrum[:, :, first:last]
         # (batch, stems, channels, times, bands)
-        shares = shares.softmax(1)[:, :-1].transpose(3, 4)
+        shares = shares.reshape(batch, -1, channels, *shares.shape[2:]).softmax(1)[:, :-1]
+        shares = shares.transpose(3, 4).contiguous()
         audio = torch.cat([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
-        return audio[..., lead : lead + frames]
+        start = lead + margin - first * stride
+        return audio[..., start : start + wanted]
 
     def _audio(self, share: Tensor, spectrum: Tensor) -> Tensor:
         """``(batch, channels, frames)`` of a share of the bands ``(batch, channels, times, bands)``."""
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
-        found = share.index_select(3, self.band) * spectrum
+        # index_select gives the same; in its last axis it is several times slower.
+        found = share.gather(3, self.band.expand(spectrum.shape)) * spectrum
         pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
         return overlap_add(pieces, stride)
 
@@ -274,13 +292,19 @@ class FourierWaveUNet(WaveUNet):
     @property
     def context(self) -> int:
         """How many frames to either side an output depends on; a multiple of the total stride."""
-        rates: list[int] = list(accumulate(self.architecture.strides, mul))[1:]
         wing = (self.architecture.kernels[1] - 1) // 2
-        reach = self.architecture.kernels[0]
-        reach += 2 * sum(rates)  # the steps down to each rate and back up
-        reach += 2 * wing * sum(self.architecture.dilations) * sum(rates[:-1])
-        reach += wing * sum(self.architecture.bottom_dilations) * rates[-1]
-        return -(-reach // self.total_stride) * self.total_stride
+        bottom = wing * sum(self.architecture.bottom_dilations) * self.total_stride
+        up = self._ways_up[-1][0]  # the way down reaches as far
+        return -(-(self.architecture.kernels[0] + 2 * up + bottom) // self.total_stride) * self.total_stride
+
+    @property
+    def _ways_up(self) -> list[tuple[int, int]]:
+        """Of each level: how many frames to either side of it an output needs, and frames a step."""
+        rates: list[int] = list(accumulate(self.architecture.strides, mul))[1:]
+        wing = (self.architecture.kernels[1] - 1) // 2 * sum(self.architecture.dilations)
+        # The blocks of a level, and the step up from it. The lowest level's blocks belong to the way down.
+        reaches = accumulate(rate * (1 + wing) for rate in rates[:-1])
+        return [*zip(reaches, rates, strict=False), (sum(rates) + wing * sum(rates[:-1]), rates[-1])]
 
     def segment(self, frames: int) -> tuple[int, int]:
         """See :meth:`WaveUNet.segment`."""
@@ -311,7 +335,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, bands, times)``, of the shape of ``x``."""
-        return x + self.conv(functional.leaky_relu(self.norm(x), SLOPE))  # type: ignore[no-any-return]
+        return self.conv(functional.leaky_relu(self.norm(x), SLOPE, inplace=True)).add_(x)  # type: ignore[no-any-return]
 
 
 class ChannelNorm(nn.Module):
@@ -361,6 +385,11 @@ def bands(window: int, resolution: int) -> Tensor:
         width = max(1, len(band) // resolution)
         band += width * [band[-1] + 1 if band else 0]
     return torch.tensor(band[: window // 2 + 1])
+
+
+def _trimmed(x: Tensor, frames: int) -> Tensor:
+    """Without that many frames at both ends."""
+    return x[..., frames : x.shape[-1] - frames]
 
 
 def _centre(x: Tensor, frames: int) -> Tensor:

@@ -118,6 +118,18 @@ def test_the_network_does_not_hear_beyond_its_context():
 
 
 @layouts
+def test_the_wanted_frames_are_those_of_the_whole(architecture):
+    network = lively(architecture)
+    needed, length = network.segment(3000)
+    mixture = torch.from_numpy(noise(2, needed))[None]
+    whole = network(mixture)
+    margin = (whole.shape[-1] - length) // 2
+    wanted = network(mixture, length)
+    assert wanted.shape == (1, 4, 2, length)
+    torch.testing.assert_close(wanted, whole[..., margin : margin + length], atol=SAME, rtol=0)
+
+
+@layouts
 @pytest.mark.parametrize("frames", [1, 700, 31_000])
 def test_segments_give_the_same_as_the_whole(architecture, frames):
     network = lively(architecture)
