@@ -66,7 +66,7 @@ def test_another_head_stays_untrained():
 def test_attention_looks_at_all_moments_and_at_first_changes_nothing():
     torch.manual_seed(0)
     layer = Attention(24).requires_grad_(False)
-    x = torch.randn(1, 24, 40)
+    x = torch.randn(1, 24, 1, 40)
     assert torch.equal(layer(x), x)
     torch.nn.init.normal_(layer.outputs.weight)
     layer.norm = torch.nn.Identity()  # which looks at all moments too
