@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from separators.neural import weights
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
-from separators.neural.network import Architecture, Network, pool_bands, unpool_bands
+from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, unpool_bands
 from separators.training.corpus import Corpus
 from separators.training.corpus import load as load_corpus
 from separators.training.losses import (
@@ -32,6 +32,8 @@ from separators.training.trainer import Report
 VALIDATION_SEED = 20_000
 VALIDATION_BATCHES = 12
 FEATURE_BATCHES = 40
+UNTRAINED = 0.1
+"""Of an untrained head's weights, how much is kept beside what is known."""
 
 
 @dataclass(frozen=True)
@@ -241,19 +243,41 @@ def _modern(trained: Architecture, head: str) -> Architecture:
 def grow(trained: Network, network: Network) -> Network:
     """Give an untrained ``network`` all that ``trained`` has in common with it, and return it.
 
-    The sizes of the backbones must agree. A head of another kind stays untrained. Inputs and
-    layers that ``trained`` lacks change nothing at first.
+    The sizes of the backbones must agree. Embeddings start from masks (:func:`embed_masks`), masks do not
+    start from embeddings. Inputs and layers that ``trained`` lacks change nothing at first.
     """
     known = trained.state_dict()
     state = network.state_dict()
-    if trained.architecture.head != network.architecture.head:
-        known = {name: value for name, value in known.items() if not name.startswith("outputs.")}
+    heads = trained.architecture.head, network.architecture.head
+    if heads[0] != heads[1]:
+        head = {name: known.pop(f"outputs.{name}") for name in ("weight", "bias")}
+        if heads == ("masks", "embeddings"):
+            for name, value in head.items():
+                embed_masks(value, state[f"outputs.{name}"])
     state["inputs.weight"].zero_()
     for name, value in known.items():
         # Features that were not heard so far stand behind those that were.
         state[name][tuple(slice(size) for size in value.shape)] = value
     network.load_state_dict(state)
     return network
+
+
+def embed_masks(masks: Tensor, embeddings: Tensor) -> None:
+    """Change the rows of an untrained head for ``embeddings``, so that they cluster as ``masks`` do.
+
+    The first dimension is the real part of the first of two masks, from -0.5 to 0.5, the second is 0.5
+    everywhere: what belongs to different voices stands at right angles, as Deep Clustering wants it. The
+    others keep a little of what chance gave them, to be learnt. Both are weights ``(rows, ...)`` or
+    biases ``(rows,)``.
+    """
+    parts = masks.view(2, BINS, 2, *masks.shape[1:])[:, :, 0]
+    # What the masks of a bin lack to one is shared out equally, so this is the first mask less a half.
+    first = (parts[0] - parts[1]) / 2
+    width = pool_bands(torch.ones(BINS, 1))
+    rows = embeddings.view(BANDS, -1, *embeddings.shape[1:])
+    rows *= UNTRAINED
+    rows[:, 0] = (pool_bands(first.reshape(BINS, -1)) / width).view(BANDS, *first.shape[1:])
+    rows[:, 1] = 0.5 if embeddings.ndim == 1 else 0.0
 
 
 TASKS: dict[str, type[VoiceTask]] = {

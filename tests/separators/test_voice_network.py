@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from separators.neural.network import SAMPLE_RATE, WINDOW, Architecture, Attention, Network
+from separators.neural.network import LINEAR_BINS, SAMPLE_RATE, WINDOW, Architecture, Attention, Network
 from separators.training.voices import grow
 
 SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4}
@@ -55,8 +55,21 @@ def test_weights_grow_without_a_change():
     assert torch.allclose(old(audio), new(audio), atol=1e-6)
 
 
-def test_another_head_stays_untrained():
+def test_masks_become_embeddings_at_right_angles():
     old, fresh = network(**PLAIN), network(seed=1, head="embeddings", **PLAIN)
+    old.feature_mean.normal_()
+    audio = noise()
+    first_mask = old(audio)[:, 0].real
+    new = grow(old, fresh)
+    assert torch.equal(new.blocks[0].conv.weight, old.blocks[0].conv.weight)
+    found = new(audio)[:, :LINEAR_BINS]
+    # -1 for the second voice, 1 for the first: at 45 degrees to either side of the second axis.
+    ratio = found[..., 0] / found[..., 1]
+    torch.testing.assert_close(ratio, 2 * first_mask[:, :LINEAR_BINS] - 1, atol=1e-4, rtol=1e-4)
+
+
+def test_embeddings_do_not_become_masks():
+    old, fresh = network(head="embeddings", **PLAIN), network(seed=1, **PLAIN)
     head = fresh.outputs.weight.clone()
     new = grow(old, fresh)
     assert torch.equal(new.outputs.weight, head)
