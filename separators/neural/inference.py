@@ -169,7 +169,12 @@ def _energy(spectrum: Tensor) -> Tensor:
 
 
 def resample(audio: Audio, rate: float, new_rate: float, frames: int | None = None) -> Audio:
-    """Resample ``(..., frames)``; cut or padded with silence to ``frames`` if given."""
+    """Resample ``(..., frames)``; cut or padded with silence to ``frames`` if given.
+
+    The result is the audio itself where there is nothing to do.
+    """
+    if rate == new_rate and frames in (None, audio.shape[-1]):
+        return audio
     flat = audio.reshape(-1, audio.shape[-1])
     # Channel by channel: soxr would interleave them, and they would have to be taken apart again.
     changed = [soxr.resample(channel, rate, new_rate) for channel in flat] if rate != new_rate else flat

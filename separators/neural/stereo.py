@@ -35,7 +35,8 @@ def stereo_transform(
             sounding = first + np.flatnonzero(block[first : first + channels].any(1))
             if len(sounding):
                 heard = at_rate(estimate, polarity * block[sounding], sample_rate, rate, channels)
-                stems[:count, sounding] = polarity * heard[:count]
+                heard *= polarity
+                stems[:count, sounding] = heard[:count]
         stems[rest] += block - stems.sum(0)
         return stems
 
