@@ -303,8 +303,8 @@ class FourierWaveUNet(WaveUNet):
         rates: list[int] = list(accumulate(self.architecture.strides, mul))[1:]
         wing = (self.architecture.kernels[1] - 1) // 2 * sum(self.architecture.dilations)
         # The blocks of a level, and the step up from it. The lowest level's blocks belong to the way down.
-        reaches = accumulate(rate * (1 + wing) for rate in rates[:-1])
-        return [*zip(reaches, rates, strict=False), (sum(rates) + wing * sum(rates[:-1]), rates[-1])]
+        reaches = accumulate([*(rate * (1 + wing) for rate in rates[:-1]), rates[-1]])
+        return list(zip(reaches, rates, strict=True))
 
     def segment(self, frames: int) -> tuple[int, int]:
         """See :meth:`WaveUNet.segment`."""

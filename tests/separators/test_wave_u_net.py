@@ -60,6 +60,12 @@ def noise(channels, frames, seed=0):
     return np.random.default_rng(seed).standard_normal((channels, frames)).astype(np.float32)
 
 
+def segment(network, frames):
+    """Noise for a segment of at least ``frames``, and how many of its frames come out in full context."""
+    needed, length = network.segment(frames)
+    return torch.from_numpy(noise(2, needed))[None], length
+
+
 def test_the_papers_layout_has_the_published_size_and_lengths():
     paper = build(Architecture.paper())
     parameters = sum(value.numel() for value in paper.parameters())
@@ -84,12 +90,11 @@ def test_architectures_survive_json(architecture):
 @layouts
 def test_stems_sum_to_the_mixture_and_depend_on_it(architecture):
     network = lively(architecture)
-    needed, length = network.segment(5000)
-    mixture = torch.from_numpy(noise(2, needed))[None]
+    mixture, length = segment(network, 5000)
     stems = network(mixture)
     assert stems.shape[:3] == (1, 4, 2)
     assert stems.shape[-1] >= length >= 5000
-    margin = (needed - stems.shape[-1]) // 2
+    margin = (mixture.shape[-1] - stems.shape[-1]) // 2
     heard = mixture[..., margin : margin + stems.shape[-1]]
     assert (stems.sum(1) - heard).abs().max() < SUM
     assert (stems[:, 0] - heard / 4).abs().max() > 0.01
@@ -120,8 +125,7 @@ def test_the_network_does_not_hear_beyond_its_context():
 @layouts
 def test_the_wanted_frames_are_those_of_the_whole(architecture):
     network = lively(architecture)
-    needed, length = network.segment(3000)
-    mixture = torch.from_numpy(noise(2, needed))[None]
+    mixture, length = segment(network, 3000)
     whole = network(mixture)
     margin = (whole.shape[-1] - length) // 2
     wanted = network(mixture, length)
