@@ -3,7 +3,8 @@
 A dense dilated temporal convolution network (after Bai, Kolter, Koltun 2018, and Luo, Mesgarani
 2019, with full instead of depthwise convolutions, which are faster on a CPU) reads all frequency
 bins of a frame as channels, of windows of three lengths; now and then every moment attends to all
-others. One of two heads sits on top:
+others. What reaches further than a neighbour is worked out at half the frame rate. One of two heads
+sits on top:
 
 - ``masks``: a complex mask for each speaker; the masks of a bin sum to one, so stems sum to
   the mixture (mixture consistency, Wisdom et al. 2019).
@@ -48,6 +49,8 @@ class Architecture:
     dimensions: int = 12
     attention: tuple[int, ...] = (5, 10)
     """Blocks that are followed by attention over the whole segment, counted from 1."""
+    stride: int = 2
+    """Attention, and blocks with at least this dilation, hear the means of so many moments each."""
     long_window: int = 2048
     """Window of a second spectrogram for the input, in frames; 0: none. Tells close pitches apart."""
     short_window: int = 128
@@ -68,27 +71,32 @@ class Architecture:
             for key, value in values.items()
             if key in known
         }
-        return cls(**kept)
+        # Files that do not know of strides hold networks that were trained without.
+        return cls(**{"stride": 1, **kept})
 
 
 class Block(nn.Module):
     """One residual step: non-linearity, normalisation over the whole segment, dilated convolution."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride if dilation >= stride else 1
+        steps = dilation // self.stride
         self.norm = nn.GroupNorm(1, channels)
-        self.conv = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.conv = nn.Conv1d(channels, channels, 3, padding=steps, dilation=steps)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, 1, times)`` in and out."""
-        return x + convolve(self.conv, self.norm(functional.leaky_relu(x, 0.2)))
+        heard = self.norm(functional.leaky_relu(slower(x, self.stride), 0.2))
+        return x + as_fast(convolve(self.conv, heard), x, self.stride)
 
 
 class Attention(nn.Module):
     """Residual self-attention over time (Vaswani et al. 2017): a moment looks at all others of its voice."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.norm = nn.GroupNorm(1, channels)
         self.inputs = nn.Conv1d(channels, 3 * channels, 1)
         self.outputs = nn.Conv1d(channels, channels, 1)
@@ -97,13 +105,24 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, 1, times)`` in and out."""
-        batch, channels, _, times = x.shape
-        rows = convolve(self.inputs, self.norm(x)).permute(0, 2, 3, 1)
+        heard = self.norm(slower(x, self.stride))
+        batch, channels, _, times = heard.shape
+        rows = convolve(self.inputs, heard).permute(0, 2, 3, 1)
         split = rows.reshape(batch, times, 3, HEADS, channels // HEADS)
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = functional.scaled_dot_product_attention(queries, keys, values)
         rows = mixed.transpose(1, 2).reshape(batch, 1, times, channels)
-        return x + convolve(self.outputs, rows.permute(0, 3, 1, 2))
+        return x + as_fast(convolve(self.outputs, rows.permute(0, 3, 1, 2)), x, self.stride)
+
+
+def slower(x: Tensor, stride: int) -> Tensor:
+    """Means of ``stride`` moments of ``(batch, channels, 1, times)`` each; the last is of those left."""
+    return functional.avg_pool2d(x, (1, stride), ceil_mode=True) if stride > 1 else x
+
+
+def as_fast(y: Tensor, x: Tensor, stride: int) -> Tensor:
+    """Each moment of ``y`` ``stride`` times, as many as ``x`` has: the counterpart of :func:`slower`."""
+    return functional.interpolate(y, scale_factor=(1, stride))[..., : x.shape[-1]] if stride > 1 else y
 
 
 def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
@@ -136,9 +155,11 @@ class Network(nn.Module):
         self.long_bins = long * LONG_HERTZ // SAMPLE_RATE
         features = BINS + self.long_bins + (4 * (short // 2 + 1) if short else 0)
         self.inputs = nn.Conv1d(features, channels, 1)
-        self.blocks = nn.ModuleList(Block(channels, dilation) for dilation in architecture.dilations)
+        self.blocks = nn.ModuleList(
+            Block(channels, dilation, architecture.stride) for dilation in architecture.dilations
+        )
         self.attention = nn.ModuleDict(
-            {str(number): Attention(channels) for number in architecture.attention}
+            {str(number): Attention(channels, architecture.stride) for number in architecture.attention}
         )
         self.norm = nn.GroupNorm(1, channels)
         self.outputs = nn.Conv1d(channels, outputs, 1)

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from separators.neural.network import LINEAR_BINS, SAMPLE_RATE, WINDOW, Architecture, Attention, Network
+from separators.neural.network import (
+    LINEAR_BINS,
+    SAMPLE_RATE,
+    WINDOW,
+    Architecture,
+    Attention,
+    Block,
+    Network,
+    as_fast,
+    slower,
+)
 from separators.training.voices import grow
 
 SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4}
@@ -76,9 +86,45 @@ def test_embeddings_do_not_become_masks():
     assert torch.equal(new.blocks[0].conv.weight, old.blocks[0].conv.weight)
 
 
-def test_attention_looks_at_all_moments_and_at_first_changes_nothing():
+@pytest.mark.parametrize("times", [1, 6, 7])
+def test_slower_and_as_fast_are_counterparts(times):
+    x = torch.arange(float(times)).expand(2, 3, 1, times)
+    slow = slower(x, 2)
+    assert slow[0, 0, 0].tolist() == [np.mean(range(n, min(n + 2, times))) for n in range(0, times, 2)]
+    fast = as_fast(slow, x, 2)
+    assert fast.shape == x.shape
+    assert torch.equal(slower(fast, 2), slow)
+
+
+def test_a_block_with_a_stride_reaches_as_far_as_without():
     torch.manual_seed(0)
-    layer = Attention(24).requires_grad_(False)
+    reaches = []
+    for stride in (1, 2):
+        block = Block(6, 8, stride).requires_grad_(False)
+        block.norm = torch.nn.Identity()  # which looks at all moments
+        x = torch.randn(1, 6, 1, 40)
+        changed = x.clone()
+        changed[..., 20] += 1
+        differs = (block(x) != block(changed)).any(1)[0, 0].nonzero().flatten().tolist()
+        reaches.append(differs)
+    assert reaches == [[12, 20, 28], [12, 13, 20, 21, 28, 29]]
+
+
+def test_short_dilations_hear_every_moment():
+    assert [Block(6, dilation, 2).stride for dilation in (1, 2, 4)] == [1, 2, 2]
+
+
+def test_files_without_a_stride_run_at_the_full_rate():
+    values = Architecture().to_dict()
+    assert Architecture.from_dict(values).stride == Architecture().stride
+    del values["stride"]
+    assert Architecture.from_dict(values).stride == 1
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_attention_looks_at_all_moments_and_at_first_changes_nothing(stride):
+    torch.manual_seed(0)
+    layer = Attention(24, stride).requires_grad_(False)
     x = torch.randn(1, 24, 1, 40)
     assert torch.equal(layer(x), x)
     torch.nn.init.normal_(layer.outputs.weight)
