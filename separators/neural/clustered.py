@@ -6,6 +6,9 @@ from torch import Tensor
 
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import Network, unpool_bands
+from separators.neural.pauses import Masks
+from separators.neural.separator import VoiceSeparator
+from separators.parameters import parameter
 
 
 class ClusteredMasks:
@@ -26,3 +29,18 @@ class ClusteredMasks:
             embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
         )
         return unpool_bands(attractor_masks(embeddings, self.centroids[None]))
+
+
+class ClusteredVoices(VoiceSeparator):
+    """Two or three voices by k-means of a network's embeddings."""
+
+    speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
+    seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
+
+    def stem_names(self, channels: int) -> tuple[str, ...]:
+        """``voice-1`` to ``voice-2`` or ``voice-3``."""
+        return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))
+
+    def masks(self, network: Network) -> Masks:
+        """Those of :class:`ClusteredMasks`."""
+        return ClusteredMasks(network, self.speakers, self.seed)

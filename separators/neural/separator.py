@@ -1,0 +1,40 @@
+"""What all voice separators have in common: trained weights, and one voice per stem of any audio."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+from separators.base import Audio, Separator, Transform
+from separators.neural.inference import voices_transform
+from separators.neural.network import Network
+from separators.neural.pauses import Masks
+from separators.neural.weights import given, network
+from separators.parameters import parameter
+
+
+class VoiceSeparator(Separator):
+    """Voices by the masks that :meth:`masks` makes of a trained network's output."""
+
+    weights: str = parameter(
+        "", "Weights file to use instead of the trained ones of this package.", file=True
+    )
+
+    fit_seconds = 12.0
+    block_seconds = 20.0
+    overlap_seconds = 1.0
+
+    @abstractmethod
+    def masks(self, network: Network) -> Masks:
+        """New masks from ``network`` for one audio, whose blocks come in order of time."""
+
+    def files(self) -> list[Path]:
+        """The weights file, if one is given."""
+        return given(self.name, self.weights)
+
+    def fit(self, sample: Audio, sample_rate: int) -> Transform:
+        """The sample is heard in front of the first block, so that it holds all voices."""
+        trained = network(self.name, self.weights)
+        return voices_transform(
+            trained, self.masks(trained), sample, sample_rate, self.block_seconds, self.overlap_seconds
+        )
