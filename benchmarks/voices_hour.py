@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import multiprocessing
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,33 @@ def write_conversation(voices: list[list[np.ndarray]], minutes: float, folder: P
     return folder / "mixture.wav"
 
 
+def separate(name: str, weights: str, mixture: Path) -> tuple[float, float]:
+    """Write stem-0.wav and stem-1.wav beside ``mixture``; returns processor seconds and peak memory in MB."""
+    import torch
+
+    torch.set_num_threads(1)
+    from separators import create
+    from separators.streaming import separate_blocks
+
+    separator = create(name, weights=weights)
+    started = time.process_time()
+    outputs = [
+        soundfile.SoundFile(mixture.with_name(f"stem-{n}.wav"), "w", RATE, 1, "FLOAT") for n in range(2)
+    ]
+    for stems in separate_blocks(separator, FileSource(mixture)):
+        for output, stem in zip(outputs, stems, strict=True):
+            output.write(stem.T)
+    for output in outputs:
+        output.close()
+    return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def separated_alone(name: str, weights: str, mixture: Path) -> tuple[float, float]:
+    """:func:`separate` in a process of its own, whose peak memory is that of this file."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(separate, name, weights, mixture).result()
+
+
 def seconds_of(folder: Path, stems_folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per second: products of stems and voices ``(seconds, 2, 2)``, energies of each ``(seconds, 2)``."""
     files = [FileSource(folder / f"voice-{n}.wav") for n in range(2)]
@@ -136,12 +165,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--speakers", action="append", help="two of the manifest, with a comma between")
     given = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(1)
-    from separators import create
-    from separators.streaming import separate_blocks
-
     weights = dict(text.split("=", 1) for text in given.weights)
     columns = ["voices", "method", "seconds on the wrong stem", "alone / both", "silent person's stem"]
     print("| " + " | ".join([*columns, "speed", "peak MB"]) + " |")
@@ -155,21 +178,11 @@ def main() -> None:
                 raise SystemExit(f"no recordings of {pair}")
             mixture = write_conversation(voices, given.minutes, folder, SEED)
             for name in given.separators.split(","):
-                separator = create(name, weights=weights.get(name, ""))
-                started = time.process_time()
-                outputs = [
-                    soundfile.SoundFile(folder / f"stem-{n}.wav", "w", RATE, 1, "FLOAT") for n in range(2)
-                ]
-                for stems in separate_blocks(separator, FileSource(mixture)):
-                    for output, stem in zip(outputs, stems, strict=True):
-                        output.write(stem.T)
-                for output in outputs:
-                    output.close()
-                factor = (time.process_time() - started) / (given.minutes * 60)
+                seconds, peak = separated_alone(name, weights.get(name, ""), mixture)
+                factor = seconds / (given.minutes * 60)
                 row = judge(*seconds_of(folder, folder))
                 if pair in PAIRS:
                     shares.setdefault(name, []).append(row["wrong_share"])
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
                 print(
                     f"| {pair} | {name} | {row['wrong_share']:.1%} of {row['spoken']} | "
                     f"{row['wrong_alone']:.1%} / {row['wrong_both']:.1%} | {row['leak_db']:.1f} dB | "

@@ -32,8 +32,8 @@ LEAD_SECONDS = 0.3
 class MixingSettings:
     """What the mixtures are like; probabilities from 0 to 1."""
 
-    seconds: float = 4.0
-    batch: int = 6
+    seconds: float = 6.0
+    batch: int = 4
     speakers: tuple[int, ...] = (2,)
     """Numbers of speakers to choose from, one per batch."""
     level_range_db: float = 5.0

@@ -31,6 +31,7 @@ from separators.training.trainer import Report
 
 VALIDATION_SEED = 20_000
 VALIDATION_BATCHES = 12
+VALIDATION_SECONDS = 4.0
 FEATURE_BATCHES = 40
 UNTRAINED = 0.1
 """Of an untrained head's weights, how much is kept beside what is known."""
@@ -197,6 +198,7 @@ def validation_batches(corpus: Corpus, mixing: MixingSettings, *, pairs: bool) -
     """Fixed, unprocessed mixtures of two validation speakers."""
     split = "valid" if len(corpus.speakers("valid")) >= 2 else "train"
     plain = MixingSettings(
+        seconds=VALIDATION_SECONDS,
         batch=6,
         speeds=(1.0, 1.0),
         equaliser_db=0.0,

@@ -39,7 +39,7 @@ from separators.training import voices
 from separators.training.mixing import MixingSettings
 small = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4}
 voices.Architecture = lambda **given: Architecture(**small | given)
-voices.MixingSettings = lambda **given: MixingSettings(**{"seconds": 1.0} | given)
+voices.MixingSettings = lambda **given: MixingSettings(**given | {"seconds": 1.0})
 voices.VALIDATION_BATCHES = 1
 voices.FEATURE_BATCHES = 2
 main()

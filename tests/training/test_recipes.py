@@ -29,7 +29,7 @@ def small_networks(monkeypatch):
     monkeypatch.setattr(voices, "Architecture", lambda **given: Architecture(**SMALL | given))
     monkeypatch.setattr(voices, "VALIDATION_BATCHES", 1)
     monkeypatch.setattr(voices, "FEATURE_BATCHES", 2)
-    monkeypatch.setattr(voices, "MixingSettings", lambda **given: MixingSettings(**{"seconds": 1.0} | given))
+    monkeypatch.setattr(voices, "MixingSettings", lambda **given: MixingSettings(**given | {"seconds": 1.0}))
 
 
 @pytest.mark.parametrize("name", SEPARATORS)
