@@ -129,10 +129,10 @@ def page(card: dict) -> str:
         "",
         "Hours are wall-clock time on two processor cores that were shared with other work.",
         "",
-        "| stage | steps | batch | hours | validation |",
+        "| stage | steps | seconds of mixtures a step | hours | validation |",
         "|---|---|---|---|---|",
         *(
-            f"| {run['separator']} | {run['steps']} | {6 * run['processes']} | {run['hours']:.2f} | "
+            f"| {run['separator']} | {run['steps']} | {24 * run['processes']} | {run['hours']:.2f} | "
             f"{run['validation_score']:.2f} dB |"
             for run in training["history"]
         ),
