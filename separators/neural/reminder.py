@@ -14,8 +14,8 @@ import numpy as np
 from separators.base import Audio
 from separators.neural.network import HOP
 
-FRAMES = 250 * HOP
-"""Length of a reminder at 16 kHz: 4 s, a whole number of the network's frames."""
+FRAMES = 375 * HOP
+"""Length of a reminder at 16 kHz: 6 s, a whole number of the network's frames."""
 BETTER = 1.5
 """A reminder is replaced by one of this much more worth: a slightly louder one is often separated worse."""
 STEP = 25
