@@ -60,10 +60,14 @@ def voices_transform(
         separated = separate_block(network, masks, block, sample_rate, front_of(block))
         alike = np.zeros((len(separated.stems), len(separated.stems)))
         if before is None:
-            reminder.learn(separated.front)
+            reminder.begin(separated.front)
         else:
             if reminder.stems is not None:
-                alike += agreement(reminder.stems, separated.front)
+                again = agreement(reminder.stems, separated.front)
+                if not reminder.holds(again):
+                    separated = separate_block(network, masks, block, sample_rate, front_of(block))
+                    again = agreement(reminder.stems, separated.front)
+                alike += again
             if known is not None and np.array_equal(before, block[:, :overlap]):
                 alike += agreement(known, separated.leading[:, : known.shape[1]])
         order = best_order(alike)

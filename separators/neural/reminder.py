@@ -13,9 +13,12 @@ import numpy as np
 
 from separators.base import Audio
 from separators.neural.network import HOP
+from separators.neural.tracking import Agreement, best_order
 
 FRAMES = 375 * HOP
 """Length of a reminder at 16 kHz: 6 s, a whole number of the network's frames."""
+TRUSTED = 0.75
+"""A reminder is kept while at least this part of it is separated as before when it is heard again."""
 BETTER = 1.5
 """A reminder is replaced by one of this much more worth: a slightly louder one is often separated worse."""
 STEP = 25
@@ -32,7 +35,24 @@ class Reminder:
     def __init__(self) -> None:
         self.stems: Audio | None = None
         """``(stems, FRAMES)`` at 16 kHz; none until all voices were heard."""
+        self._sample: Audio | None = None
         self._worth = 0.0
+
+    def begin(self, stems: Audio) -> None:
+        """Learn from the stems ``(stems, frames)`` of the sample that is heard first; it may be empty."""
+        self.learn(stems)
+        if self.stems is not None:
+            self._sample = stems
+
+    def holds(self, again: Agreement) -> bool:
+        """Whether the reminder came apart as before when it was heard again (:func:`agreement`).
+
+        If not, it may be a single voice that was torn apart. Then the whole sample takes its place.
+        """
+        if self._sample is None or again[range(len(again)), best_order(again)].sum() >= TRUSTED:
+            return True
+        self.stems, self._worth = self._sample, 0.0
+        return False
 
     def learn(self, stems: Audio) -> None:
         """Look for a better stretch in the stems ``(stems, frames)`` of a block, which are in order."""
