@@ -49,7 +49,9 @@ class Reminder:
 
         If not, it may be a single voice that was torn apart. Then the whole sample takes its place.
         """
-        if self._sample is None or again[range(len(again)), best_order(again)].sum() >= TRUSTED:
+        if self._sample is None or self.stems is self._sample:
+            return True
+        if again[range(len(again)), best_order(again)].sum() >= TRUSTED:
             return True
         self.stems, self._worth = self._sample, 0.0
         return False

@@ -87,8 +87,10 @@ def test_a_reminder_that_does_not_come_apart_as_before_gives_way_to_the_sample()
     chosen = reminder.stems
     assert reminder.holds(np.array([[0.05, 0.45], [0.45, 0.05]]))  # swapped, but apart
     assert reminder.stems is chosen
-    assert not reminder.holds(np.array([[0.0, 0.55], [0.01, 0.6]]))
+    torn = np.array([[0.0, 0.55], [0.01, 0.6]])
+    assert not reminder.holds(torn)
     assert reminder.stems is sample
+    assert reminder.holds(torn)  # there is nothing else to hear it behind
 
 
 def test_without_a_sample_a_reminder_is_kept():
