@@ -171,11 +171,10 @@ def speed(name: str, weights: str) -> dict[str, float]:
     }
 
 
-def measured_alone(name: str, weights: str) -> dict[str, float]:
-    """:func:`speed` in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(speed, name, weights).result()
+def alone(function: Callable, *arguments: object) -> object:
+    """``function(*arguments)`` in a process of its own, whose peak memory is that of this call."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def print_table(results: dict) -> None:
@@ -210,7 +209,7 @@ def main() -> None:
 
     if given.speed:
         # Peak memory is a process' own: one each.
-        figures = {name: measured_alone(name, weights.get(name, "")) for name in names}
+        figures = {name: alone(speed, name, weights.get(name, "")) for name in names}
         for name, row in figures.items():
             factor = row["real_time_factor"]
             print(f"{name}: {1 / factor:.0f} times real time ({factor:.4f}), peak {row['peak_mb']:.0f} MB")

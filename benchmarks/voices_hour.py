@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 import resource
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from voices import RATE, SEPARATORS, active_level
+from voices import RATE, SEPARATORS, active_level, alone
 
 PAIRS = (
     "libri_198,libri_229",
@@ -114,12 +112,6 @@ def separate(name: str, weights: str, mixture: Path) -> tuple[float, float]:
     return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def separated_alone(name: str, weights: str, mixture: Path) -> tuple[float, float]:
-    """:func:`separate` in a process of its own, whose peak memory is that of this file."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(separate, name, weights, mixture).result()
-
-
 def seconds_of(folder: Path, stems_folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per second: products of stems and voices ``(seconds, 2, 2)``, energies of each ``(seconds, 2)``."""
     files = [FileSource(folder / f"voice-{n}.wav") for n in range(2)]
@@ -178,7 +170,7 @@ def main() -> None:
                 raise SystemExit(f"no recordings of {pair}")
             mixture = write_conversation(voices, given.minutes, folder, SEED)
             for name in given.separators.split(","):
-                seconds, peak = separated_alone(name, weights.get(name, ""), mixture)
+                seconds, peak = alone(separate, name, weights.get(name, ""), mixture)
                 factor = seconds / (given.minutes * 60)
                 row = judge(*seconds_of(folder, folder))
                 if pair in PAIRS:
