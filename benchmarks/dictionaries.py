@@ -27,12 +27,12 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe
 from separators import NMF
-from separators.dictionary_learning import learn
 from separators.evaluation import si_sdr
-from separators.nmf_analysis import Analysis
-from separators.nmf_blind import ITERATIONS
-from separators.nmf_solver import activations, background_of, factorize, random_start
-from separators.reference import ideal_ratio_mask, mixture_as_estimates
+from separators.evaluation.reference import ideal_ratio_mask, mixture_as_estimates
+from separators.nmf.analysis import Analysis
+from separators.nmf.blind import ITERATIONS
+from separators.nmf.dictionary_learning import learn
+from separators.nmf.solver import activations, background_of, factorize, random_start
 from separators.streaming import ArraySource
 
 WANTED_DB = 2.0

@@ -28,10 +28,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe
 from separators import NMF
-from separators.drum_templates import DRUMS, PATH
 from separators.evaluation import si_sdr
-from separators.nmf_drums import DEFAULT
-from separators.reference import ideal_ratio_mask
+from separators.evaluation.reference import ideal_ratio_mask
+from separators.nmf.drum_templates import DRUMS, PATH
+from separators.nmf.drums import DEFAULT
 
 RATE = 44100
 WANTED_DB = 10.0

@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe
 from separators import ICA
-from separators.instantaneous import Settings, image_matrices
+from separators.ica.instantaneous import Settings, image_matrices
 
 RATE = 44100
 SUFFIXES = {".flac", ".ogg", ".opus", ".wav"}

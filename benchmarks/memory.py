@@ -43,7 +43,7 @@ def make_signal(folder: str, minutes: int, names: list[str]) -> None:
 
     import numpy as np
 
-    from plugin_bridge.audio_files import AudioFileSource, AudioWriter
+    from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 
     loops = []
     for track in TRACKS:

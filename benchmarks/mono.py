@@ -20,9 +20,9 @@ from benchmarks.machine import describe
 from benchmarks.rooms import RATE, arguments, song, speakers
 from separators import ICA, NMF
 from separators.evaluation import si_sdr
-from separators.reference import ideal_ratio_mask
+from separators.evaluation.reference import ideal_ratio_mask
+from separators.ica.subspace import Settings, independent_components
 from separators.spectral import STFT, fft_size_for, stems_from_models
-from separators.subspace import Settings, independent_components
 
 SONG_SECONDS = 60
 CASES = (("speech", 2), ("music", 2), ("music", 3))

@@ -112,7 +112,7 @@ def active_rms(audio: np.ndarray) -> float:
 
 def network(weights: str, fast: bool) -> Callable:
     """The Wave-U-Net's estimates, summed like the references."""
-    from separators.wave_u_net import WaveUNet
+    from separators.neural.wave_u_net import WaveUNet
 
     separator = WaveUNet(weights=weights, fast=fast)
 
@@ -154,7 +154,7 @@ def knowing(function: Callable) -> Callable:
 
 def methods(weights: str) -> dict[str, Callable]:
     """Everything that is compared, from floor to ceiling."""
-    from separators.reference import ideal_binary_mask, ideal_ratio_mask, mixture_as_estimates
+    from separators.evaluation.reference import ideal_binary_mask, ideal_ratio_mask, mixture_as_estimates
 
     spleeter = {"spleeter, 2 stems": two_stems("spleeter")}
     return {
@@ -249,8 +249,8 @@ def memory(minutes: float, weights: str) -> None:
     import torch
 
     torch.set_num_threads(1)
+    from separators.neural.wave_u_net import WaveUNet
     from separators.streaming import separate_blocks
-    from separators.wave_u_net import WaveUNet
 
     source = Noise(minutes)
     started, done = time.process_time(), 0

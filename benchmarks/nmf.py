@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from torchnmf import nmf as torchnmf
 
 from benchmarks.machine import describe
-from separators.nmf_solver import Matrix, background_of, divergence, minimize, random_start, update
+from separators.nmf.solver import Matrix, background_of, divergence, minimize, random_start, update
 from separators.spectral import STFT
 
 RATE, SECONDS = 44100, 60

@@ -38,8 +38,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe
 from separators import ICA
-from separators.convolutive import window_for
 from separators.evaluation import si_sdr
+from separators.ica.convolutive import window_for
 from separators.spectral import STFT
 
 RATE = 16000

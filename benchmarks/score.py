@@ -25,10 +25,10 @@ from scripts.render_midi_stems import SAMPLE_RATE, STEMS, render
 from separators import ScoreNMF
 from separators.errors import SeparatorWarning
 from separators.evaluation import si_sdr
-from separators.midi import read_midi
-from separators.nmf_analysis import Analysis
-from separators.nmf_solver import factorize, random_start
+from separators.nmf.analysis import Analysis
+from separators.nmf.solver import factorize, random_start
 from separators.score import Part, Score
+from separators.score.midi import read_midi
 from separators.spectral import STFT, apply_masks, ratio_masks
 
 START, SECONDS = 20.0, 15.0

@@ -137,7 +137,7 @@ def separated_by(name: str, weights: str) -> Callable:
 
 def ceilings() -> dict[str, Callable]:
     """Ideal masks, which know the sources."""
-    from separators.reference import ideal_binary_mask, ideal_ratio_mask
+    from separators.evaluation.reference import ideal_binary_mask, ideal_ratio_mask
 
     return {
         "ideal ratio mask": lambda truth, _mixture, rate: ideal_ratio_mask(truth, rate),

@@ -9,7 +9,7 @@ import click
 
 import separators
 from plugin_bridge.cli import main
-from plugin_bridge.presets import Preset
+from plugin_bridge.presets.preset import Preset
 
 REFERENCE = Path(__file__).parent / "reference.md"
 

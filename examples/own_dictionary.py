@@ -11,8 +11,8 @@ On the command line:
 import sys
 from pathlib import Path
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
-from plugin_bridge.dictionaries import learn_from_files
+from plugin_bridge.audio.files import AudioFileSource, AudioWriter
+from plugin_bridge.learning.dictionaries import learn_from_files
 from separators import NMF
 from separators.evaluation import si_sdr
 

@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from plugin_bridge.pictures import draw_spectrogram, new_figure, save
-from plugin_bridge.spectrogram import Spectrogram
+from plugin_bridge.report.pictures import draw_spectrogram, new_figure, save
+from plugin_bridge.report.spectrogram import Spectrogram
 from separators import ICA, NMF, Audio, create
 from separators.evaluation import si_sdr
 

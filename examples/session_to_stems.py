@@ -10,8 +10,8 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from plugin_bridge.audio_writer import AudioWriter
-from plugin_bridge.render import TrackSource, selected_tracks
+from plugin_bridge.audio.writer import AudioWriter
+from plugin_bridge.rendering.tracks import TrackSource, selected_tracks
 from plugin_bridge.sessions import open_session
 from separators import NMF
 from separators.streaming import separate_blocks

@@ -14,21 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plugin_bridge.board import Board, StemRack
-    from plugin_bridge.hosting import HostedPlugin
-    from plugin_bridge.presets import Preset, load_preset
-    from plugin_bridge.processor import SeparatorPlugin
-    from plugin_bridge.streamed_chain import StreamedChain
+    from plugin_bridge.plugins.board import Board, StemRack
+    from plugin_bridge.plugins.hosting import HostedPlugin
+    from plugin_bridge.plugins.processor import SeparatorPlugin
+    from plugin_bridge.plugins.streamed_chain import StreamedChain
+    from plugin_bridge.presets.preset import Preset, load_preset
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _LAZY = {
-    "Board": "plugin_bridge.board",
-    "HostedPlugin": "plugin_bridge.hosting",
-    "Preset": "plugin_bridge.presets",
-    "SeparatorPlugin": "plugin_bridge.processor",
-    "StemRack": "plugin_bridge.board",
-    "StreamedChain": "plugin_bridge.streamed_chain",
-    "load_preset": "plugin_bridge.presets",
+    "Board": "plugin_bridge.plugins.board",
+    "HostedPlugin": "plugin_bridge.plugins.hosting",
+    "Preset": "plugin_bridge.presets.preset",
+    "SeparatorPlugin": "plugin_bridge.plugins.processor",
+    "StemRack": "plugin_bridge.plugins.board",
+    "StreamedChain": "plugin_bridge.plugins.streamed_chain",
+    "load_preset": "plugin_bridge.presets.preset",
 }
 
 __all__ = [

@@ -3,7 +3,7 @@
     python scripts/learn_drum_templates.py DRUMS
 
 DRUMS is a folder of one-shots with a ``manifest.csv`` (columns path, cls, kit, licence). Writes
-``separators/data/drum_templates.safetensors`` and its card, ``drum_templates.md``. The one-shots
+``separators/nmf/data/drum_templates.safetensors`` and its card, ``drum_templates.md``. The one-shots
 in :data:`HELD_OUT` are not learned from: ``benchmarks/drums.py`` plays its loops with them.
 """
 
@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from separators.drum_templates import DRUMS, FRAMES, PATH, RATE, STFT_OF_TEMPLATES
-from separators.one_shots import one_shot
+from separators.nmf.drum_templates import DRUMS, FRAMES, PATH, RATE, STFT_OF_TEMPLATES
+from separators.nmf.one_shots import one_shot
 
 CLASSES = {
     "kick": ("kick",),

@@ -17,24 +17,24 @@ from separators.registry import create, get, names
 
 if TYPE_CHECKING:
     from separators.cascade import Cascade
-    from separators.danet import DANet
-    from separators.deep_clustering import DeepClustering
     from separators.ica import ICA
+    from separators.neural.danet import DANet
+    from separators.neural.deep_clustering import DeepClustering
+    from separators.neural.pit import PIT
+    from separators.neural.wave_u_net import WaveUNet
     from separators.nmf import NMF
-    from separators.nmf_score import ScoreNMF
-    from separators.pit import PIT
-    from separators.wave_u_net import WaveUNet
+    from separators.score.separator import ScoreNMF
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _LAZY = {
     "Cascade": "separators.cascade",
     "NMF": "separators.nmf",
-    "ScoreNMF": "separators.nmf_score",
+    "ScoreNMF": "separators.score.separator",
     "ICA": "separators.ica",
-    "PIT": "separators.pit",
-    "DANet": "separators.danet",
-    "DeepClustering": "separators.deep_clustering",
-    "WaveUNet": "separators.wave_u_net",
+    "PIT": "separators.neural.pit",
+    "DANet": "separators.neural.danet",
+    "DeepClustering": "separators.neural.deep_clustering",
+    "WaveUNet": "separators.neural.wave_u_net",
 }
 
 __all__ = [

@@ -103,7 +103,7 @@ class Separator(ABC):
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
     shows_factors: ClassVar[bool] = False
-    """Whether :meth:`fit` returns :class:`separators.factors.Factorized` transforms."""
+    """Whether :meth:`fit` returns :class:`separators.nmf.factors.Factorized` transforms."""
 
     fit_seconds: float = 60.0
     """Length of the sample that :meth:`fit` is given at most."""

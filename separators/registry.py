@@ -20,16 +20,16 @@ ENTRY_POINT_GROUP = "stembridge.separators"
 
 BUILT_IN = {
     "nmf": "separators.nmf:NMF",
-    "nmf-score": "separators.nmf_score:ScoreNMF",
+    "nmf-score": "separators.score.separator:ScoreNMF",
     "ica": "separators.ica:ICA",
-    "pit": "separators.pit:PIT",
-    "danet": "separators.danet:DANet",
-    "deep-clustering": "separators.deep_clustering:DeepClustering",
-    "wave-u-net": "separators.wave_u_net:WaveUNet",
-    "demucs": "separators.demucs:Demucs",
-    "open-unmix": "separators.open_unmix:OpenUnmix",
-    "spleeter": "separators.spleeter:Spleeter",
-    "onnx": "separators.onnx_model:ONNXModel",
+    "pit": "separators.neural.pit:PIT",
+    "danet": "separators.neural.danet:DANet",
+    "deep-clustering": "separators.neural.deep_clustering:DeepClustering",
+    "wave-u-net": "separators.neural.wave_u_net:WaveUNet",
+    "demucs": "separators.models.demucs:Demucs",
+    "open-unmix": "separators.models.open_unmix:OpenUnmix",
+    "spleeter": "separators.models.spleeter:Spleeter",
+    "onnx": "separators.models.onnx:ONNXModel",
 }
 
 

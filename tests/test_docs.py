@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import separators
 from docs.make_reference import REFERENCE, commands, reference
 from plugin_bridge.cli import main
-from plugin_bridge.presets import Preset
+from plugin_bridge.presets.preset import Preset
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

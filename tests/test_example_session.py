@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_bridge.render import MixSource, TrackSource, selected_tracks
+from plugin_bridge.rendering.tracks import MixSource, TrackSource, selected_tracks
 from plugin_bridge.sessions import open_session
 
 SESSION = Path(__file__).parents[1] / "examples" / "session"
@@ -266,7 +266,7 @@ def test_the_drums_cut_in_two_items_are_the_file_sample_for_sample():
 
 
 def test_the_drum_templates_were_not_learned_from_this_kit():
-    card = (SESSION.parents[1] / "separators" / "data" / "drum_templates.md").read_text()
+    card = (SESSION.parents[1] / "separators" / "nmf" / "data" / "drum_templates.md").read_text()
     drums = [
         line.split(": ")
         for line in card.splitlines()

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_bridge.audio_files import read_info
-from plugin_bridge.presets import Preset
+from plugin_bridge.audio.files import read_info
+from plugin_bridge.presets.preset import Preset
 from separators.evaluation import si_sdr
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ def presets() -> None:
 @options.json_option
 def list_presets(as_json: bool) -> None:
     """List the presets that come with Stembridge."""
-    from plugin_bridge.presets import Preset
+    from plugin_bridge.presets.preset import Preset
 
     found = [(name, Preset.read(name)) for name in Preset.names()]
     if as_json:
@@ -37,7 +37,7 @@ def list_presets(as_json: bool) -> None:
 @click.argument("preset", metavar="NAME|FILE")
 def show_preset(preset: str) -> None:
     """Print a preset as the TOML file that it is: a start for one of your own."""
-    from plugin_bridge.presets import Preset
+    from plugin_bridge.presets.preset import Preset
 
     click.echo(Preset.read(preset).dump(), nl=False)
 
@@ -54,7 +54,7 @@ def show_preset(preset: str) -> None:
 def check_presets(files: tuple[str, ...], plugin_paths: tuple[Path, ...]) -> int:
     """Check preset files: every name, every range, every plug-in."""
     from plugin_bridge.errors import BridgeError
-    from plugin_bridge.presets import Preset
+    from plugin_bridge.presets.preset import Preset
 
     status = 0
     for file in files:
@@ -71,7 +71,7 @@ def check_presets(files: tuple[str, ...], plugin_paths: tuple[Path, ...]) -> int
 @presets.command("schema")
 def schema() -> None:
     """Print the JSON schema of preset files, for editors that check and complete them."""
-    from plugin_bridge.presets import Preset
+    from plugin_bridge.presets.preset import Preset
 
     click.echo(json.dumps(Preset.model_json_schema(), indent=2))
 

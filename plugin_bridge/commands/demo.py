@@ -16,8 +16,8 @@ from plugin_bridge.commands.running import report, run, table
 from plugin_bridge.errors import SessionError
 
 if TYPE_CHECKING:
-    from plugin_bridge.batch import Result
-    from plugin_bridge.job import SeparateJob
+    from plugin_bridge.jobs.batch import Result
+    from plugin_bridge.jobs.job import SeparateJob
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -41,8 +41,8 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     band of which nothing is known. The sources of the others are known, so that the stems can be measured
     against them.
     """
-    from plugin_bridge.plan import preset_text, session_jobs, session_parts
-    from plugin_bridge.stems_project import write_project
+    from plugin_bridge.jobs.plan import preset_text, session_jobs, session_parts
+    from plugin_bridge.jobs.stems_project import write_project
 
     folder = example_session()
     rows = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))["job"]
@@ -109,7 +109,7 @@ def _best_fitting(sources: Sequence[Any], stems: dict[str, Any]) -> dict[str, An
 
 
 def _read(path: Path) -> Any:
-    from plugin_bridge.audio_files import AudioFileSource
+    from plugin_bridge.audio.files import AudioFileSource
 
     with AudioFileSource(path) as source:
         return source.read(0, source.frames)

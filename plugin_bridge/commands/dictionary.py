@@ -13,7 +13,7 @@ from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.running import table
 
 if TYPE_CHECKING:
-    from separators.dictionary import Dictionary
+    from separators.nmf.dictionary import Dictionary
 
 MOST_SHOWN = 4
 """Names of files in a table; the JSON has all."""
@@ -64,7 +64,7 @@ def learn(
     Each NAME becomes a stem of that name; give it again for more files of the same part. All audio files in
     a FOLDER count. Use the dictionary in a preset: separator nmf, mode supervised, dictionary = "FILE".
     """
-    from plugin_bridge.dictionaries import learn_from_files, target
+    from plugin_bridge.learning.dictionaries import learn_from_files, target
 
     def said(part: str) -> None:
         if not quiet:
@@ -83,7 +83,7 @@ def learn(
 @options.json_option
 def show(dictionary: str, as_json: bool) -> None:
     """Show the parts of a dictionary and what they were learned from."""
-    from separators.dictionary import find, load
+    from separators.nmf.dictionary import find, load
 
     found = load(dictionary)
     if as_json:
@@ -97,7 +97,7 @@ def show(dictionary: str, as_json: bool) -> None:
 @options.json_option
 def list_dictionaries(as_json: bool) -> None:
     """List the dictionaries that presets find by name."""
-    from separators.dictionary import find, load, names
+    from separators.nmf.dictionary import find, load, names
 
     found = {name: load(name) for name in names()}
     if as_json:

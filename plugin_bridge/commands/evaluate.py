@@ -34,7 +34,7 @@ def evaluate(references: Path, estimates: Path, bss_eval: bool, as_json: bool) -
     Files of the same name belong together; if other names are left, those are paired that fit best.
     Where the references lie in subfolders, one for each mixture, so must the estimates.
     """
-    from plugin_bridge.batch import describe
+    from plugin_bridge.jobs.batch import describe
 
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -56,7 +56,7 @@ def evaluate(references: Path, estimates: Path, bss_eval: bool, as_json: bool) -
 
 def _mixtures(references: Path) -> list[str]:
     """The folders with references, relative to ``references``; ``.`` for itself."""
-    from plugin_bridge.audio_files import find_audio_files
+    from plugin_bridge.audio.files import find_audio_files
 
     folders = sorted({file.parent for file in find_audio_files(references)})
     if not folders:
@@ -72,7 +72,7 @@ def _measure(references: Path, estimates: Path, bss_eval: bool) -> Any:
 
 
 def _sources(opened: ExitStack, folder: Path) -> dict[str, AudioSource]:
-    from plugin_bridge.audio_files import AudioFileSource, find_audio_files
+    from plugin_bridge.audio.files import AudioFileSource, find_audio_files
 
     files = find_audio_files(folder, recursive=False)
     sources: dict[str, AudioSource] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from plugin_bridge.job import PresetText, Settings
+    from plugin_bridge.jobs.job import PresetText, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -39,7 +39,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
 
 def _preset(context: click.Context, parameter: click.Parameter, value: str) -> PresetText:
     from plugin_bridge.errors import PresetError
-    from plugin_bridge.plan import preset_text
+    from plugin_bridge.jobs.plan import preset_text
 
     try:
         return preset_text(value)
@@ -207,8 +207,8 @@ def settings(
     plots: bool = False,
 ) -> Settings:
     """What the command line says, over what the preset says, over the defaults."""
-    from plugin_bridge.job import Settings
-    from plugin_bridge.pictures import require_matplotlib
+    from plugin_bridge.jobs.job import Settings
+    from plugin_bridge.report.pictures import require_matplotlib
 
     if plots:
         require_matplotlib()

@@ -14,7 +14,7 @@ import click
 from plugin_bridge.commands.group import FAILED, debugging
 
 if TYPE_CHECKING:
-    from plugin_bridge.batch import Job, Result
+    from plugin_bridge.jobs.batch import Job, Result
 
 
 def run_plan(
@@ -32,7 +32,7 @@ def run_plan(
 
     ``finish`` gets all results and may write further files, whose paths it returns.
     """
-    from plugin_bridge.plan import planned_outputs
+    from plugin_bridge.jobs.plan import planned_outputs
 
     if dry_run:
         _show_plan(planned_outputs(jobs), as_json)
@@ -46,9 +46,9 @@ def run(
     jobs: Sequence[Job], *, workers: int = 1, only: Collection[str] | None = None, quiet: bool = False
 ) -> list[Result]:
     """Check the plan and run it, or the jobs labelled ``only``, with progress on standard error."""
-    from plugin_bridge.batch import run_jobs
-    from plugin_bridge.plan import planned_outputs
-    from plugin_bridge.progress import reporter
+    from plugin_bridge.jobs.batch import run_jobs
+    from plugin_bridge.jobs.plan import planned_outputs
+    from plugin_bridge.jobs.progress import reporter
 
     planned_outputs(jobs)
     chosen = [job for job in jobs if only is None or job.label in only]

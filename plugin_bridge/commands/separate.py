@@ -14,7 +14,7 @@ from plugin_bridge.commands.running import run_plan
 from plugin_bridge.errors import JobError
 
 if TYPE_CHECKING:
-    from plugin_bridge.job import PresetText
+    from plugin_bridge.jobs.job import PresetText
 
 
 @click.command(cls=Command)
@@ -46,7 +46,7 @@ def separate(
     The results of a folder keep its tree. What is done already, from the same samples with the same
     preset, is not done again.
     """
-    from plugin_bridge.plan import file_jobs
+    from plugin_bridge.jobs.plan import file_jobs
 
     preset = options.with_score(preset, score, align)
     settings = options.settings(preset, **chosen)
@@ -77,7 +77,7 @@ def watch(
     A file is taken when it has not changed from one look to the next, so that copying it may take its
     time; a file that changes later is separated again.
     """
-    from plugin_bridge.plan import file_jobs, files_in
+    from plugin_bridge.jobs.plan import file_jobs, files_in
 
     settings = options.settings(preset, **chosen)
     click.echo(f"Watching {folder}; Ctrl-C ends it.", err=True)

@@ -15,8 +15,8 @@ from plugin_bridge.commands.group import FAILED, Command
 from plugin_bridge.commands.running import run_plan, table
 
 if TYPE_CHECKING:
-    from plugin_bridge.batch import Result
-    from plugin_bridge.job import PresetText
+    from plugin_bridge.jobs.batch import Result
+    from plugin_bridge.jobs.job import PresetText
     from plugin_bridge.sessions import Session, Track
 
 project_argument = click.argument("project", type=options.EXISTING)
@@ -67,8 +67,8 @@ def render(
     DAW exports them. It is never changed. Beside the stems lies a REAPER project with the original
     tracks muted and the stems under them.
     """
-    from plugin_bridge.plan import session_jobs, session_parts
-    from plugin_bridge.stems_project import write_project
+    from plugin_bridge.jobs.plan import session_jobs, session_parts
+    from plugin_bridge.jobs.stems_project import write_project
 
     preset = options.with_score(preset, align=align)
     settings = options.settings(preset, **chosen)
@@ -132,8 +132,8 @@ def bounce(
     All files begin at the session's start and are equally long. Tracks are taken before their faders
     and effects; third-party effects are never rendered.
     """
-    from plugin_bridge.job import Settings
-    from plugin_bridge.plan import bounce_jobs, mix_part, session_parts
+    from plugin_bridge.jobs.job import Settings
+    from plugin_bridge.jobs.plan import bounce_jobs, mix_part, session_parts
 
     if mix and patterns:
         raise click.UsageError("--mix is all tracks; leave out --tracks")

@@ -171,8 +171,8 @@ def train(
     # Spinning threads would take the processor from everything else; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    from plugin_bridge.multitracks import song_corpus
-    from plugin_bridge.progress import Event, reporter
+    from plugin_bridge.jobs.progress import Event, reporter
+    from plugin_bridge.learning.multitracks import song_corpus
     from separators.training import recipes
     from separators.training.trainer import Settings
 

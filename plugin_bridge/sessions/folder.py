@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from plugin_bridge.audio_files import AudioInfo, find_audio_files, read_info
+from plugin_bridge.audio.files import AudioInfo, find_audio_files, read_info
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.sessions.midi import read_midi
 from plugin_bridge.sessions.model import Clip, Session, Track

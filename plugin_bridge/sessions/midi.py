@@ -1,4 +1,4 @@
-"""Standard MIDI files as sessions see them; :mod:`separators.midi` reads them."""
+"""Standard MIDI files as sessions see them; :mod:`separators.score.midi` reads them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import Marker, MidiNote, TempoChange
-from separators import midi
-from separators.midi import NotePairs
+from separators.score import midi
+from separators.score.midi import NotePairs
 
 __all__ = ["MidiFile", "NotePairs", "read_midi"]
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from separators import wave_u_net
 from separators.evaluation import si_sdr
+from separators.neural import wave_u_net
 from separators.neural.wave_u_net_network import Architecture, WaveUNet, build
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of

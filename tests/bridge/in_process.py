@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pedalboard
 
-from plugin_bridge.plugin_folders import find_plugin
+from plugin_bridge.plugins.folders import find_plugin
 
 
 def _loaded(name, values):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
+from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 
 RATE = 48000
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_bridge.atomic import TEMPORARY_SUFFIX
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter, check_output, find_audio_files, read_info
-from plugin_bridge.audio_writer import has_full_scale, to_integers
+from plugin_bridge.audio.files import AudioFileSource, AudioWriter, check_output, find_audio_files, read_info
+from plugin_bridge.audio.writer import has_full_scale, to_integers
 from plugin_bridge.errors import AudioFileError
 
 RATE = 44100
@@ -106,8 +106,8 @@ def test_any_piece_equals_the_same_piece_of_the_whole(tmp_path, format):
 
 
 def test_a_step_back_beyond_the_history_decodes_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("plugin_bridge.sequential.HISTORY", 1000)
-    monkeypatch.setattr("plugin_bridge.audio_files.DECODED_AT_ONCE", 500)
+    monkeypatch.setattr("plugin_bridge.audio.sequential.HISTORY", 1000)
+    monkeypatch.setattr("plugin_bridge.audio.files.DECODED_AT_ONCE", 500)
     path = write(tmp_path / "a", noise(frames=20000), format="mp3")
     whole = read_all(path)
     with AudioFileSource(path) as source:
@@ -289,7 +289,7 @@ def test_wrong_use_of_the_writer_is_said(tmp_path):
 
 FULL_DISK = """
 import sys, resource, signal, numpy as np
-from plugin_bridge.audio_files import AudioWriter
+from plugin_bridge.audio.files import AudioWriter
 from plugin_bridge.errors import AudioFileError
 path, format, limited = sys.argv[1:]
 if limited == "rlimit":

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin_bridge.batch import Result, run_jobs
 from plugin_bridge.errors import JobError
-from plugin_bridge.progress import BarReporter, Event, LineReporter, Reporter, reporter
+from plugin_bridge.jobs.batch import Result, run_jobs
+from plugin_bridge.jobs.progress import BarReporter, Event, LineReporter, Reporter, reporter
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def test_an_interrupt_stops_the_workers_which_clean_up(tmp_path):
 def test_workers_of_a_killed_parent_clean_up_and_end(tmp_path):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from test_batch import Touch; from plugin_bridge.batch import run_jobs\n"
-        "from plugin_bridge.progress import Reporter\n"
+        "from test_batch import Touch; from plugin_bridge.jobs.batch import run_jobs\n"
+        "from plugin_bridge.jobs.progress import Reporter\n"
         "if __name__ == '__main__':\n"
         "    run_jobs([Touch(n, Path(sys.argv[1]), 'slow') for n in 'ab'], Reporter(), 2)\n"
     )

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from plugin_bridge import Board, Preset, StemRack, load_preset
-from plugin_bridge.audio_files import AudioFileSource
+from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.cli import main
 from plugin_bridge.errors import PresetError
-from plugin_bridge.manifest import Manifest
+from plugin_bridge.jobs.manifest import Manifest
 from plugin_bridge.naming import Template
 from plugin_bridge.sessions import open_session
 from separators import Cascade, registry

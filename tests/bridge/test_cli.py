@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugin_bridge.audio_files import AudioFileSource
+from plugin_bridge.audio.files import AudioFileSource
 from tests.bridge.command_helpers import STEM_FILES, UNPAN, error_of, files, noise, run, write
 from tests.bridge.session_helpers import read
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from plugin_bridge.audio_files import AudioFileSource
+from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.sessions import open_session
 from tests.bridge.command_helpers import MIXING, RATE, UNPAN, error_of, files, noise, run, write
 from tests.bridge.session_helpers import read

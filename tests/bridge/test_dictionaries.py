@@ -6,9 +6,9 @@ import soundfile
 from click.testing import CliRunner
 
 from plugin_bridge.cli import main
-from plugin_bridge.presets import Preset
-from separators.dictionary import FOLDER_VARIABLE, load
+from plugin_bridge.presets.preset import Preset
 from separators.evaluation import si_sdr
+from separators.nmf.dictionary import FOLDER_VARIABLE, load
 from tests.separators.dictionaries import HIGH, LOW, RATE, hits, notes
 
 FAILED, USAGE = 1, 2
@@ -141,7 +141,7 @@ def test_nothing_is_left_where_learning_fails(run, tmp_path):
 
 
 def test_hundreds_of_one_shots_do_not_stay_open(tmp_path, monkeypatch):
-    from plugin_bridge import dictionaries
+    from plugin_bridge.learning import dictionaries
 
     opened = []
     plain = dictionaries._Brief.read

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
+from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 from plugin_bridge.cli import main
-from plugin_bridge.workspace import PREFIX
+from plugin_bridge.jobs.workspace import PREFIX
 from tests.bridge.command_helpers import UNPAN
 
 RATE = 44100

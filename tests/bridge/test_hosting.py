@@ -21,7 +21,7 @@ import pytest
 
 from plugin_bridge import Board, HostedPlugin, StemRack
 from plugin_bridge.errors import PluginError
-from plugin_bridge.plugin_folders import find_plugin, installed, system_folders
+from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
 from tests.bridge import in_process
 from tests.bridge.splitters import Bands, noise
 from tests.bridge.vst3 import REQUIRED, needs_vst3
@@ -321,7 +321,8 @@ def test_the_child_ends_with_its_plugin():
 
 PARENT = """
 import sys, threading
-from plugin_bridge import HostedPlugin, hosting
+from plugin_bridge import HostedPlugin
+from plugin_bridge.plugins import hosting
 start = hosting._Child.__init__
 def init(self, name):
     start(self, name)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugin_bridge.audio_files import AudioFileSource, AudioWriter
-from plugin_bridge.batch import attempt
+from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 from plugin_bridge.errors import JobError, PluginError, PresetError
-from plugin_bridge.inputs import FileInput
-from plugin_bridge.job import Part, PresetText, SeparateJob, Settings
-from plugin_bridge.manifest import Manifest
-from plugin_bridge.presets import Preset
-from plugin_bridge.together import Together
+from plugin_bridge.jobs.batch import attempt
+from plugin_bridge.jobs.inputs import FileInput
+from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.manifest import Manifest
+from plugin_bridge.jobs.together import Together
+from plugin_bridge.presets.preset import Preset
 from separators.errors import ChannelError
 from separators.evaluation import si_sdr
 from separators.streaming import ArraySource

@@ -14,10 +14,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_bridge.inputs import FileInput
-from plugin_bridge.job import Part, PresetText, SeparateJob, Settings
-from plugin_bridge.manifest import Manifest, SamplesHash, file_hash, samples_hash, separator_key
-from plugin_bridge.workspace import PREFIX, Spool, workspace
+from plugin_bridge.jobs.inputs import FileInput
+from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.manifest import Manifest, SamplesHash, file_hash, samples_hash, separator_key
+from plugin_bridge.jobs.workspace import PREFIX, Spool, workspace
 from separators import NMF
 from separators.streaming import ArraySource
 
@@ -187,7 +187,7 @@ def test_a_spool_gives_back_any_part_of_what_went_in(tmp_path):
 
 def test_a_workspace_sweeps_the_dead_and_spares_the_living(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from plugin_bridge.workspace import workspace\n"
+        "import os, sys; from pathlib import Path; from plugin_bridge.jobs.workspace import workspace\n"
         "with workspace(Path(sys.argv[1])) as work:\n"
         "    (work / 'half').touch(); print(work, flush=True); sys.stdin.read()\n"
     )

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from plugin_bridge.audio_files import AudioWriter
-from plugin_bridge.pictures import draw_spectrogram, new_figure, save_factors
-from plugin_bridge.spectrogram import Spectrogram
-from separators.factors import Factors
+from plugin_bridge.audio.files import AudioWriter
+from plugin_bridge.report.pictures import draw_spectrogram, new_figure, save_factors
+from plugin_bridge.report.spectrogram import Spectrogram
+from separators.nmf.factors import Factors
 from tests.bridge.command_helpers import UNPAN, run
 
 RATE = 8000
@@ -132,7 +132,7 @@ def test_silence_has_a_spectrogram_and_nothing_learned(tmp_path, preset):
 
 
 def test_without_matplotlib_the_error_says_what_to_install(tmp_path, preset, monkeypatch):
-    monkeypatch.setattr("plugin_bridge.pictures.find_spec", lambda name: None)
+    monkeypatch.setattr("plugin_bridge.report.pictures.find_spec", lambda name: None)
     out = tmp_path / "out"
     said = run("separate", write(tmp_path / "a.wav"), "-p", preset, "-o", out, "--plots", status=1).stderr
     assert said == (

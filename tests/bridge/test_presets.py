@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import separators
 from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset
 from plugin_bridge.errors import PluginError, PresetError
-from plugin_bridge.plugins import built_in_of, built_ins
-from plugin_bridge.preset_chains import entry_of
-from plugin_bridge.preset_files import MAXIMUM_BYTES, folder
+from plugin_bridge.plugins.built_ins import built_in_of, built_ins
+from plugin_bridge.presets.chains import entry_of
+from plugin_bridge.presets.files import MAXIMUM_BYTES, folder
 from separators import registry
 from separators.parameters import Content
 from tests.bridge.splitters import Bands, noise
@@ -89,7 +89,7 @@ def test_listing_imports_neither_torch_nor_separators_nor_pedalboard():
 def test_in_a_wheel_they_lie_inside_the_package(tmp_path, monkeypatch):
     (tmp_path / "shipped_presets").mkdir()
     (tmp_path / "shipped_presets" / "own.toml").write_text(BANDS)
-    monkeypatch.setattr("plugin_bridge.preset_files._PACKAGE", tmp_path)
+    monkeypatch.setattr("plugin_bridge.presets.files._PACKAGE", tmp_path)
     assert Preset.names() == ["own"]
     assert Preset.load("own").title == "Test"
 

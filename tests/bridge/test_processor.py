@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_bridge import SeparatorPlugin
-from plugin_bridge.array_contract import BUFFER_SIZES, SAMPLE_RATES_HZ
-from plugin_bridge.python_plugin import PythonPlugin
+from plugin_bridge.plugins.array_contract import BUFFER_SIZES, SAMPLE_RATES_HZ
+from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import ChannelError
 from tests.bridge.splitters import Bands, Shares, noise
 

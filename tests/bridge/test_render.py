@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugin_bridge.clips import ClipSource, balanced
+from plugin_bridge.audio.resampling import ResampledSource
+from plugin_bridge.audio.sequential import SequentialReader
 from plugin_bridge.errors import AudioFileError, SessionError
-from plugin_bridge.render import MixSource, TrackSource, selected_tracks
-from plugin_bridge.resampling import ResampledSource
-from plugin_bridge.sequential import SequentialReader
+from plugin_bridge.rendering.clips import ClipSource, balanced
+from plugin_bridge.rendering.tracks import MixSource, TrackSource, selected_tracks
 from plugin_bridge.sessions.fades import fade_curve, fade_lengths
 from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape, Session, Track
 from separators.streaming import ArraySource

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_bridge.audio_files import AudioFileSource, read_info
+from plugin_bridge.audio.files import AudioFileSource, read_info
+from plugin_bridge.audio.riff import BEXT_SIZE, WavWriter, bext_time_reference, build_bext, read_container
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.riff import BEXT_SIZE, WavWriter, bext_time_reference, build_bext, read_container
 
 RATE = 48000
 

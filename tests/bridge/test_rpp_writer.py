@@ -5,7 +5,7 @@ import pytest
 import rpp
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.render import MixSource, TrackSource
+from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.model import (
     ChannelMode,
@@ -17,8 +17,8 @@ from plugin_bridge.sessions.model import (
     TempoChange,
     Track,
 )
-from plugin_bridge.sessions.rpp_project import project_text
-from plugin_bridge.sessions.rpp_writer import PlacedStem, write_stems_project
+from plugin_bridge.sessions.rpp.project import project_text
+from plugin_bridge.sessions.rpp.writer import PlacedStem, write_stems_project
 from tests.bridge.session_helpers import RATE, item, noise, project, save, track, write
 
 SUM_TOLERANCE = 1e-6

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_bridge.errors import AudioFileError, SessionError
-from plugin_bridge.render import TrackSource
+from plugin_bridge.rendering.tracks import TrackSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.midi import NotePairs, read_midi
 from plugin_bridge.sessions.model import MidiNote, TempoChange

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.model import ChannelMode, Fade, FadeShape, TempoChange
-from plugin_bridge.sessions.rpp_text import parse, quoted, split_lines, split_words
+from plugin_bridge.sessions.rpp.text import parse, quoted, split_lines, split_words
 from plugin_bridge.sessions.tempo import TempoMap
 from tests.bridge.session_helpers import item, noise, project, save, track, write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugin_bridge.spectrogram import BANDS, COLUMNS, Spectrogram
+from plugin_bridge.report.spectrogram import BANDS, COLUMNS, Spectrogram
 
 RATE = 44100
 FAR_DB = 40

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_bridge import Board, HostedPlugin, SeparatorPlugin, StemRack, StreamedChain
-from plugin_bridge import streamed_chain as module
-from plugin_bridge.block_stages import BLOCK_FRAMES, BlockStage, SegmentStage
-from plugin_bridge.python_plugin import PythonPlugin
+from plugin_bridge.plugins import streamed_chain as module
+from plugin_bridge.plugins.block_stages import BLOCK_FRAMES, BlockStage, SegmentStage
+from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import AudioError
 from tests.bridge.splitters import Bands, noise
 from tests.bridge.vst3 import needs_vst3

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from plugin_bridge.cli import main
 from plugin_bridge.commands.train import NETWORKS
 from plugin_bridge.errors import JobError
-from plugin_bridge.multitracks import song_corpus, track_stem
-from plugin_bridge.progress import Event, Reporter, reporter
+from plugin_bridge.jobs.progress import Event, Reporter, reporter
+from plugin_bridge.learning.multitracks import song_corpus, track_stem
 from plugin_bridge.sessions import find_sessions
 from separators.neural.wave_u_net_network import Architecture
 from separators.training import music

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from plugin_bridge.plugin_folders import installed
+from plugin_bridge.plugins.folders import installed
 
 REQUIRED = os.environ.get("STEMBRIDGE_REQUIRE_VST3") == "1"
 """Set where the package is known to be installed: then its absence is a failure."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from separators.dictionary import FOLDER_VARIABLE, Dictionary
-from separators.dictionary_learning import learn
+from separators.nmf.dictionary import FOLDER_VARIABLE, Dictionary
+from separators.nmf.dictionary_learning import learn
 from separators.streaming import ArraySource
 
 RATE = 16000

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from separators import ICA, convolutive
+from separators import ICA
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
+from separators.ica import convolutive
 from separators.streaming import ArraySource, separate_blocks
 
 RATE = 16000

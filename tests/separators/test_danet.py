@@ -3,11 +3,11 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from separators.danet import DANet
 from separators.errors import ParameterError
 from separators.neural import weights
 from separators.neural.clustered import ClusteredMasks
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
+from separators.neural.danet import DANet
 from separators.neural.network import (
     BANDS,
     BINS,

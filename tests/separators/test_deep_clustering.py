@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from separators.deep_clustering import DeepClustering
 from separators.neural.clustered import ClusteredMasks
+from separators.neural.deep_clustering import DeepClustering
 from separators.neural.inference import voices_transform
 from separators.neural.network import BANDS, HOP, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separators import demixing, ilrma, iva, permutation
-from separators.demixing import (
+from separators.ica import demixing, ilrma, iva, permutation
+from separators.ica.demixing import (
     PairProducts,
     covariances,
     iterative_projection,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from separators.demucs import Demucs
 from separators.models import running
+from separators.models.demucs import Demucs
 from separators.models.files import VARIABLE, ModelError
 from tests.separators import tiny_models as tiny
 from tests.separators.tiny_models import DEMUCS, HDEMUCS, HTDEMUCS, demucs_network, save_safetensors, save_th

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from separators.dictionary import FOLDER_VARIABLE, FORMAT, Dictionary, DictionaryError, Part, find, names
-from separators.dictionary import load as load_dictionary
-from separators.dictionary_learning import MOST_SECONDS, learn
 from separators.errors import AudioError
+from separators.nmf.dictionary import FOLDER_VARIABLE, FORMAT, Dictionary, DictionaryError, Part, find, names
+from separators.nmf.dictionary import load as load_dictionary
+from separators.nmf.dictionary_learning import MOST_SECONDS, learn
 from separators.spectral import STFT
 from separators.streaming import ArraySource
 from tests.separators.dictionaries import HIGH, LOW, RATE, hits, learned, notes

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separators import evaluation
 from separators.errors import AudioError, SeparatorError
-from separators.evaluation import bss_eval_sdr, evaluate, evaluate_sources, median_sdr, sdr, si_sdr
-from separators.reference import ideal_ratio_mask
+from separators.evaluation import bss_eval_sdr, evaluate, evaluate_sources, measures, median_sdr, sdr, si_sdr
+from separators.evaluation.reference import ideal_ratio_mask
 from separators.streaming import ArraySource
 
 RATE = 16000
@@ -161,7 +160,7 @@ def test_long_stems_are_measured_in_blocks_as_if_in_one(monkeypatch):
     references = dict(zip("ab", sources, strict=True))
     estimates = dict(zip("ab", sources + 0.2 * noise, strict=True))
     whole = evaluate(references, estimates, RATE)
-    monkeypatch.setattr(evaluation, "BLOCK", 2 * evaluation.GRID)
+    monkeypatch.setattr(measures, "BLOCK", 2 * measures.GRID)
     in_blocks = evaluate(references, estimates, RATE)
     for one, other in zip(whole.stems, in_blocks.stems, strict=True):
         for figure in ("si_sdr", "sdr", "floor", "ceiling"):

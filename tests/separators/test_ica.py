@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from separators import ICA
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
-from separators.fast_ica import fast_ica
-from separators.nonstationarity import FLOOR, diagonalize, stretch_covariances
+from separators.ica.fast_ica import fast_ica
+from separators.ica.nonstationarity import FLOOR, diagonalize, stretch_covariances
 
 RATE = 16000
 SUM_DB = -120.0

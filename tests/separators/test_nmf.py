@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from separators import NMF, ParameterError
 from separators.evaluation import si_sdr
-from separators.nmf_grouping import group, mel_filters
+from separators.nmf.grouping import group, mel_filters
 
 RATE = 16000
 SUM_DB = -120.0

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from separators import NMF, ParameterError
-from separators.dictionary import DictionaryError
 from separators.evaluation import si_sdr
-from separators.nmf_dictionary import REST
+from separators.nmf.dictionary import DictionaryError
+from separators.nmf.supervised import REST
 from tests.separators.dictionaries import HIGH, LOW, RATE, hits, learned, notes
 
 SUM_DB = -120.0

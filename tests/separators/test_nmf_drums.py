@@ -4,10 +4,10 @@ import soxr
 from safetensors import safe_open
 
 from separators import NMF, ParameterError
-from separators.drum_templates import DRUMS, FRAMES, PATH, learned, templates
 from separators.evaluation import si_sdr
-from separators.factors import Factorized
-from separators.nmf_drums import DEFAULT
+from separators.nmf.drum_templates import DRUMS, FRAMES, PATH, learned, templates
+from separators.nmf.drums import DEFAULT
+from separators.nmf.factors import Factorized
 from separators.spectral import STFT, fft_size_for
 
 RATE = 44100

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from separators import NMF
-from separators.nmf_grouping import RULES, group, mfcc, periodicities
+from separators.nmf.grouping import RULES, group, mfcc, periodicities
 
 RATE = 16000
 HOP_SECONDS = 0.01

@@ -3,8 +3,8 @@ import pytest
 
 from separators import NMF
 from separators.evaluation import si_sdr
-from separators.nmf_panning import factorize_panned, spread
-from separators.nmf_solver import divergence, random_start
+from separators.nmf.panning import factorize_panned, spread
+from separators.nmf.solver import divergence, random_start
 
 RATE = 16000
 LOWERED = 0.2

@@ -10,8 +10,8 @@ import separators
 from separators.base import Piece
 from separators.errors import ParameterError, ScoreError, SeparatorWarning
 from separators.evaluation import si_sdr
-from separators.nmf_score import ScoreNMF
 from separators.score import Part, Score
+from separators.score.separator import ScoreNMF
 from separators.streaming import ArraySource, separate_blocks
 from tests.separators.midi_files import melody, played, save_midi
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from separators import nmf_solver
-from separators.nmf_solver import (
+from separators.nmf import solver
+from separators.nmf.solver import (
     Prior,
     activations,
     background_of,
@@ -53,7 +53,7 @@ def textbook_update(V, H, W, beta):
 
 @pytest.mark.parametrize("beta", BETAS)
 def test_updates_and_divergence_agree_with_the_textbook(beta, monkeypatch):
-    monkeypatch.setattr(nmf_solver, "CHUNK_VALUES", 65 * 32)  # 300 frames are ten chunks, the last one short
+    monkeypatch.setattr(solver, "CHUNK_VALUES", 65 * 32)  # 300 frames are ten chunks, the last one short
     V = noise()
     H, W = random_start(V, 5, seed=3)
     exact_H, exact_W = H.astype(float), W.astype(float)
@@ -72,7 +72,7 @@ def test_chunks_do_not_change_the_update(beta, monkeypatch):
     V = noise()
     H, W = random_start(V, 5, seed=3)
     whole = update(V, H, W, beta, background_of(V))
-    monkeypatch.setattr(nmf_solver, "CHUNK_VALUES", 1)  # one frame at a time
+    monkeypatch.setattr(solver, "CHUNK_VALUES", 1)  # one frame at a time
     for one, other in zip(whole, update(V, H, W, beta, background_of(V)), strict=True):
         np.testing.assert_allclose(one, other, rtol=FLOAT32)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from separators.nmf_solver import activations, background_of, divergence, factorize, random_start, update
+from separators.nmf.solver import activations, background_of, divergence, factorize, random_start, update
 
 FLOAT32 = 1e-5
 AUDIBLE = 0.01

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from separators import nmf_solver
-from separators.nmf_solver import background_of
-from separators.nmfd import event_divergence, event_models, events, factorize_events, level_start
+from separators.nmf import solver
+from separators.nmf.nmfd import event_divergence, event_models, events, factorize_events, level_start
+from separators.nmf.solver import background_of
 
 BETAS = (0, 1, 2)
 FLOAT32 = 2e-4
@@ -56,8 +56,8 @@ def textbook_step(V, H, W, beta):
 
 @pytest.mark.parametrize("beta", BETAS)
 def test_a_step_agrees_with_the_textbook(beta, monkeypatch):
-    monkeypatch.setattr(nmf_solver, "CHUNK_VALUES", 40 * 32)  # several chunks, the last one short
-    monkeypatch.setattr("separators.nmfd.START_UPDATES", 0)
+    monkeypatch.setattr(solver, "CHUNK_VALUES", 40 * 32)  # several chunks, the last one short
+    monkeypatch.setattr("separators.nmf.nmfd.START_UPDATES", 0)
     V, _, W = sparse_events()
     start = np.random.default_rng(1).exponential(size=W.shape).astype(np.float32)
     start /= start.sum(axis=(1, 2), keepdims=True)
@@ -92,7 +92,7 @@ def test_learning_brings_the_objective_down(beta):
 
 @pytest.mark.parametrize(("hold", "moved"), [(0, False), (4, True)])
 def test_templates_are_held_at_first_and_free_at_last(hold, moved, monkeypatch):
-    monkeypatch.setattr("separators.nmfd.HOLD", hold)  # 0 holds them to the end
+    monkeypatch.setattr("separators.nmf.nmfd.HOLD", hold)  # 0 holds them to the end
     V, _, W = sparse_events(seed=3)
     start = W * np.random.default_rng(1).uniform(0.3, 3, W.shape).astype(np.float32)
     found = factorize_events(V, start, 1, background_of(V), iterations=10).W

@@ -3,9 +3,9 @@ import pytest
 import soundfile
 
 from separators import NMF, ParameterError
-from separators.drum_templates import FRAMES
 from separators.evaluation import si_sdr
-from separators.one_shots import average, find, one_shot
+from separators.nmf.drum_templates import FRAMES
+from separators.nmf.one_shots import average, find, one_shot
 
 RATE = 44100
 SUM_DB = -120.0

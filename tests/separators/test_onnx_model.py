@@ -5,7 +5,7 @@ import pytest
 
 from separators.models.files import ModelError
 from separators.models.layout import Layout
-from separators.onnx_model import ONNXModel
+from separators.models.onnx import ONNXModel
 from tests.separators import tiny_models
 from tests.separators.tiny_models import ONNX_WAVEFORM, save_onnx, save_waveform_onnx
 

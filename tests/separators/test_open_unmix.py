@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from separators.models.files import VARIABLE, ModelError
+from separators.models.open_unmix import OpenUnmix
 from separators.models.open_unmix_files import SETS, load
 from separators.models.open_unmix_network import OpenUnmixNetwork
 from separators.models.wiener import multichannel_wiener
-from separators.open_unmix import OpenUnmix
 from tests.separators.tiny_models import FOLDER, open_unmix_state
 
 RATE = 44100

@@ -5,8 +5,8 @@ import torch
 from separators.neural import inference, weights
 from separators.neural.inference import Separated, resample, separate_block, voices_transform
 from separators.neural.network import BINS, HOP, SAMPLE_RATE, Architecture, Network
+from separators.neural.pit import PIT
 from separators.neural.tracking import agreement, best_order
-from separators.pit import PIT
 
 SMALL = Architecture(channels=12, dilations=(1, 2), attention=(1,))
 SUM = 1e-6

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from separators import NMF
-from separators.pre_echo import without_pre_echo
+from separators.nmf.pre_echo import without_pre_echo
 from separators.spectral import STFT, apply_masks, ratio_masks
 
 RATE = 44100
@@ -91,5 +91,5 @@ def test_drums_keep_their_attacks(monkeypatch):
         return max(before(stem - drums[1], hit=beat * step) for beat in hits)
 
     cleaned = echo()
-    monkeypatch.setattr("separators.nmf_drums.without_pre_echo", lambda block, stems, rate: stems)
+    monkeypatch.setattr("separators.nmf.drums.without_pre_echo", lambda block, stems, rate: stems)
     assert cleaned < echo() - GAINED_DB

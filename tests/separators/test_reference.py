@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from separators.evaluation import si_sdr
-from separators.reference import ideal_binary_mask, ideal_ratio_mask, mixture_as_estimates
+from separators.evaluation.reference import ideal_binary_mask, ideal_ratio_mask, mixture_as_estimates
 
 RATE = 44100
 SUM_DB = -120.0

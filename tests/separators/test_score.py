@@ -10,8 +10,8 @@ import pytest
 from separators.base import Piece
 from separators.errors import ParameterError
 from separators.score import Note, Part, Score, chosen_notes
-from separators.score_alignment import best_shift
-from separators.score_sounds import (
+from separators.score.alignment import best_shift
+from separators.score.sounds import (
     activity,
     frame_seconds,
     harmonic_comb,

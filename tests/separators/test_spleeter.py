@@ -8,8 +8,8 @@ import torch
 
 from separators.evaluation import si_sdr
 from separators.models.files import ModelError
+from separators.models.spleeter import HEARD_BINS, Spleeter, extended, load, wiener_masks
 from separators.models.spleeter_network import UNet
-from separators.spleeter import HEARD_BINS, Spleeter, extended, load, wiener_masks
 from tests.separators.tiny_models import FOLDER, spleeter_arrays
 
 RATE = 44100

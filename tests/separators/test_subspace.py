@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from separators import ICA
 from separators.errors import ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
-from separators.subspace import (
+from separators.ica.subspace import (
     Settings,
     from_dark_to_bright,
     group,

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from separators.evaluation import si_sdr
+from separators.neural.wave_u_net import WaveUNet, load, save, separate_segments
 from separators.neural.wave_u_net_network import (
     Architecture,
     ChannelNorm,
@@ -14,7 +15,6 @@ from separators.neural.wave_u_net_network import (
     overlap_add,
 )
 from separators.neural.weights import FOLDER, WeightsError
-from separators.wave_u_net import WaveUNet, load, save, separate_segments
 
 RATE = 44_100
 SUM = 1e-5

@@ -232,8 +232,8 @@ def test_a_few_steps_lower_the_loss_and_a_killed_run_goes_on(songs, tmp_path):
 
 
 def test_training_by_name_writes_weights_that_separate(folder, tmp_path, monkeypatch):
+    from separators.neural.wave_u_net import WaveUNet
     from separators.training import music
-    from separators.wave_u_net import WaveUNet
 
     monkeypatch.setattr(music, "Architecture", lambda: TINY)
     out = tmp_path / "mine.safetensors"

@@ -3,12 +3,12 @@ import pytest
 import torch
 from synthetic_voices import voice, write_corpus
 
-from separators.danet import DANet
-from separators.deep_clustering import DeepClustering
 from separators.errors import ParameterError
 from separators.neural import weights
+from separators.neural.danet import DANet
+from separators.neural.deep_clustering import DeepClustering
 from separators.neural.network import Architecture
-from separators.pit import PIT
+from separators.neural.pit import PIT
 from separators.training import voices
 from separators.training.corpus import load
 from separators.training.mixing import MixingSettings

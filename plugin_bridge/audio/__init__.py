@@ -1,0 +1,1 @@
+"""Audio files: what they are; reading and writing them, with time stamps and tags."""

@@ -1,0 +1,286 @@
+"""Writes audio files block by block, under a temporary name until they are complete.
+
+Integer formats are rounded, without dither: what came from 16 bits and was not changed goes back to the
+same 16 bits, and the same audio gives the same samples. Samples beyond full scale are refused, since
+every stem of a job shares one gain, which only the caller knows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import soundfile
+from mutagen import MutagenError
+from numpy.typing import NDArray
+
+from plugin_bridge.atomic import put_in_place, temporary_beside
+from plugin_bridge.audio.riff import MAX_32_BIT, WavWriter
+from plugin_bridge.audio.tags import TIME_REFERENCE_TAG, to_id3, write_tags
+from plugin_bridge.errors import AudioFileError
+from separators.base import Audio
+
+BIT_DEPTHS = {"16": 16, "24": 24, "float32": 32}
+FULL_SCALE_TOLERANCE = 1e-6
+"""A gain that brings the peak to 1.0 may leave it this far above, by float32's rounding."""
+WRITTEN_AT_ONCE = 1 << 16
+AIFF_LIMIT = MAX_32_BIT - (1 << 20)
+"""AIFF sizes have 32 bits; some room is left for tags."""
+
+
+class _Limits:
+    """What a format can hold."""
+
+    def __init__(
+        self, channels: int, rates: range | frozenset[int], depths: tuple[str, ...], why: str
+    ) -> None:
+        self.channels = channels
+        self.rates = rates
+        self.depths = depths
+        self.why = why
+
+
+MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+LOSSY = ("16", "24", "float32")
+FORMATS = {
+    "wav": _Limits(1024, range(1, 1 << 31), ("16", "24", "float32"), ""),
+    "aiff": _Limits(1024, range(1, 1 << 31), ("16", "24", "float32"), ""),
+    "flac": _Limits(8, range(1, 655351), ("16", "24"), "FLAC has no float samples"),
+    # Vorbis takes some channels of more than two for low-frequency effects and ruins the stem in them.
+    "ogg": _Limits(2, range(8000, 192001), LOSSY, ""),
+    "mp3": _Limits(2, MP3_RATES, LOSSY, ""),
+}
+"""Formats that are written -> their limits. Ogg and MP3 have no bit depth; any may be named."""
+
+
+def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -> None:
+    """Raise :class:`AudioFileError` if ``format`` cannot hold such audio. Call it before any work."""
+    limits = FORMATS.get(format)
+    if limits is None:
+        raise AudioFileError(f"format {format!r} cannot be written; there are: {', '.join(FORMATS)}")
+    if bit_depth not in BIT_DEPTHS:
+        raise AudioFileError(f"bit depth {bit_depth!r} is unknown; there are: {', '.join(BIT_DEPTHS)}")
+    if bit_depth not in limits.depths:
+        raise AudioFileError(f"{limits.why}: choose bit depth {' or '.join(limits.depths)}, or WAV")
+    if not 1 <= channels <= limits.channels:
+        raise AudioFileError(
+            f"{format} holds 1 to {limits.channels} channels, not {channels}; write separate files, or WAV"
+        )
+    if not isinstance(sample_rate, int) or sample_rate not in limits.rates:
+        allowed = (
+            f"{limits.rates[0]} to {limits.rates[-1]} Hz"
+            if isinstance(limits.rates, range)
+            else ", ".join(str(rate) for rate in sorted(limits.rates)) + " Hz"
+        )
+        raise AudioFileError(f"{format} holds sample rates of {allowed}, not {sample_rate}; choose WAV")
+
+
+def has_full_scale(format: str, bit_depth: str) -> bool:
+    """Whether samples beyond -1..1 are lost in this format: in all but float WAV and AIFF."""
+    return not (format in ("wav", "aiff") and bit_depth == "float32")
+
+
+class _Encoder(Protocol):
+    def write(self, samples: NDArray[np.float32]) -> None: ...
+    def close(self) -> None: ...
+
+
+class AudioWriter:
+    """Writes one audio file; a context manager, which puts the file in place only if all went well.
+
+    Blocks ``(channels, frames)`` are written one after the other. On leaving the ``with`` block the file
+    is flushed to disk and renamed to ``path``; on any exception it is deleted. WAV gets ``time_reference``
+    (samples since midnight) as a bext chunk, the other formats as a tag of that name; ``tags`` go into
+    every format. WAV becomes RF64 beyond 4 GiB. MP3 is written at the highest constant rate, with the
+    header that lets players leave out the encoder's delay: read by libsndfile it is as long as it was.
+
+    Raises :class:`AudioFileError` for what :func:`check_output` refuses, samples beyond full scale (but
+    for float), NaN and infinity, and disks that are full or cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        sample_rate: int,
+        channels: int,
+        *,
+        format: str = "wav",
+        bit_depth: str = "24",
+        time_reference: int | None = None,
+        tags: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        check_output(format, bit_depth, channels, sample_rate)
+        if time_reference is not None and not 0 <= time_reference < 1 << 64:
+            raise AudioFileError(
+                f"a time stamp of {time_reference} samples cannot be written; it must be 0 or more"
+            )
+        self.path = Path(path)
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.format = format
+        self.bit_depth = bit_depth
+        self.time_reference = time_reference
+        self.tags = dict(tags or {})
+        self.frames = 0
+        """Frames written so far."""
+        self._temporary = temporary_beside(self.path)
+        self._encoder: _Encoder | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._encoder = self._open()
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, (OSError, soundfile.SoundFileError)):
+                raise self._error(error) from error
+            raise
+        return self
+
+    def _open(self) -> _Encoder:
+        if self.format == "wav":
+            return _WavEncoder(self)
+        return _SoundFileEncoder(self)
+
+    def write(self, audio: Audio) -> None:
+        """Append a block ``(channels, frames)``."""
+        if self._encoder is None:
+            raise AudioFileError(f"{self.path}: not open; write inside a with block")
+        if audio.ndim != 2 or audio.shape[0] != self.channels:
+            raise AudioFileError(
+                f"{self.path}: a block of shape {audio.shape} does not fit {self.channels} channels"
+            )
+        self._check_samples(audio)
+        frame_bytes = self.channels * BIT_DEPTHS[self.bit_depth] // 8
+        if self.format == "aiff" and (self.frames + audio.shape[1]) * frame_bytes > AIFF_LIMIT:
+            raise AudioFileError(f"{self.path}: AIFF files end at 4 GiB; choose WAV or FLAC")
+        try:
+            for start in range(0, audio.shape[1], WRITTEN_AT_ONCE):
+                block = audio[:, start : start + WRITTEN_AT_ONCE]
+                self._encoder.write(np.ascontiguousarray(block.T, np.float32))
+        except (OSError, soundfile.SoundFileError, AssertionError) as error:
+            raise self._error(error) from error
+        self.frames += audio.shape[1]
+
+    def _check_samples(self, audio: Audio) -> None:
+        if audio.size == 0:
+            return
+        peak = float(np.max(np.abs(audio)))
+        if not np.isfinite(peak):
+            raise AudioFileError(f"{self.path}: NaN or infinity cannot be written")
+        if peak > 1 + FULL_SCALE_TOLERANCE and has_full_scale(self.format, self.bit_depth):
+            kind = f"{self.bit_depth} bit" if self.format not in ("ogg", "mp3") else self.format
+            raise AudioFileError(
+                f"{self.path}: a sample of {peak:.6g} ({20 * np.log10(peak):+.2f} dB) does not fit {kind}; "
+                "apply one gain to all stems, or write float32"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is None:
+            return
+        try:
+            encoder.close()
+            if kind is None:
+                self._finish()
+        except (OSError, soundfile.SoundFileError, MutagenError) as failure:
+            if kind is None:
+                raise self._error(failure) from failure
+        finally:
+            self._discard()
+
+    def _finish(self) -> None:
+        tags = self._file_tags()
+        if tags and self.format != "wav":
+            write_tags(self._temporary, self.format, tags)
+        put_in_place(self._temporary, self.path)
+
+    def _file_tags(self) -> dict[str, list[str]]:
+        if self.time_reference is None or self.format == "wav":
+            return self.tags
+        return {**self.tags, TIME_REFERENCE_TAG: [str(self.time_reference)]}
+
+    def _discard(self) -> None:
+        self._temporary.unlink(missing_ok=True)
+
+    def _error(self, error: Exception) -> AudioFileError:
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        elif self._disk_is_full():
+            reason = "no space left on device"
+        return AudioFileError(f"{self.path}: cannot be written: {reason[:1].lower()}{reason[1:].rstrip('.')}")
+
+    def _disk_is_full(self) -> bool:
+        """Whether that is why writing failed: libsndfile says "System error." for everything."""
+        try:
+            return shutil.disk_usage(self.path.parent).free < WRITTEN_AT_ONCE * self.channels * 4
+        except OSError:
+            return False
+
+
+def to_integers(samples: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
+    """Round samples of -1..1 to integers of ``bits`` bits; +1.0 becomes the largest one."""
+    scale = float(1 << (bits - 1))
+    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale, scale - 1).astype(np.int32)
+
+
+class _WavEncoder:
+    def __init__(self, writer: AudioWriter) -> None:
+        self.bits = BIT_DEPTHS[writer.bit_depth]
+        self.id3 = to_id3(writer.tags)
+        self.file = writer._temporary.open("xb")
+        is_float = self.bits == 32
+        try:
+            self.wav = WavWriter(
+                self.file, writer.sample_rate, writer.channels, self.bits, is_float, writer.time_reference
+            )
+        except BaseException:
+            self.file.close()
+            raise
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        if self.bits == 32:
+            content = samples.astype("<f4", copy=False).tobytes()
+        elif self.bits == 16:
+            content = to_integers(samples, 16).astype("<i2").tobytes()
+        else:
+            content = to_integers(samples, 24).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        self.wav.write(content)
+
+    def close(self) -> None:
+        with self.file:
+            self.wav.finish(self.id3)
+
+
+class _SoundFileEncoder:
+    def __init__(self, writer: AudioWriter) -> None:
+        integers = {"16": "PCM_16", "24": "PCM_24", "float32": "FLOAT"}
+        lossy = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+        best_mp3 = {"compression_level": 0.0, "bitrate_mode": "CONSTANT"} if writer.format == "mp3" else {}
+        self.bits = 32 if writer.format in lossy else BIT_DEPTHS[writer.bit_depth]
+        self.file = soundfile.SoundFile(
+            writer._temporary,
+            "x",
+            writer.sample_rate,
+            writer.channels,
+            subtype=lossy.get(writer.format) or integers[writer.bit_depth],
+            format=writer.format.upper(),
+            **best_mp3,
+        )
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        if self.bits == 32:
+            self.file.write(samples)
+        else:
+            # libsndfile scales floats by 32767; integers, in the upper bits of 32, stay as they are.
+            self.file.write(to_integers(samples, self.bits) << (32 - self.bits))
+
+    def close(self) -> None:
+        self.file.close()

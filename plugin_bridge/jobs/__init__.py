@@ -1,0 +1,1 @@
+"""Jobs: what to do, doing it, many of them."""

@@ -1,0 +1,81 @@
+"""One track of a session, or its mix, into a file as it is."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from plugin_bridge.audio.writer import has_full_scale
+from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.job import Part, Settings, refuse_if_strict
+from plugin_bridge.jobs.progress import Report
+from plugin_bridge.jobs.stem_files import FileFormat, StemFiles
+from plugin_bridge.jobs.workspace import workspace
+from plugin_bridge.naming import Template
+
+TEMPLATE = "{track}"
+READ_AT_ONCE = 1 << 17
+"""Frames."""
+
+
+@dataclass(frozen=True)
+class BounceJob:
+    """Renders one input; always done anew, since that costs no more than finding out."""
+
+    label: str
+    part: Part
+    settings: Settings
+
+    def inputs(self) -> list[Path]:
+        """The session."""
+        return [self.part.input.path]
+
+    def outputs(self) -> list[Path]:
+        """The one file."""
+        part = self.part
+        path = Template(self.settings.template).path(track=part.track, index=part.index, parent=part.parent)
+        return [part.folder / path.with_name(f"{path.name}.{self.settings.format}")]
+
+    def run(self, report: Report) -> Result:
+        """Render, block by block."""
+        started = time.monotonic()
+        with ExitStack() as opened:
+            track = opened.enter_context(self.part.input.open())
+            refuse_if_strict(self.settings, track.not_honoured)
+            source = track.source
+            form = FileFormat(
+                format=self.settings.format,
+                bit_depth=self.settings.depth_for([track.bit_depth]),
+                sample_rate=source.sample_rate,
+                time_reference=track.time_reference,
+                tags=track.tags,
+            )
+            form.check(source.channels, 1)
+            work = opened.enter_context(workspace(self.part.folder))
+            files = StemFiles(opened, work, form, source.channels, {self.part.track: None})
+            for start in range(0, source.frames, READ_AT_ONCE):
+                report("rendering", start / source.frames)
+                files.write([source.read(start, min(READ_AT_ONCE, source.frames - start))])
+            peak = files.end()
+            gain = 1 / peak if has_full_scale(form.format, form.bit_depth) and peak > 1 else 1.0
+            (made,) = files.make(gain)
+            (final,) = self.outputs()
+            final.parent.mkdir(parents=True, exist_ok=True)
+            made.path.replace(final)
+        return Result(
+            self.label,
+            "done",
+            outputs=[str(final)],
+            seconds=round(time.monotonic() - started, 3),
+            not_honoured=list(track.not_honoured),
+            tracks=[
+                {
+                    "track": self.part.track,
+                    "index": self.part.index,
+                    "files": [{"stems": [], "path": str(final)}],
+                    "gain": gain,
+                }
+            ],
+        )

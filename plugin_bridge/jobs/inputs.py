@@ -1,0 +1,159 @@
+"""What a job works on: an audio file, or a track of a session; descriptions that workers open themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from plugin_bridge.audio.files import AudioFileSource
+from plugin_bridge.errors import JobError, SessionError
+from plugin_bridge.rendering.tracks import MixSource, TrackSource
+from plugin_bridge.sessions import Session, Track, open_session
+from plugin_bridge.sessions.folder import MIDI_SUFFIXES
+from separators.score import Score
+from separators.streaming import AudioSource
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An input's audio and what goes with it into the results."""
+
+    source: AudioSource
+    path: Path
+    """The file, or the session that holds the track."""
+    bit_depth: str
+    """The smallest one that keeps what comes in: ``16``, ``24`` or ``float32``."""
+    time_reference: int | None = None
+    """The first frame's place on the timeline, in samples since midnight; None if nothing says so."""
+    tags: Mapping[str, list[str]] = field(default_factory=dict)
+    rendered: bool = False
+    """Whether reading costs more than reading a file, so that it is worth doing once only."""
+    score: Callable[[], Score] = Score
+    """Reads the notes that belong to the audio, from its first frame on; raises what is wrong with them."""
+    not_honoured: tuple[str, ...] = ()
+    """What the session holds for this track and rendering leaves out."""
+
+
+class Input(Protocol):
+    """A small description, to be pickled, of audio to work on."""
+
+    @property
+    def path(self) -> Path:
+        """A file that results must not overwrite."""
+        ...
+
+    def open(self) -> AbstractContextManager[Opened]:
+        """Open it."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """An audio file."""
+
+    path: Path
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the file; raises :class:`~plugin_bridge.errors.AudioFileError`."""
+        with AudioFileSource(self.path) as source:
+            info = source.info
+            yield Opened(source, self.path, info.bit_depth, info.time_reference, info.tags, score=self._score)
+
+    def _score(self) -> Score:
+        """That of the MIDI file beside the audio file."""
+        for path in sorted(self.path.absolute().parent.iterdir()):
+            if path.stem == self.path.stem and path.suffix.lower() in MIDI_SUFFIXES:
+                return Score.from_text(str(path))
+        raise JobError(
+            f"{self.path.name}: there is no score; give one with --score, or put "
+            f"{self.path.stem}.mid beside it"
+        )
+
+
+@dataclass(frozen=True)
+class TrackInput:
+    """A track of a session; its audio is rendered when it is read, as float32 like in the DAW."""
+
+    path: Path
+    """The project file or folder."""
+    identifier: str
+    """The track's."""
+    media_roots: tuple[Path, ...] = ()
+    post_fader: bool = False
+    whole: bool = False
+    """From the session's start to its end, rather than from the track's first clip to its last."""
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the session and the track's files; raises what their readers raise."""
+        session = read_session(self.path, self.media_roots)
+        track = _find(session, self.identifier)
+        with TrackSource(session, track, post_fader=self.post_fader, whole=self.whole) as source:
+            yield _opened(session, source, remarks(session, track))
+
+
+@dataclass(frozen=True)
+class MixInput:
+    """A whole session through its faders."""
+
+    path: Path
+    media_roots: tuple[Path, ...] = ()
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the session and all its files; raises what their readers raise."""
+        session = read_session(self.path, self.media_roots)
+        with MixSource(session) as source:
+            yield _opened(session, source, session.not_honoured)
+
+
+def _opened(session: Session, source: TrackSource, lines: list[str]) -> Opened:
+    def score() -> Score:
+        found = Score.of_tracks((track.name, track.notes) for track in session.walk())
+        if not found:
+            raise JobError(
+                f"{session.path}: no track of this session holds MIDI notes, which this preset needs; "
+                "put one MIDI file into its folder"
+            )
+        return found.shifted(-source.position_seconds)
+
+    return Opened(
+        source,
+        session.path,
+        "float32",
+        round(session.start * source.sample_rate) + source.start_frame,
+        rendered=True,
+        score=score,
+        not_honoured=(*lines, *source.not_honoured),
+    )
+
+
+@lru_cache(maxsize=1)
+def read_session(path: Path, media_roots: tuple[Path, ...] = ()) -> Session:
+    """The session at ``path``, read once for all its tracks; a new plan begins with ``cache_clear()``."""
+    return open_session(path, media_roots=media_roots)
+
+
+def _find(session: Session, identifier: str) -> Track:
+    for track in session.walk():
+        if track.identifier == identifier:
+            return track
+    raise SessionError(f"{session.path}: the track {identifier!r} is gone; run the command again")
+
+
+def remarks(session: Session, track: Track) -> list[str]:
+    """What the session's reader could not honour in ``track`` and in the session as a whole."""
+    family = {track.name} | {child.name for child in _children(track)}
+    others = {other.name for other in session.walk()} - family
+    return [line for line in session.not_honoured if not any(line.startswith(f"{name}: ") for name in others)]
+
+
+def _children(track: Track) -> Iterator[Track]:
+    for child in track.children:
+        yield child
+        yield from _children(child)

@@ -1,0 +1,207 @@
+"""One job: one track or file (or several, together) with one preset, and where its results go.
+
+Jobs are small descriptions that travel to workers; :mod:`plugin_bridge.jobs.separation` does them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from plugin_bridge.errors import JobError, PresetError
+from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.inputs import Input, Opened
+from plugin_bridge.jobs.progress import Report
+from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
+from plugin_bridge.jobs.together import BLEED, DIRECT
+from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside
+from plugin_bridge.presets.preset import Preset, SeparatorTable
+from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS
+from separators.base import Separator
+from separators.parameters import Value
+
+DEPTHS = ("16", "24", "float32")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How results are written: the preset's ``[output]`` and what the command line says against it."""
+
+    format: str = "wav"
+    bit_depth: str | None = None
+    """None: the input's or better, 24 bits for integers and float32 for everything else."""
+    multichannel: bool = False
+    template: str = DEFAULT_TEMPLATE
+    stems: tuple[str, ...] | None = None
+    """The stems to write; None: all."""
+    force: bool = False
+    """Do again what is done already."""
+    strict: bool = False
+    """Fail where something cannot be honoured or a method warns."""
+    plots: bool = False
+    """Draw pictures of what was done beside the stems."""
+    plugin_paths: tuple[Path, ...] = ()
+
+    def depth_for(self, depths: Sequence[str]) -> str:
+        """The bit depth to write for inputs that need ``depths``."""
+        if self.bit_depth is not None:
+            return self.bit_depth
+        needed = max(depths, key=DEPTHS.index)
+        return "float32" if needed == "float32" and self.format != "flac" else "24"
+
+
+def refuse_if_strict(settings: Settings, lines: Sequence[str]) -> None:
+    """Raise :class:`JobError` for the first of ``lines`` if ``settings`` are strict."""
+    if lines and settings.strict:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise JobError(f"{lines[0]}{more}; --strict refuses this")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One track of a job and where its results go."""
+
+    input: Input
+    folder: Path
+    """The output folder that the name template continues."""
+    track: str
+    index: int = 1
+    parent: str = ""
+
+
+@dataclass(frozen=True)
+class PresetText:
+    """A preset as it travels to a worker."""
+
+    name: str
+    text: str
+    source: str
+    """The file, for error messages."""
+
+    @cached_property
+    def preset(self) -> Preset:
+        """The preset; raises :class:`~plugin_bridge.errors.PresetError`."""
+        return Preset.parse(self.text, self.source)
+
+    def with_parameters(self, **values: Value) -> PresetText:
+        """The preset with these parameters of its separator; raises PresetError."""
+        preset = self.preset
+        table = SeparatorTable(**{**preset.separator.model_dump(), **values})
+        changed = preset.model_copy(update={"separator": table})
+        changed.check()
+        return replace(self, text=changed.dump())
+
+
+@dataclass(frozen=True)
+class SeparateJob:
+    """One track with one preset; several parts are the channels of one mixture."""
+
+    label: str
+    parts: tuple[Part, ...]
+    preset: PresetText
+    settings: Settings
+    together: bool = False
+
+    def run(self, report: Report) -> Result:
+        """Make the stems and the manifests, unless they are there and made from the same."""
+        from plugin_bridge.jobs.separation import separate
+
+        return separate(self, report)
+
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        return [part.input.path for part in self.parts]
+
+    def outputs(self) -> list[Path]:
+        """The files that :meth:`run` will write, manifests included; opens the inputs to know."""
+        paths = []
+        for part in self.parts:
+            with part.input.open() as track:
+                separator = self.separator(track)
+                names = self.files_of(self.written_stems(separator, track))
+            paths += [self.path(part, separator, name) for name in names]
+            paths += [self.picture(part, separator, name) for name in self.pictures(separator)]
+            paths.append(self.manifest(part, separator))
+        return paths
+
+    def separator(self, track: Opened) -> Separator:
+        """The preset's separator; if it follows a score and has none, with that of ``track``."""
+        separator = self.preset.preset.make_separator()
+        if "score" in separator.parameters and not separator.values["score"]:
+            return type(separator)(**{**separator.values, "score": track.score()})
+        return separator
+
+    def stems(self, separator: Separator, track: Opened) -> tuple[str, ...]:
+        """All stems that a track has, in the order of the separator's output."""
+        names = (DIRECT, BLEED) if self.together else separator.stem_names(track.source.channels)
+        for name in self.preset.preset.stems:
+            if name not in names:
+                raise PresetError(
+                    f"{self.preset.source}: stems.{name}: there is no such stem here; "
+                    f"there are: {', '.join(names)}"
+                )
+        return names
+
+    def written_stems(self, separator: Separator, track: Opened) -> list[str]:
+        """Those of them that are to be written."""
+        names, wanted = self.stems(separator, track), self.settings.stems
+        if wanted is None:
+            return list(names)
+        if self.preset.preset.remix:
+            raise JobError(f"preset {self.preset.name} sums its stems into one, so that none can be chosen")
+        for name in wanted:
+            if name not in names:
+                raise JobError(f"no stem {name!r}; there are: {', '.join(names)}")
+        return [name for name in names if name in wanted]
+
+    def files_of(self, stems: Sequence[str]) -> Sequence[str]:
+        """The names that go into the template's ``{stem}``."""
+        if self.preset.preset.remix:
+            return [REMIX]
+        return [MULTICHANNEL] if self.settings.multichannel else stems
+
+    def path(self, part: Part, separator: Separator, name: str) -> Path:
+        """Where a file of ``part`` goes."""
+        path = Template(self.settings.template).path(**self._fields(part, separator), stem=name)
+        return part.folder / path.with_name(f"{path.name}.{self.settings.format}")
+
+    def manifest(self, part: Part, separator: Separator) -> Path:
+        """Where the manifest of ``part`` goes."""
+        return self._beside(part, separator, "manifest", "json")
+
+    def pictures(self, separator: Separator) -> Sequence[str]:
+        """What is drawn of each part."""
+        if not self.settings.plots:
+            return []
+        return [SPECTROGRAMS, FACTORS] if separator.shows_factors and not self.together else [SPECTROGRAMS]
+
+    def picture(self, part: Part, separator: Separator, name: str) -> Path:
+        """Where a picture of ``part`` goes."""
+        return self._beside(part, separator, name, "png")
+
+    def _beside(self, part: Part, separator: Separator, name: str, suffix: str) -> Path:
+        template = Template(self.settings.template)
+        return part.folder / path_beside(template, name, suffix, **self._fields(part, separator))
+
+    def form(self, tracks: Sequence[Opened], track: Opened) -> FileFormat:
+        """How the files of ``track``, one of ``tracks``, are written."""
+        return FileFormat(
+            format=self.settings.format,
+            # One for all, since they share a gain.
+            bit_depth=self.settings.depth_for([other.bit_depth for other in tracks]),
+            sample_rate=track.source.sample_rate,
+            multichannel=self.settings.multichannel and not self.preset.preset.remix,
+            time_reference=track.time_reference,
+            tags=track.tags,
+        )
+
+    def _fields(self, part: Part, separator: Separator) -> dict[str, str | int]:
+        return {
+            "track": part.track,
+            "index": part.index,
+            "parent": part.parent,
+            "preset": self.preset.name,
+            "separator": separator.name,
+        }

@@ -1,0 +1,188 @@
+"""The files of one track's stems, made block by block in a temporary folder.
+
+Float files are written as the stems come. Integer formats need the peak of all stems first, since
+they share one gain; those stems, and stems that end up in one file, wait as float32 in the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from plugin_bridge.audio.writer import AudioWriter, check_output, has_full_scale
+from plugin_bridge.errors import PluginError
+from plugin_bridge.jobs.workspace import Spool
+from plugin_bridge.naming import safe_name
+from plugin_bridge.plugins.streamed_chain import StreamedChain
+from separators.base import Audio
+
+COPIED_AT_ONCE = 1 << 17
+"""Frames."""
+REMIX = "remix"
+"""What the sum of a preset's stems is called."""
+MULTICHANNEL = "stems"
+"""What a file with all stems in its channels is called."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a job's files are written."""
+
+    format: str
+    bit_depth: str
+    sample_rate: int
+    multichannel: bool = False
+    """All stems of a track in one file, stem by stem, rather than a file for each."""
+    time_reference: int | None = None
+    tags: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def check(self, channels: int, stems: int) -> None:
+        """Raise :class:`~plugin_bridge.errors.AudioFileError` if the format cannot hold such stems."""
+        check_output(
+            self.format, self.bit_depth, channels * (stems if self.multichannel else 1), self.sample_rate
+        )
+
+    def writer(self, path: Path, channels: int) -> AudioWriter:
+        """A writer of this format."""
+        return AudioWriter(
+            path,
+            self.sample_rate,
+            channels,
+            format=self.format,
+            bit_depth=self.bit_depth,
+            time_reference=self.time_reference,
+            tags=self.tags,
+        )
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A finished file that still lies in the temporary folder."""
+
+    path: Path
+    name: str
+    """The stem's name, or :data:`MULTICHANNEL`."""
+    stems: tuple[str, ...]
+    peak: float
+
+
+@contextmanager
+def chain_errors(where: str) -> Iterator[None]:
+    """Say which chain a plug-in refused its audio in."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise PluginError(f"{where}: {error}") from error
+
+
+class StemFiles:
+    """Takes the stems of one track in blocks, :meth:`write` by :meth:`write`, and makes their files."""
+
+    def __init__(
+        self,
+        opened: ExitStack,
+        folder: Path,
+        form: FileFormat,
+        channels: int,
+        chains: Mapping[str, StreamedChain | None],
+        remix: bool = False,
+        after: StreamedChain | None = None,
+    ) -> None:
+        """Open files in ``folder``, to be closed (after an error: deleted) by ``opened``.
+
+        ``chains`` holds the stems to write, in order, each with its chain or None. With ``remix`` they
+        are summed and sent through ``after``, and become one stem of that name.
+        """
+        self._folder = folder
+        self._form = form
+        self._channels = channels
+        self._chains = dict(chains)
+        self._remix = remix
+        self._after = after
+        self._opened = opened
+        self._writers = opened.enter_context(ExitStack())
+        self._direct = not (form.multichannel or remix or has_full_scale(form.format, form.bit_depth))
+        self._peaks: dict[str, float] = {}
+        self._spools: dict[str, Spool] = {}
+        self._files: dict[str, AudioWriter] = {}
+        for name in chains:
+            if self._direct:
+                self._files[name] = self._writers.enter_context(self._writer(name, channels))
+            else:
+                self._spools[name] = self._spool(name)
+
+    def write(self, stems: Sequence[Audio]) -> None:
+        """Append a block of each stem, ``(channels, frames)``, in the order of the chains."""
+        for (name, chain), audio in zip(self._chains.items(), stems, strict=True):
+            with chain_errors(f"the chain of stem {name}"):
+                ready = chain.process(audio) if chain else audio
+            self._append(name, ready)
+
+    def end(self) -> float:
+        """No more blocks; returns the largest sample's magnitude in what is to be written."""
+        for name, chain in self._chains.items():
+            if chain:
+                with chain_errors(f"the chain of stem {name}"):
+                    rest = chain.flush()
+                self._append(name, rest)
+        self._writers.close()
+        if self._remix:
+            self._sum()
+        return max(self._peaks.values(), default=0.0)
+
+    def make(self, gain: float) -> Iterator[MadeFile]:
+        """Make the files, scaled by ``gain``; yields each as it is complete."""
+        if self._direct:
+            assert gain == 1
+            for name, file in self._files.items():
+                yield MadeFile(file.path, name, (name,), self._peaks[name])
+        elif self._form.multichannel:
+            yield self._convert(MULTICHANNEL, tuple(self._spools), gain)
+        else:
+            for name in self._spools:
+                yield self._convert(name, (name,), gain)
+
+    def _append(self, name: str, audio: Audio) -> None:
+        peak = float(np.abs(audio).max(initial=0.0))
+        self._peaks[name] = max(self._peaks.get(name, 0.0), peak)
+        (self._files[name] if self._direct else self._spools[name]).write(audio)
+
+    def _sum(self) -> None:
+        parts = list(self._spools.values())
+        total = self._spool(REMIX)
+        self._spools, self._peaks = {REMIX: total}, {}
+        for blocks in _blocks(parts):
+            audio = np.stack(blocks).sum(axis=0, dtype=np.float64).astype(np.float32)
+            with chain_errors("the chain after the remix"):
+                ready = self._after.process(audio) if self._after else audio
+            self._append(REMIX, ready)
+        if self._after:
+            with chain_errors("the chain after the remix"):
+                rest = self._after.flush()
+            self._append(REMIX, rest)
+
+    def _convert(self, name: str, stems: tuple[str, ...], gain: float) -> MadeFile:
+        parts = [self._spools[stem] for stem in stems]
+        with self._writer(name, self._channels * len(parts)) as writer:
+            for blocks in _blocks(parts):
+                writer.write(np.concatenate(blocks) * np.float32(gain))
+        peak = max(self._peaks.get(stem, 0.0) for stem in stems)
+        return MadeFile(writer.path, name, stems, peak * gain)
+
+    def _writer(self, name: str, channels: int) -> AudioWriter:
+        return self._form.writer(self._folder / f"{safe_name(name)}.{self._form.format}", channels)
+
+    def _spool(self, name: str) -> Spool:
+        path = self._folder / f"{safe_name(name)}.raw"
+        return self._opened.enter_context(Spool(path, self._form.sample_rate, self._channels))
+
+
+def _blocks(parts: Sequence[Spool]) -> Iterable[list[Audio]]:
+    """The parts, which are equally long, block by block."""
+    frames = parts[0].frames
+    for start in range(0, frames, COPIED_AT_ONCE):
+        yield [part.read(start, min(COPIED_AT_ONCE, frames - start)) for part in parts]

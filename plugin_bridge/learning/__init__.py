@@ -1,0 +1,1 @@
+"""What separators learn from, out of files and sessions: dictionaries, songs."""

@@ -1,0 +1,1 @@
+"""Preset files <-> boards: reading and checking, chains, the JSON schema."""

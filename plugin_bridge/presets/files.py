@@ -1,0 +1,77 @@
+"""Where preset files lie, and reading one that anybody may have written."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from plugin_bridge.errors import PresetError
+from plugin_bridge.near import did_you_mean
+
+MAXIMUM_BYTES = 8_000_000
+"""Longest preset file; the states of third-party plug-ins are its largest part."""
+MAXIMUM_DEPTH = 32
+"""Tables and lists inside each other; a chain inside a chain is two of them."""
+_PACKAGE = Path(__file__).parents[1]
+
+
+def folder() -> Path:
+    """The folder of the presets that come with Stembridge (in a wheel, or in a checkout)."""
+    in_wheel = _PACKAGE / "shipped_presets"
+    return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / "presets"
+
+
+def names() -> list[str]:
+    """The names of the presets that come with Stembridge, sorted."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a shipped preset's name, or the path itself; raises :class:`PresetError`."""
+    text = os.fspath(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or os.sep in text:
+        return Path(text)
+    if text not in (known := names()):
+        raise PresetError(
+            f"no preset {text!r}{did_you_mean(text, known)}; there are: {', '.join(known)}; "
+            "a file of your own is given by its path, ending in .toml"
+        )
+    return folder() / f"{text}.toml"
+
+
+def read_text(path: Path) -> str:
+    """The text of a preset file; raises :class:`PresetError`."""
+    try:
+        if not path.is_file():
+            raise PresetError(
+                f"{path}: there is no such file; give a preset's name or the path of a .toml file"
+            )
+        size = path.stat().st_size
+        if size > MAXIMUM_BYTES:
+            raise PresetError(f"{path}: {size} bytes are too long for a preset; at most {MAXIMUM_BYTES}")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PresetError(f"{path}: not TOML: it is not UTF-8 text") from None
+
+
+def tables(text: str, source: str) -> dict[str, Any]:
+    """The tables of TOML ``text``; raises :class:`PresetError` with ``source``."""
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PresetError(f"{source}: not TOML: {error}") from None
+    if _is_deeper(values, MAXIMUM_DEPTH):
+        raise PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
+    return values
+
+
+def _is_deeper(values: dict[str, Any], depth: int) -> bool:
+    level: list[Any] = [values]
+    for _ in range(depth):
+        tables = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [inner for table in tables for inner in table if isinstance(inner, dict | list)]
+    return bool(level)

@@ -1,0 +1,95 @@
+"""The JSON schema of preset files, with the tables of all separators and built-in plug-ins in it.
+
+An editor that reads it completes the names and marks wrong ones and wrong ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import separators
+from plugin_bridge.plugins import built_ins
+from plugin_bridge.presets.chains import CONTAINERS
+from separators.parameters import Content, Parameter
+
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def with_tables(schema: dict[str, Any]) -> dict[str, Any]:
+    """``schema`` of the form of preset files, with what may stand in ``[separator]`` and in chains."""
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    definitions = schema["$defs"]
+    definitions["SeparatorTable"] = {
+        "description": definitions["SeparatorTable"]["description"],
+        "oneOf": [_separator(separators.get(name)) for name in separators.names()],
+    }
+    definitions["PluginEntry"] = {
+        "description": definitions["PluginEntry"]["description"],
+        "oneOf": [
+            *(_built_in(row) for row in built_ins.built_ins().values()),
+            *(_container(name) for name in CONTAINERS),
+            _external(),
+        ],
+    }
+    return schema
+
+
+def _object(key: str, name: Mapping[str, Any], properties: Mapping[str, Any], help: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": help,
+        "properties": {key: name, **properties},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+def _separator(cls: type[separators.Separator]) -> dict[str, Any]:
+    rows = {key: _parameter(row) for key, row in cls.parameters.items()}
+    return _object("name", {"const": cls.name}, rows, cls.summary)
+
+
+def _parameter(row: Parameter) -> dict[str, Any]:
+    unit = f" ({row.unit})" if row.unit else ""
+    made: dict[str, Any] = {
+        "type": TYPES.get(row.type, "string"),
+        "default": str(row.default) if isinstance(row.default, Content) else row.default,
+        "description": f"{row.help}{unit}",
+    }
+    if row.choices:
+        made["enum"] = list(row.choices)
+    if row.minimum is not None:
+        made["minimum"] = row.minimum
+    if row.maximum is not None:
+        made["maximum"] = row.maximum
+    return made
+
+
+def _built_in(row: built_ins.BuiltIn) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, default in row.defaults.items():
+        values[key] = {"type": TYPES[type(default)], "default": default}
+        if key in row.choices:
+            values[key]["enum"] = list(row.choices[key].__members__)
+    text = (row.cls.__doc__ or row.name).strip().splitlines()[0]
+    return _object("plugin", {"const": row.name}, values, text)
+
+
+def _container(name: str) -> dict[str, Any]:
+    entries = {"type": "array", "items": {"$ref": "#/$defs/PluginEntry"}}
+    made = _object("plugin", {"const": name}, {"plugins": entries}, "Plug-ins side by side, or in a row.")
+    return {**made, "required": ["plugin", "plugins"]}
+
+
+def _external() -> dict[str, Any]:
+    value = {"type": ["boolean", "number", "string"]}
+    return _object(
+        "external",
+        {"type": "string"},
+        {
+            "parameters": {"type": "object", "additionalProperties": value},
+            "state": {"type": "string", "contentEncoding": "base64"},
+        },
+        "A third-party plug-in by its name.",
+    )

@@ -1,0 +1,1 @@
+"""Sessions as audio: clips, tracks, buses, the mix, block by block."""

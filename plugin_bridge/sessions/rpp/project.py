@@ -1,0 +1,162 @@
+"""A session of any format as the text of a fresh REAPER project."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from plugin_bridge.sessions.fades import NAMED_BEND
+from plugin_bridge.sessions.model import Clip, Fade, FadeShape, Session, TempoChange, Track
+from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES
+from plugin_bridge.sessions.rpp.text import quoted
+
+HEADER = '<REAPER_PROJECT 0.1 "7.0/stembridge" 0'
+SOURCE_KINDS = {".mp3": "MP3", ".flac": "FLAC", ".ogg": "VORBIS", ".oga": "VORBIS"}
+FADE_CODES = {shape: code for code, shape in reversed(FADE_SHAPES.items())}
+CHANNEL_CODES = {mode: code for code, mode in CHANNEL_MODES.items()}
+
+
+def guid(*words: object) -> str:
+    """The same words give the same GUID, so that the same session gives the same project.
+
+    >>> guid("track", 1) == guid("track", 1) != guid("track", 2)
+    True
+    """
+    return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, "\n".join(str(word) for word in words))).upper() + "}"
+
+
+def number(value: float) -> str:
+    """A number as REAPER writes it.
+
+    >>> number(1.0), number(0.1), number(-0.0)
+    ('1', '0.1', '0')
+    """
+    return f"{value + 0.0:.14f}".rstrip("0").rstrip(".")
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """How a project in ``folder`` names the file at ``path``: relatively if that is possible."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(path)
+
+
+def project_text(session: Session, folder: Path) -> str:
+    """The project, to be saved in ``folder``: tracks with clips or children, strips, tempo, markers."""
+    lines = [
+        HEADER,
+        f"  PROJOFFS {number(session.start)} 0 0",
+        "  PANLAW 1",
+        "  PANMODE 3",
+        f"  SAMPLERATE {session.sample_rate} 1 0",
+        *_tempo(session.tempo),
+        f"  MASTER_VOLUME {number(session.master_volume)} {number(session.master_pan)} -1 -1 1",
+    ]
+    for index, marker in enumerate(session.markers, start=1):
+        is_region = int(marker.length > 0)
+        lines.append(f"  MARKER {index} {number(marker.seconds)} {quoted(marker.name)} {is_region}")
+        if is_region:
+            lines.append(f'  MARKER {index} {number(marker.seconds + marker.length)} "" 1')
+    lines += _tracks(written_tracks(session), 0, folder)
+    return "\n".join([*lines, ">", ""])
+
+
+def written_tracks(session: Session) -> list[Track]:
+    """The top-level tracks that a fresh project shows: not those that hold notes only."""
+    return [track for track in session.tracks if track.clips or track.children]
+
+
+def _tempo(changes: list[TempoChange]) -> Iterator[str]:
+    first = changes[0]
+    yield f"  TEMPO {number(first.bpm)} {first.numerator} {first.denominator}"
+    if len(changes) > 1:
+        yield "  <TEMPOENVEX"
+        yield "    ACT 1 -1"
+        for change in changes:
+            meter = (change.denominator << 16) + change.numerator
+            yield f"    PT {number(change.seconds)} {number(change.bpm)} {int(not change.ramp)} {meter} 0 1"
+        yield "  >"
+
+
+def _tracks(tracks: list[Track], closes_before: int, folder: Path) -> Iterator[str]:
+    """``closes_before`` folders end with the last of these tracks, beside their own."""
+    for index, track in enumerate(tracks):
+        closes = closes_before if index + 1 == len(tracks) else 0
+        depth = 1 if track.children else -closes
+        identifier = guid("track", track.identifier)
+        yield f"  <TRACK {identifier}"
+        yield f"    NAME {quoted(track.name)}"
+        if track.color:
+            red, green, blue = (int(track.color[at : at + 2], 16) for at in (1, 3, 5))
+            yield f"    PEAKCOL {0x1000000 | blue << 16 | green << 8 | red}"
+        yield f"    VOLPAN {number(track.volume)} {number(track.pan)} -1 -1 1"
+        yield f"    MUTESOLO {int(track.muted)} {int(track.soloed)} 0"
+        yield f"    IPHASE {int(track.inverted)}"
+        yield f"    ISBUS {is_bus(depth)}"
+        yield f"    NCHAN {max(2, track.channels + track.channels % 2)}"
+        yield f"    TRACKID {identifier}"
+        yield f"    MAINSEND {int(track.sends_to_parent)} 0"
+        for position, clip in enumerate(track.clips):
+            if clip.length > 0:
+                yield from item_lines(clip, folder, guid("item", track.identifier, position))
+        yield "  >"
+        yield from _tracks(track.children, closes + 1, folder)
+
+
+def is_bus(depth: int) -> str:
+    """The words of an ``ISBUS`` line: 1 opens a folder, -n ends n of them.
+
+    >>> is_bus(0), is_bus(1), is_bus(-2)
+    ('0 0', '1 1', '2 -2')
+    """
+    return f"{0 if depth == 0 else 1 if depth > 0 else 2} {depth}"
+
+
+def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
+    """An ``<ITEM`` of one take, indented as inside a track."""
+    yield "    <ITEM"
+    yield f"      POSITION {number(clip.position)}"
+    yield "      SNAPOFFS 0"
+    yield f"      LENGTH {number(clip.length)}"
+    yield f"      LOOP {int(clip.loop)}"
+    yield "      ALLTAKES 0"
+    yield f"      FADEIN {_fade(clip.fade_in, is_out=False)}"
+    yield f"      FADEOUT {_fade(clip.fade_out, is_out=True)}"
+    if FadeShape.BEND in (clip.fade_in.shape, clip.fade_out.shape):
+        yield "      FADE_NEW_PARAMETERS"
+    yield f"      MUTE {int(clip.muted)} 0"
+    yield "      SEL 0"
+    yield f"      IGUID {identifier}"
+    yield f"      NAME {quoted(clip.name)}"
+    yield f"      VOLPAN 1 {number(clip.pan)} {number(clip.gain)} -1"
+    yield f"      SOFFS {number(clip.offset)}"
+    # Without preserved pitch: a clip's rate is that of a tape.
+    yield f"      PLAYRATE {number(clip.rate)} 0 0 -1 0 0.0025"
+    yield f"      CHANMODE {CHANNEL_CODES[clip.channel_mode]}"
+    is_section = clip.reversed or clip.section_start > 0 or clip.section_length is not None
+    if is_section:
+        whole = clip.section_start == 0 and clip.section_length is None
+        yield "      <SOURCE SECTION"
+        yield f"        LENGTH {number(clip.section_length if clip.section_length is not None else 1e9)}"
+        yield f"        MODE {2 * clip.reversed + whole}"
+        yield f"        STARTPOS {number(clip.section_start)}"
+        yield "        OVERLAP 0.01"
+    yield f"      <SOURCE {SOURCE_KINDS.get(clip.source.suffix.lower(), 'WAVE')}"
+    yield f"        FILE {quoted(relative_name(clip.source, folder))}"
+    yield "      >"
+    if is_section:
+        yield "      >"
+    yield "    >"
+
+
+def _fade(fade: Fade, is_out: bool) -> str:
+    if fade.shape is FadeShape.BEND:
+        return (
+            f"0 {number(fade.seconds)} 0 0 0 0 0 0 {number(-(fade.bend or 0.0))} {number(fade.s_bend)} 1 0 0"
+        )
+    code = number(FADE_CODES[fade.shape])
+    bend = NAMED_BEND.get(fade.shape, 0.0) if fade.bend is None else fade.bend
+    return f"{code} {number(fade.seconds)} 0 {code} 0 {number(-bend if is_out else bend)} 0"
