@@ -15,7 +15,7 @@ for library in ("OPENBLAS", "OMP", "MKL"):
 def preset(tmp_path):
     """A preset file that un-pans stereo."""
     # Only now: the libraries that this imports read the number of threads.
-    from tests.bridge.command_helpers import UNPAN
+    from tests.plugin_bridge.command_helpers import UNPAN
 
     path = tmp_path / "unpan.toml"
     path.write_text(UNPAN)

@@ -8,7 +8,7 @@ import pytest
 
 from separators import Cascade, ChannelError
 from separators.streaming import ArraySource, separate_blocks
-from tests.bridge.splitters import Bands, Shares, noise
+from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 RATE = 8000
 SUM_DB = -120.0

@@ -14,8 +14,8 @@ import separators
 from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorWarning
 from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
-from tests.separators import tiny_models
-from tests.separators.dictionaries import make_named
+from tests.separators.models import tiny_models
+from tests.separators.nmf.dictionaries import make_named
 
 SUM_DB = -120.0
 SAME_DB = -80.0

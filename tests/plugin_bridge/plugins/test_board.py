@@ -1,0 +1,385 @@
+"""Boards of native plug-ins give Pedalboard's bits; racks change only what they are told to."""
+
+from __future__ import annotations
+
+import gc
+import re
+
+import numpy as np
+import pedalboard
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pedalboard import (
+    Chain,
+    Compressor,
+    Delay,
+    Gain,
+    HighpassFilter,
+    Invert,
+    Limiter,
+    Mix,
+    MP3Compressor,
+    Pedalboard,
+    PitchShift,
+    Reverb,
+)
+
+from plugin_bridge import Board, SeparatorPlugin, StemRack
+from tests.plugin_bridge.splitters import Bands, Shares, noise
+
+ROUNDING = 1e-6
+"""Of signals around 1: sums of float32."""
+SUM_DB = -120
+
+
+def native_chain():
+    return [HighpassFilter(60), Compressor(-25, 3), Reverb(0.3), Gain(-2), Limiter(-3)]
+
+
+def level_db(error, reference):
+    return 20 * np.log10(np.sqrt(np.mean(np.square(error))) / np.sqrt(np.mean(np.square(reference))) + 1e-30)
+
+
+# -- a board is a Pedalboard --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sample_rate", [22050, 44100, 48000])
+@pytest.mark.parametrize("buffer_size", [128, 8192, 65536])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_native_plugins_give_pedalboards_bits(sample_rate, buffer_size, channels):
+    audio = noise(channels, 9000)
+    expected = Pedalboard(native_chain())(audio, sample_rate, buffer_size)
+    np.testing.assert_array_equal(Board(native_chain())(audio, sample_rate, buffer_size), expected)
+
+
+CHAINS = {
+    "empty": list,
+    "latency": lambda: [MP3Compressor(), PitchShift(2), Reverb()],
+    "nested native": lambda: [Gain(3), Chain([HighpassFilter(99), Mix([Delay(0.01), Invert()])]), Limiter()],
+    "nested board": lambda: [Board([MP3Compressor(), Compressor(-30, 4)]), Gain(-3)],
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("frames", [1, 3, 1000, 20000])
+def test_containers_and_latency_give_pedalboards_bits(chain, frames):
+    audio = noise(1, frames)
+    expected = Pedalboard(CHAINS[chain]())(audio, 44100)
+    np.testing.assert_array_equal(Board(CHAINS[chain]())(audio, 44100), expected)
+
+
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.T, lambda x: x[0], lambda x: x.astype(np.float64)])
+def test_layouts_and_types_are_pedalboards(view):
+    audio = view(noise(2, 3000))
+    expected = Pedalboard(native_chain())(audio, 44100)
+    out = Board(native_chain())(audio, 44100)
+    np.testing.assert_array_equal(out, expected)
+    assert (out.dtype, out.flags.c_contiguous) == (np.float32, True)
+
+
+def test_a_stream_of_blocks_gives_pedalboards_bits():
+    audio, ours, theirs = noise(2, 30000), Board(native_chain()), Pedalboard(native_chain())
+    for start in range(0, 30000, 4096):
+        block = audio[:, start : start + 4096]
+        np.testing.assert_array_equal(
+            ours(block, 44100, reset=start == 0), theirs(block, 44100, reset=start == 0)
+        )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 6])
+def test_no_more_frames_than_channels(frames):
+    """Pedalboard alone would read (6, 4) as 4 channels; the frames that follow must not matter."""
+    audio = noise(6, 100)
+    whole = Pedalboard([HighpassFilter(1000)])(audio, 44100)
+    board = Board([SeparatorPlugin(Shares(stems=1)), HighpassFilter(1000)])
+    board(audio, 44100)  # now it knows that there are six channels
+    np.testing.assert_allclose(board(audio[:, :frames], 44100), whole[:, :frames], atol=ROUNDING)
+
+
+def test_it_is_a_pedalboard_and_keeps_python_objects_whole():
+    board = Board([Gain(), Bands(width=3), StemRack(Bands(), {"low": [Bands(width=5)]})])
+    board.append(Bands(width=7))
+    board.insert(0, Board([Bands(width=9)]))
+    board[1] = Bands(width=11)
+    gc.collect()
+    assert isinstance(board, Pedalboard)
+    assert all(isinstance(plugin, pedalboard.Plugin) for plugin in board)
+    assert [board[i].width for i in (1, 2, 4)] == [11, 3, 7]
+    assert board[0][0].width == 9
+    assert board[3].chains["low"][0].width == 5
+    assert board[2] is board[2]
+    assert repr(board).startswith("<Board with 5 plugins: [<Board with 1 plugin: [<plugin_bridge.Sep")
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["append", "insert", "set", "delete", "remove", "contains"]),
+        st.integers(-4, 4),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(OPERATIONS)
+def test_the_list_is_pythons_list(operations):
+    """Whatever is done to it: same members in the same order, same errors."""
+    board, model = Board(), []
+    for what, index, native in operations:
+        new = Gain() if native else SeparatorPlugin(Bands())
+        if what == "append":
+            board.append(new)
+            model.append(new)
+        elif what == "insert" and -len(model) <= index <= len(model):
+            board.insert(index, new)
+            model.insert(index, new)
+        elif what in ("set", "delete") and not -len(model) <= index < len(model):
+            with pytest.raises(IndexError):
+                board[index] = new
+            with pytest.raises(IndexError):
+                del board[index]
+            with pytest.raises(IndexError):
+                _ = board[index]
+        elif what == "set":
+            board[index] = model[index] = new
+        elif what == "delete":
+            del board[index], model[index]
+        elif what == "remove" and model:
+            board.remove(model.pop(index % len(model)))
+        else:
+            with pytest.raises(ValueError, match="not in list"):
+                board.remove(new)
+        del new
+        gc.collect(0)
+        assert list(board) == model
+        assert list(reversed(board)) == model[::-1]
+        assert len(board) == len(model)
+        assert all(plugin in board for plugin in model)
+        assert Gain() not in board
+
+
+@pytest.mark.parametrize("wrong", [3, "Gain", Gain, [Gain()], lambda x, rate: x])
+def test_only_plugins_and_separators_are_taken(wrong):
+    board = Board([Gain()])
+    for put in (lambda: Board([wrong]), lambda: board.append(wrong), lambda: board.__setitem__(0, wrong)):
+        with pytest.raises(TypeError, match="plug-ins and separators"):
+            put()
+    assert len(board) == 1
+
+
+def test_a_board_cannot_hold_itself():
+    board = Board([Gain()])
+    outer = Board([board])
+    with pytest.raises(ValueError, match="hold itself"):
+        board.append(board)
+    with pytest.raises(ValueError, match="hold itself"):
+        board[0] = Chain([outer])
+    assert len(board) == 1
+    chain = Chain([])
+    loop = Board([chain])
+    chain.append(loop)  # Pedalboard does not look
+    with pytest.raises(RuntimeError, match=r"twice|inside a native Chain"):
+        loop(noise(2, 100), 44100)
+
+
+def test_one_instance_twice_raises_on_both_sides_of_a_separator():
+    gain = Gain()
+    for board in (Board([gain, gain]), Board([gain, Bands(), gain]), Board([gain, Board([Bands(), gain])])):
+        with pytest.raises(RuntimeError, match="used twice"):
+            board(noise(2, 100), 44100)
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), 1e12])
+def test_sample_rates_and_buffer_sizes_that_would_kill_the_process(bad):
+    with pytest.raises(ValueError, match="sample_rate must be"):
+        Board([Reverb()])(noise(2, 100), bad)
+    with pytest.raises((ValueError, TypeError), match="buffer_size must be"):
+        Board([Reverb()])(noise(2, 100), 44100, bad)
+
+
+# -- separators in a board ----------------------------------------------------------------------
+
+
+def test_separators_run_between_native_plugins():
+    audio = noise(2, 5000)
+    out = Board([HighpassFilter(60), Bands(), Limiter(-3)])(audio, 44100)
+    before = Pedalboard([HighpassFilter(60)])(audio, 44100)
+    expected = Pedalboard([Limiter(-3)])(SeparatorPlugin(Bands())(before, 44100), 44100)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_the_channel_count_grows():
+    board = Board([Shares(stems=3), Gain(0), Board([Shares(stems=2)])])
+    assert board(noise(2, 1000), 44100).shape == (12, 1000)
+    assert board(noise(2, 1000).T, 44100).shape == (1000, 12)
+    assert board(noise(1, 1000)[0], 44100).shape == (6, 1000)
+    assert board(np.zeros((2, 0), np.float32), 44100).shape == (12, 0)
+
+
+@pytest.mark.parametrize(
+    "native",
+    [lambda p: Mix([Gain(), p]), lambda p: Chain([p]), lambda p: Pedalboard([Chain([p])])],
+    ids=["Mix", "Chain", "Pedalboard"],
+)
+def test_a_separator_in_a_native_container_raises_with_its_name(native):
+    separator, rack = SeparatorPlugin(Bands()), StemRack(Bands())
+    for plugin in (separator, rack, Board([Bands()])):
+        with pytest.raises(RuntimeError, match=f"{type(plugin).__name__} cannot run inside a native"):
+            Board([native(plugin)])(noise(2, 100), 44100)
+
+
+@pytest.mark.parametrize("make", [lambda: Board([Bands()]), lambda: StemRack(Bands())])
+def test_in_pedalboards_own_hands_boards_and_racks_raise(make):
+    for container in (Pedalboard, Chain, Mix):
+        with pytest.raises(RuntimeError, match="same plugin instance"):
+            container([make()])(noise(2, 100), 44100)
+
+
+def test_a_users_own_python_plugin_runs_in_a_board_only():
+    class Backwards(Pedalboard):
+        def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
+            return input_array[:, ::-1]
+
+    class Louder(Board):
+        def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
+            return 2 * super().process(input_array, sample_rate, buffer_size, reset)
+
+    audio = noise(2, 500)
+    np.testing.assert_array_equal(Board([Backwards(), Louder()])(audio, 44100), 2 * audio[:, ::-1])
+    with pytest.raises(RuntimeError, match="Backwards cannot run inside a native Mix"):
+        Board([Mix([own := Backwards()])])(audio, 44100)
+    assert isinstance(own, Backwards)
+
+
+@pytest.mark.parametrize("plugin", [MP3Compressor, lambda: Chain([Gain(), MP3Compressor()])])
+def test_channel_limits_give_one_clear_error(plugin):
+    with pytest.raises(ValueError, match=r"MP3Compressor takes 1 or 2 channels, not 4; .* chain of a stem"):
+        Board([Bands(), plugin()])(noise(2, 3000), 44100)
+    out = Board([StemRack(Bands(), {"low": [plugin()]})])(noise(2, 3000), 44100)
+    assert out.shape == (4, 3000)
+
+
+def test_a_signal_with_a_separator_cannot_be_continued():
+    for board in (Board([Bands()]), Board([Gain(), StemRack(Bands(), remix=True)])):
+        with pytest.raises(ValueError, match="whole signal"):
+            board(noise(2, 100), 44100, reset=False)
+
+
+def test_reset_clears_tails():
+    board = Board([Gain(0), Board([Reverb(0.9)])])
+    board(noise(2, 4000), 44100, reset=False)
+    assert np.abs(board(np.zeros((2, 4000), np.float32), 44100, reset=False)).max() > 1e-3
+    board.reset()
+    assert np.abs(board(np.zeros((2, 4000), np.float32), 44100, reset=False)).max() == 0
+
+
+# -- racks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("chains", [{}, {"low": [], "high": []}], ids=["no chains", "empty chains"])
+def test_an_empty_rack_that_remixes_returns_its_input(channels, chains):
+    audio = noise(channels, 4000)
+    out = StemRack(Bands(), chains, remix=True)(audio, 44100)
+    np.testing.assert_array_equal(out, audio)
+    assert not np.may_share_memory(out, audio)
+
+
+def test_chains_that_do_nothing_leave_the_input_within_the_sums_tolerance():
+    audio = noise(2, 50000)
+    out = StemRack(Bands(), {"low": [Gain(0)], "high": [Gain(0)]}, remix=True)(audio, 44100)
+    assert level_db(out - audio, audio) < SUM_DB
+
+
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.T, lambda x: x[0]])
+def test_remix_keeps_the_inputs_shape_and_sums_the_processed_stems(view):
+    audio = noise(2, 5000)
+    stems = Bands().separate(view(audio).T if view(audio).shape == (5000, 2) else view(audio), 44100)
+    out = StemRack(Bands(), {"low": [Gain(6), HighpassFilter(100)], "high": Gain(-6)}, remix=True)(
+        view(audio), 44100
+    )
+    low = Pedalboard([Gain(6), HighpassFilter(100)])(stems["low"], 44100)
+    high = Pedalboard([Gain(-6)])(stems["high"], 44100)
+    assert out.shape == view(audio).shape
+    expected = low + high
+    np.testing.assert_allclose(
+        out, expected.T if out.shape == (5000, 2) else expected.reshape(out.shape), atol=ROUNDING
+    )
+
+
+def test_without_remix_all_stems_are_passed_on_in_order():
+    audio = noise(2, 5000)
+    out = StemRack(Shares(stems=3), {"share-2": [Invert()]})(audio, 44100)
+    shares = [weight * audio for weight in Shares(stems=3).weights()]
+    np.testing.assert_allclose(out, np.concatenate([shares[0], -shares[1], shares[2]]), atol=ROUNDING)
+
+
+def test_chains_with_latency_stay_aligned():
+    audio = np.zeros((2, 30000), np.float32)
+    audio[:, 12000] = 0.9
+    out = StemRack(Shares(), {"share-1": [MP3Compressor()]}, remix=True)(audio, 44100)
+    assert np.abs(out[0]).argmax() == 12000
+
+
+def test_racks_chains_are_boards_that_can_be_changed_and_nested():
+    rack = StemRack(
+        Bands(), {"low": [StemRack(Bands(width=4), {"high": [Gain(-100)]}, remix=True)]}, remix=True
+    )
+    audio = noise(2, 3000)
+    assert isinstance(rack.chains["low"], Board)
+    inner = Bands().separate(audio, 44100)
+    low = Bands(width=4).separate(inner["low"], 44100)["low"]
+    np.testing.assert_allclose(rack(audio, 44100), low + inner["high"], atol=1e-5)
+    rack.chains["low"].append(Gain(-100))
+    np.testing.assert_allclose(rack(audio, 44100), inner["high"], atol=1e-5)
+
+
+def test_unknown_stems_are_refused_with_the_right_ones():
+    with pytest.raises(ValueError, match="bands gives no stem 'kick' here; its stems are: low, high"):
+        StemRack(Bands(), {"kick": [Gain()]})
+
+
+class PerChannel(Bands):
+    """One stem per channel, as independent component analysis has it."""
+
+    name = "per-channel"
+
+    def stem_names(self, channels):
+        return tuple(f"channel-{k + 1}" for k in range(channels))
+
+    def fit(self, sample, sample_rate):
+        return lambda block: np.eye(len(block), dtype=np.float32)[:, :, np.newaxis] * block
+
+
+def test_stems_that_depend_on_the_channels_are_checked_when_audio_comes():
+    rack = StemRack(PerChannel(), {"channel-3": [Gain(-6)]})
+    assert rack(noise(3, 100), 44100).shape == (9, 100)
+    with pytest.raises(ValueError, match="no stem 'channel-3' here; its stems are: channel-1, channel-2"):
+        rack(noise(2, 100), 44100)
+
+
+def test_a_chain_that_changes_a_stems_channels_is_refused():
+    rack = StemRack(Bands(), {"low": [Bands(width=4)]})
+    with pytest.raises(ValueError, match="chain of stem 'low'"):
+        rack(noise(2, 100), 44100)
+
+
+def test_a_racks_repr_and_properties():
+    rack = StemRack(SeparatorPlugin(Bands(width=3)), {"low": [Gain(6)]}, remix=True)
+    assert isinstance(rack, pedalboard.Plugin)
+    assert rack.separator == Bands(width=3)
+    assert rack.stem_names(2) == ("low", "high")
+    assert re.fullmatch(
+        r"<plugin_bridge.StemRack bands width=3 remix=True "
+        r"chains={low: \[<pedalboard.Gain gain_db=6 at 0x[0-9a-f]+>\]} at 0x[0-9a-f]+>",
+        repr(rack),
+    )
+
+
+def test_nan_is_refused_by_separators_before_chains_smear_it():
+    audio = noise(2, 1000)
+    audio[0, 10] = np.nan
+    for rack in (StemRack(Bands()), StemRack(Bands(), {"low": [Reverb()]}, remix=True)):
+        with pytest.raises(ValueError, match="frame 10 of channel 1"):
+            rack(audio, 44100)

@@ -1,0 +1,375 @@
+"""Third-party plug-ins in a child process: the same audio, and crashes and hangs that harm nobody."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pedalboard
+import pytest
+
+from plugin_bridge import Board, HostedPlugin, StemRack
+from plugin_bridge.errors import PluginError
+from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
+from tests.plugin_bridge.plugins import in_process
+from tests.plugin_bridge.plugins.vst3 import REQUIRED, needs_vst3
+from tests.plugin_bridge.splitters import Bands, noise
+
+RATE = 44100
+HANGS_WHILE_LOADING = "ZamVerb"
+COMP = {"threshold_db": -30, "ratio": 4}
+ROOT = Path(__file__).parents[3]
+
+needs_zam = needs_vst3("ZamCompX2", "ZamComp", "ZaMaximX2")
+posix = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+
+@pytest.fixture(scope="module")
+def comp():
+    """A stereo compressor."""
+    plugin = HostedPlugin("ZamCompX2", COMP)
+    yield plugin
+    plugin.close()
+
+
+@pytest.fixture(scope="module")
+def pedalboards():
+    """Calls a function of :mod:`tests.plugin_bridge.plugins.in_process` in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda *call: pool.submit(*call).result(60)
+
+
+def ends(pid, seconds=10.0):
+    """Whether the process ``pid`` is gone, or a zombie, within ``seconds``."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# -- finding ------------------------------------------------------------------------------------
+
+
+def test_required_plugins_are_installed():
+    if not REQUIRED:
+        pytest.skip("STEMBRIDGE_REQUIRE_VST3 is not set")
+    assert {"ZamCompX2", "ZamComp", "ZaMaximX2", HANGS_WHILE_LOADING} <= set(installed())
+
+
+def test_plugins_are_found_by_name_in_given_folders_before_the_systems(tmp_path):
+    bundle = tmp_path / "Maker" / "My Comp.vst3"
+    (bundle / "Contents" / "Inner.vst3").mkdir(parents=True)
+    (tmp_path / "Other.vst3").touch()
+    (tmp_path / "notes.txt").touch()
+    assert find_plugin("My Comp", [tmp_path]) == bundle
+    assert find_plugin("My Comp", [bundle]) == bundle
+    own = {name for name, path in installed([tmp_path]).items() if tmp_path in path.parents}
+    assert own == {"My Comp", "Other"}
+    with pytest.raises(PluginError, match=r"no plug-in 'My Camp' \(did you mean 'My Comp'\?\)"):
+        find_plugin("My Camp", [tmp_path])
+
+
+@pytest.mark.parametrize("name", ["../Evil", "/tmp/Evil.vst3", "Evil.vst3", "", ".", "Maker/Evil"])
+def test_a_name_is_not_a_path(name, tmp_path):
+    folder = tmp_path / "plugins"
+    (folder / "Maker" / "Evil.vst3").mkdir(parents=True)
+    (tmp_path / "Evil.vst3").mkdir()
+    with pytest.raises(PluginError, match="no plug-in"):
+        find_plugin(name, [folder])
+    with pytest.raises(PluginError, match="no plug-in"):
+        HostedPlugin(name, plugin_paths=[folder])
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_every_system_has_its_folders(platform, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    folders = system_folders()
+    assert len(folders) >= 2
+    assert all(folder.name.lower() in ("vst3", ".vst3", "components") for folder in folders)
+
+
+def test_what_is_no_plugin_is_one_clear_error(tmp_path):
+    (tmp_path / "Broken.vst3").write_bytes(b"not a plug-in")
+    with pytest.raises(PluginError, match="Broken: Failed to load plugin") as error:
+        HostedPlugin("Broken", plugin_paths=[tmp_path])
+    assert "\n" not in str(error.value)
+
+
+# -- audio --------------------------------------------------------------------------------------
+
+
+@needs_zam
+@pytest.mark.parametrize("buffer_size", [512, 8192, 100_000])
+@pytest.mark.parametrize("frames", [1000, 150_000])
+def test_the_audio_is_that_of_pedalboards_own_hosting(comp, pedalboards, frames, buffer_size):
+    audio = noise(2, frames)
+    expected = pedalboards(in_process.run, "ZamCompX2", COMP, audio, RATE, buffer_size)
+    np.testing.assert_array_equal(comp(audio, RATE, buffer_size), expected)
+    np.testing.assert_array_equal(comp(audio.T, RATE, buffer_size), expected.T)
+
+
+@needs_zam
+def test_latency_is_compensated_as_pedalboard_does(pedalboards):
+    audio, values = noise(2, 50_000), {"threshold_db": -20}
+    assert pedalboards(in_process.latency, "ZaMaximX2", values, audio, RATE) > 0
+    expected = pedalboards(in_process.run, "ZaMaximX2", values, audio, RATE)
+    np.testing.assert_array_equal(HostedPlugin("ZaMaximX2", values)(audio, RATE), expected)
+
+
+@needs_zam
+@pytest.mark.parametrize("frames", [0, 1, 2, 3])
+def test_no_more_frames_than_channels(comp, frames):
+    audio = noise(2, 100)
+    whole = comp(audio, RATE)
+    np.testing.assert_array_equal(comp.run(audio[:, :frames], RATE, 8192, True), whole[:, :frames])
+
+
+@needs_zam
+def test_a_stereo_plugin_gets_a_mono_signal_on_both_sides(comp):
+    audio = noise(1, 20_000)
+    assert comp.channels == (2,)
+    stereo = comp(np.repeat(audio, 2, axis=0), RATE)
+    np.testing.assert_array_equal(comp(audio[0], RATE), stereo.mean(axis=0))
+    with pytest.raises(PluginError, match=r"ZamCompX2: it takes 2 channels \(or a mono signal\), not 3"):
+        comp(noise(3, 100), RATE)
+
+
+@needs_zam
+def test_a_mono_plugin_has_an_instance_for_each_channel(pedalboards):
+    plugin = HostedPlugin("ZamComp", {"threshold_db": -35})
+    assert plugin.channels == (1,)
+    audio = noise(3, 20_000) * np.array([[1], [0.1], [2]], np.float32)
+    plugin(audio[:1], RATE)
+    plugin.ratio = 8  # instances that come later have it too
+    out = plugin(audio, RATE)
+    values = {"threshold_db": -35, "ratio": 8}
+    expected = [pedalboards(in_process.run, "ZamComp", values, channel, RATE) for channel in audio]
+    np.testing.assert_array_equal(out, np.stack(expected))
+
+
+@needs_zam
+def test_blocks_with_reset_false_continue_the_signal(comp, pedalboards):
+    audio = noise(2, 30_000)
+    expected = pedalboards(in_process.run_blocks, "ZamCompX2", COMP, audio, RATE, 8192)
+    comp.reset()
+    for index, block in enumerate(np.split(audio, range(8192, 30_000, 8192), axis=1)):
+        np.testing.assert_array_equal(comp(block, RATE, reset=False), expected[index])
+
+
+@needs_zam
+def test_in_boards_and_racks_and_never_silently_in_native_containers(comp, pedalboards):
+    audio = noise(2, 20_000)
+    board = Board([pedalboard.Gain(3), comp, pedalboard.Limiter(-1)])
+    expected = pedalboards(in_process.run_between, "ZamCompX2", COMP, audio, RATE, 3, -1)
+    np.testing.assert_array_equal(board(audio, RATE), expected)
+    stems = Bands().separate(audio, RATE)
+    rack = StemRack(Bands(), {"low": [comp]})
+    np.testing.assert_array_equal(rack(audio, RATE)[:2], comp(stems["low"], RATE))
+    assert isinstance(comp, pedalboard.Plugin)
+    for container in (pedalboard.Pedalboard, pedalboard.Chain, pedalboard.Mix):
+        with pytest.raises(RuntimeError, match="same plugin instance"):
+            container([comp])(audio, RATE)
+
+
+# -- parameters and state -----------------------------------------------------------------------
+
+
+@needs_zam
+def test_parameters_are_attributes_that_are_read_back(comp):
+    assert (comp.threshold_db, comp.values["ratio"]) == (-30, 4)
+    row = comp.parameters["threshold_db"]
+    assert (row.kind, row.minimum, row.maximum, row.unit) == ("float", -80, 0, "dB")
+    assert comp.parameters["current_program"].choices[0] == "Zero"
+    plugin = HostedPlugin("ZamCompX2")
+    plugin.threshold_db = -25.5
+    assert plugin.threshold_db == pytest.approx(-25.5, abs=row.step)
+    plugin.current_program = "PoppySnare"
+    assert plugin.threshold_db == pytest.approx(-18, abs=row.step)  # the program sets it
+    assert {"threshold_db", "process"} <= set(dir(plugin))
+    assert repr(plugin).startswith(
+        "<plugin_bridge.HostedPlugin ZamCompX2 threshold_db=-25.5 current_program='P"
+    )
+
+
+@needs_zam
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("threshold_db", -81, "must be a number from -80 to 0 dB, not -81"),
+        ("threshold_db", float("nan"), "must be a number from -80 to 0 dB, not nan"),
+        ("threshold_db", True, "must be a number"),
+        ("threshold_db", "-20", "must be a number"),
+        ("current_program", "Nil", "must be one of Zero, PoppySnare, VocalLeveller, not 'Nil'"),
+        ("treshold_db", -20, r"no parameter 'treshold_db' \(did you mean 'threshold_db'\?\)"),
+    ],
+)
+def test_wrong_parameters_are_refused_and_change_nothing(comp, key, value, says):
+    with pytest.raises(PluginError, match=f"ZamCompX2.*{says}"):
+        comp.set({"ratio": 4, key: value})
+    assert comp.threshold_db == -30
+
+
+@needs_zam
+def test_unknown_attributes_are_not_set_silently(comp):
+    with pytest.raises(AttributeError, match="no parameter 'treshold_db'"):
+        comp.treshold_db = -20
+    with pytest.raises(AttributeError, match="no attribute 'treshold_db'"):
+        _ = comp.treshold_db
+
+
+@needs_zam
+def test_a_value_that_another_parameter_overrides_is_noticed():
+    with pytest.raises(PluginError, match="threshold_db was set to -70, but the plug-in says -18"):
+        HostedPlugin("ZamCompX2", {"threshold_db": -70, "current_program": "PoppySnare"})
+
+
+@needs_zam
+def test_the_state_holds_what_was_set_last_and_gives_the_same_audio(comp):
+    plugin = HostedPlugin("ZamCompX2", {"threshold_db": -30})
+    plugin.ratio = 9  # no audio has run since
+    again = HostedPlugin("ZamCompX2", state=plugin.state)
+    assert again.ratio == pytest.approx(9, abs=comp.parameters["ratio"].step)
+    audio = noise(2, 20_000)
+    np.testing.assert_array_equal(again(audio, RATE), plugin(audio, RATE))
+    assert np.abs(again(audio, RATE) - comp(audio, RATE)).max() > 1e-3
+    assert again.state == plugin.state
+
+
+@needs_zam
+def test_damaged_and_foreign_states_are_refused(comp):
+    state = base64.b64decode(comp.state)
+    foreign = state[:8] + b"0" * 32 + state[40:]
+    for bad in (b"garbage", state[:-10], foreign):
+        with pytest.raises(PluginError, match="ZamCompX2"):
+            HostedPlugin("ZamCompX2", state=base64.b64encode(bad).decode())
+    with pytest.raises(PluginError, match="ZamCompX2"):
+        HostedPlugin("ZamCompX2", state="*")
+
+
+# -- crashes and hangs --------------------------------------------------------------------------
+
+
+@needs_vst3(HANGS_WHILE_LOADING)
+def test_a_plugin_that_hangs_while_loading_is_stopped():
+    start = time.monotonic()
+    with pytest.raises(PluginError, match="ZamVerb hung while loading and was stopped after 2 s"):
+        HostedPlugin(HANGS_WHILE_LOADING, load_seconds=2)
+    assert time.monotonic() - start < 10
+
+
+@needs_zam
+@posix
+def test_a_crash_in_the_middle_of_a_signal_and_the_call_after_it():
+    plugin = HostedPlugin("ZamCompX2", {"threshold_db": -40, "ratio": 4})
+    audio = noise(2, 60 * RATE)
+    expected = plugin(audio[:, :RATE], RATE)
+    child = plugin._child._process.pid
+    threading.Timer(0.1, os.kill, (child, signal.SIGSEGV)).start()
+    with pytest.raises(PluginError, match=r"ZamCompX2 crashed while processing audio \(signal 11\)"):
+        deque((plugin(audio, RATE) for _ in range(50)), maxlen=0)
+    np.testing.assert_array_equal(plugin(audio[:, :RATE], RATE), expected)
+    assert plugin._child._process.pid != child
+
+
+@needs_zam
+@posix
+def test_a_plugin_that_hangs_while_processing_is_stopped():
+    plugin = HostedPlugin("ZamCompX2", {"ratio": 4}, call_seconds=1)
+    os.kill(plugin._child._process.pid, signal.SIGSTOP)
+    with pytest.raises(PluginError, match=r"ZamCompX2 hung while .* and was stopped after 1 s"):
+        plugin(noise(2, 1000), RATE)
+    assert plugin(noise(2, 1000), RATE).shape == (2, 1000)
+
+
+@needs_zam
+@posix
+def test_a_stream_is_not_continued_in_a_new_child():
+    plugin = HostedPlugin("ZamCompX2")
+    plugin(noise(2, 8192), RATE, reset=False)
+    plugin._child._process.kill()
+    plugin._child._process.wait()
+    with pytest.raises(PluginError, match="ended between two blocks"):
+        plugin(noise(2, 8192), RATE, reset=False)
+
+
+@needs_zam
+@posix
+def test_the_child_ends_with_its_plugin():
+    plugin = HostedPlugin("ZamComp")
+    child = plugin._child._process.pid
+    del plugin
+    gc.collect()
+    assert ends(child)
+
+
+PARENT = """
+import sys, threading
+from plugin_bridge import HostedPlugin
+from plugin_bridge.plugins import hosting
+start = hosting._Child.__init__
+def init(self, name):
+    start(self, name)
+    print(self._process.pid, flush=True)
+hosting._Child.__init__ = init
+plugin = HostedPlugin(sys.argv[1], load_seconds=60)
+threading.Event().wait()
+"""
+
+
+@needs_vst3("ZamComp", HANGS_WHILE_LOADING)
+@posix
+@pytest.mark.parametrize("name", ["ZamComp", HANGS_WHILE_LOADING])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_no_child_outlives_its_parent(name, end):
+    """While it waits for work, and while its plug-in hangs; Ctrl-C, and a kill that nobody can catch."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, name],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        time.sleep(0.8)  # loading, or waiting
+        assert not ends(child, 0.1)
+        parent.send_signal(end)
+        parent.wait(10)
+    assert ends(child)
+
+
+@needs_zam
+def test_the_child_is_small(comp):
+    modules = Path("/proc") / str(comp._child._process.pid) / "maps"
+    if not modules.exists():
+        pytest.skip("no /proc")
+    loaded_files = modules.read_text()
+    assert "pedalboard" in loaded_files
+    assert "torch" not in loaded_files
+    assert "site-packages/scipy/" not in loaded_files
+
+
+@needs_zam
+def test_calls_from_several_threads_take_turns(comp):
+    audio = [noise(2, 100_000, seed) for seed in range(4)]
+    expected = [comp(one, RATE) for one in audio]
+    with ThreadPoolExecutor(4) as threads:
+        for out, right in zip(threads.map(lambda one: comp(one, RATE), audio), expected, strict=True):
+            np.testing.assert_array_equal(out, right)

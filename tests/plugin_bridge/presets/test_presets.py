@@ -1,0 +1,489 @@
+"""Preset files: what is wrong is said with file, key and remedy; a board comes back with the same audio."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pedalboard
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import separators
+from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset
+from plugin_bridge.errors import PluginError, PresetError
+from plugin_bridge.plugins.built_ins import built_in_of, built_ins
+from plugin_bridge.presets.chains import entry_of
+from plugin_bridge.presets.files import MAXIMUM_BYTES, folder
+from separators import registry
+from separators.parameters import Content
+from tests.plugin_bridge.plugins.vst3 import needs_vst3
+from tests.plugin_bridge.splitters import Bands, noise
+
+SHIPPED = ["blind-4", "drum-loop", "mic-bleed-instant", "stereo-unpan"]
+RATE = 44100
+BANDS = 'title = "Test"\n[separator]\nname = "bands"\n'
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN, "bands", "tests.plugin_bridge.splitters:Bands")
+    registry._locations.cache_clear()
+    yield
+    registry._locations.cache_clear()
+
+
+# -- shipped presets ----------------------------------------------------------------------------
+
+
+def test_the_shipped_presets_are_found():
+    assert set(SHIPPED) <= set(Preset.names())
+
+
+@pytest.mark.parametrize("name", Preset.names())
+def test_a_shipped_preset_says_what_it_is_for_and_makes_a_board(name):
+    preset = Preset.load(name)
+    assert all((preset.title, preset.description, preset.purpose))
+    assert tomllib.loads(preset.dump()) == tomllib.loads((folder() / f"{name}.toml").read_text())
+    preset.check(plugin_paths=())
+    assert isinstance(load_preset(name), Board)
+
+
+@pytest.mark.parametrize(
+    ("name", "stems"),
+    [
+        ("blind-4", ("stem-1", "stem-2", "stem-3", "stem-4")),
+        ("drum-loop", ("kick", "snare", "hihat")),
+        ("mic-bleed-instant", ("source-1", "source-2")),
+        ("stereo-unpan", ("source-1", "source-2")),
+    ],
+)
+def test_a_shipped_preset_gives_its_stems_that_sum_to_the_mixture(name, stems):
+    audio = noise(2, 30000)
+    audio[0] += np.sin(np.arange(30000) / 20, dtype=np.float32)
+    board = load_preset(name)
+    assert board[0].stem_names(2) == stems
+    out = board(audio, RATE)
+    assert out.shape == (len(stems) * 2, 30000)
+    error = out.reshape(len(stems), 2, -1).sum(axis=0) - audio
+    assert 10 * np.log10(np.mean(error**2) / np.mean(audio**2)) < -120
+
+
+def test_listing_imports_neither_torch_nor_separators_nor_pedalboard():
+    code = (
+        "import sys; from plugin_bridge import Preset\n"
+        "assert [Preset.read(name).title for name in Preset.names()]\n"
+        "loaded = {'torch', 'scipy', 'pedalboard', 'separators.nmf', 'separators.ica'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_in_a_wheel_they_lie_inside_the_package(tmp_path, monkeypatch):
+    (tmp_path / "shipped_presets").mkdir()
+    (tmp_path / "shipped_presets" / "own.toml").write_text(BANDS)
+    monkeypatch.setattr("plugin_bridge.presets.files._PACKAGE", tmp_path)
+    assert Preset.names() == ["own"]
+    assert Preset.load("own").title == "Test"
+
+
+# -- reading: what is wrong, where, and what would be right ---------------------------------------
+
+WRONG = {
+    "not TOML": ("title = ", "not TOML"),
+    "deep": ("x = " + "[" * 50000, "not TOML"),
+    "nested": (BANDS + "[[before" + ".plugins" * 300 + ']]\nplugin = "Gain"', "nested more than 32 deep"),
+    "no title": ('[separator]\nname = "bands"', "title: is missing"),
+    "no separator": ('title = "x"', "separator: is missing"),
+    "wrong type": ('title = 3\n[separator]\nname = "bands"', "title: .* string, not 3"),
+    "unknown key": (
+        "remx = true\n" + BANDS,
+        r"remx: no such key \(did you mean 'remix'\?\); there are: title,",
+    ),
+    "unknown output": (BANDS + '[output]\nformt = "wav"', r"output.formt: .*'format'"),
+    "format": (BANDS + '[output]\nformat = "mp4"', "output.format: input should be 'wav', .*, not 'mp4'"),
+    "bit depth": (
+        BANDS + "[output]\nbit_depth = 20",
+        "output.bit_depth: input should be 16, 24 or 'float32'",
+    ),
+    "template": (BANDS + '[output]\nname = "../{track}"', "output.name: name template .* relative path"),
+    "field": (BANDS + '[output]\nname = "{trak}"', "output.name: .* no field {trak}; there are {track}"),
+    "no such stem": (
+        BANDS + '[output]\nstems = ["mid"]',
+        "stems: bands gives no stem 'mid' here; .* low, high",
+    ),
+    "separator": (
+        'title = "x"\n[separator]\nname = "band"',
+        r"separator.name: no separator 'band'; there are: bands, .*\(did you mean 'bands'\?\)",
+    ),
+    "parameter": (
+        BANDS + "widht = 3",
+        r"separator.widht: bands has no such parameter \(did you mean 'width'\?\); it has: width, label",
+    ),
+    "range": (
+        BANDS + "width = 0",
+        "separator: bands: width must be a whole number from 1 to 100 samples, not 0",
+    ),
+    "plugin": (
+        BANDS + '[[before]]\nplugin = "Compresor"',
+        r"before\[0\]: Pedalboard has no plug-in 'Compresor' \(did you mean 'Compressor'\?\); it has: Bit",
+    ),
+    "plugin parameter": (
+        BANDS + '[[before]]\nplugin = "Gain"\n[[before]]\nplugin = "Gain"\ngain = 3',
+        r"before\[1\]: Gain has no parameter 'gain' \(did you mean 'gain_db'\?\); it has: gain_db",
+    ),
+    "plugin range": (
+        BANDS + '[[stems.low]]\nplugin = "Compressor"\nthreshold_db = -20\nratio = 0.5',
+        r"stems.low\[0\]: Compressor: ratio cannot be 0.5: .*1",
+    ),
+    "plugin type": (
+        BANDS + '[[before]]\nplugin = "Gain"\ngain_db = "loud"',
+        r"before\[0\]: Gain: gain_db must be a number, not 'loud'",
+    ),
+    "plugin NaN": (
+        BANDS + '[[before]]\nplugin = "Gain"\ngain_db = nan',
+        r"Gain: gain_db must be a number, not nan",
+    ),
+    "plugin bool": (
+        BANDS + '[[before]]\nplugin = "BrickwallLimiter"\ntrue_peak = 1',
+        "true_peak must be true or false, not 1",
+    ),
+    "plugin choice": (
+        BANDS + '[[before]]\nplugin = "LadderFilter"\nmode = "LPF6"',
+        "LadderFilter: mode must be one of LPF12, HPF12, .*, not 'LPF6'",
+    ),
+    "plugin that would hang": (
+        BANDS + '[[before]]\nplugin = "Phaser"\nrate_hz = 1e30',
+        "Phaser: rate_hz must be a number from",
+    ),
+    "all memory": (
+        BANDS + '[[before]]\nplugin = "Resample"\ntarget_sample_rate = 1e-9',
+        "Resample: target_sample_rate must be a number from 100 to",
+    ),
+    "a path": (
+        BANDS + '[[before]]\nplugin = "Convolution"\nimpulse_response_filename = "/etc/passwd"',
+        "Convolution cannot",
+    ),
+    "stem": (
+        BANDS + '[[stems.kick]]\nplugin = "Gain"',
+        "stems: bands gives no stem 'kick' here; its stems are: low",
+    ),
+    "both": (
+        BANDS + '[[before]]\nplugin = "Gain"\nexternal = "Gain"',
+        r"before\[0\]: must hold either plugin",
+    ),
+    "neither": (BANDS + "[[before]]\ngain_db = 3", r"before\[0\]: must hold either plugin"),
+    "loose external": (
+        BANDS + '[[before]]\nexternal = "X"\ngain = 3',
+        r"before\[0\]: .* under parameters .*: gain",
+    ),
+    "stateful built-in": (
+        BANDS + '[[before]]\nplugin = "Gain"\nstate = "AA=="',
+        "beside its name, not under",
+    ),
+    "no list": (BANDS + '[[before]]\nplugin = "Mix"', "belongs to Mix and Chain"),
+    "no container": (BANDS + '[[before]]\nplugin = "Gain"\nplugins = []', "belongs to Mix and Chain"),
+    "in a Mix": (
+        BANDS + '[[before]]\nplugin = "Mix"\nplugins = [{external = "X"}]',
+        "cannot stand inside a Mix",
+    ),
+    "nested range": (
+        BANDS + '[[before]]\nplugin = "Chain"\nplugins = [{plugin = "Mix", plugins = [{plugin = "Gian"}]}]',
+        r"before\[0\]: Pedalboard has no plug-in 'Gian'",
+    ),
+    "after without remix": (BANDS + '[[after]]\nplugin = "Gain"', "after: .* needs remix = true"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_one_line_with_file_key_and_remedy(case, tmp_path):
+    text, says = WRONG[case]
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(PresetError, match=says) as error:
+        Preset.load(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+def test_names_and_files_that_are_not_there(tmp_path):
+    with pytest.raises(
+        PresetError, match=r"no preset 'drumloop' \(did you mean 'drum-loop'\?\); there are: .*blind-4"
+    ):
+        Preset.load("drumloop")
+    for path in (tmp_path / "none.toml", tmp_path, f"{tmp_path}/none", "../drum-loop", "none.toml"):
+        with pytest.raises(PresetError, match="no such file"):
+            Preset.load(path)
+
+
+def test_a_name_never_leads_out_of_the_presets_folder(tmp_path):
+    for name in ("..", "", ".", "drum-loop\0", "*"):
+        with pytest.raises(PresetError, match="no preset"):
+            Preset.load(name)
+
+
+def test_files_that_are_not_presets(tmp_path):
+    long = tmp_path / "long.toml"
+    with long.open("wb") as file:
+        file.truncate(MAXIMUM_BYTES + 1)
+    with pytest.raises(PresetError, match="too long"):
+        Preset.load(long)
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00RIFF")
+    with pytest.raises(PresetError, match="not UTF-8"):
+        Preset.load(binary)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["title", "remix", "separator", "before", "stems", "after", "output", "other"]),
+)
+def test_any_value_in_any_key_is_a_preset_or_one_clear_line(value, key):
+    values = {"title": "x", "separator": {"name": "bands"}, key: value}
+    if value is None:
+        del values[key]
+    try:
+        text = tomli_w.dumps(values)
+    except (TypeError, UnicodeEncodeError):
+        return
+    said = None
+    try:
+        preset = Preset.parse(text, "own.toml")
+        preset.check()
+    except PresetError as error:
+        said = str(error)
+    if said is None:
+        assert Preset.parse(preset.dump(), "own.toml") == preset
+    else:
+        assert said.startswith("own.toml: ")
+        assert "\n" not in said
+
+
+# -- boards and back ----------------------------------------------------------------------------
+
+
+def same_audio(board, path, channels=2):
+    audio = noise(channels, 20000)
+    np.testing.assert_array_equal(load_preset(path)(audio, RATE), board(audio, RATE))
+
+
+BOARDS = {
+    "separator": lambda: [Bands(width=3, label='quotes " and \\ and ü')],
+    "before": lambda: [pedalboard.HighpassFilter(33.3), SeparatorPlugin(Bands())],
+    "rack": lambda: [StemRack(Bands(), {"low": [pedalboard.Compressor(-20.3, 3.7)], "high": []})],
+    "remix": lambda: [
+        pedalboard.Gain(-0.1),
+        StemRack(Bands(width=9), {"high": [pedalboard.Reverb(0.31), pedalboard.PitchShift(1)]}, remix=True),
+        pedalboard.Limiter(-1.1, 80),
+    ],
+    "empty remix": lambda: [StemRack(Bands(), remix=True)],
+    "containers": lambda: [
+        pedalboard.Mix([pedalboard.Chain([]), pedalboard.Delay(0.013, 0.2), None]),
+        pedalboard.Chain([pedalboard.Gain(1), pedalboard.Pedalboard([pedalboard.Invert()])]),
+        Board([pedalboard.Clipping(-9)]),
+        StemRack(Bands(), {"low": Board([Board([pedalboard.Gain(2)])])}, remix=True),
+    ],
+    "choices": lambda: [
+        pedalboard.LadderFilter(pedalboard.LadderFilter.Mode.BPF24, 900, 0.3, 2),
+        pedalboard.Resample(9000, pedalboard.Resample.Quality.Linear),
+        pedalboard.BrickwallLimiter(true_peak=True),
+        Bands(),
+    ],
+}
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_saved_board_comes_back_with_the_same_audio(board, tmp_path):
+    made, path = Board(BOARDS[board]()), tmp_path / "own.toml"
+    made.save(path, "Own", description="Dés\ncription", output={"format": "flac", "bit_depth": 24})
+    same_audio(made, path)
+    preset = Preset.load(path)
+    assert (preset.title, preset.description, preset.output.format) == ("Own", "Dés\ncription", "flac")
+    assert Preset.from_board(preset.board(), "Own").board() is not None
+
+
+@given(st.data())
+def test_every_built_ins_parameters_come_back_exactly(data):
+    row = data.draw(st.sampled_from(list(built_ins().values())))
+    values = {}
+    for key, default in row.defaults.items():
+        if isinstance(default, bool):
+            values[key] = data.draw(st.booleans())
+        elif key in row.choices:
+            values[key] = data.draw(st.sampled_from(list(row.choices[key].__members__)))
+        else:
+            # Around the default, wherever the plug-in's own range lies.
+            values[key] = default * data.draw(st.floats(0.5, 1.5))
+    try:
+        plugin = row.create(values)
+    except PluginError:
+        return
+    again = row.create(tomllib.loads(tomli_w.dumps(row.values(plugin))))
+    for key in row.defaults:
+        assert getattr(again, key) == getattr(plugin, key)
+
+
+def test_the_table_holds_pedalboards_effects():
+    assert {"Compressor", "Reverb", "LadderFilter", "MP3Compressor", "PitchShift"} <= set(built_ins())
+    assert not {"Plugin", "IIRFilter", "Mix", "Pedalboard", "VST3Plugin", "Convolution"} & set(built_ins())
+    assert built_ins()["Compressor"].defaults == {
+        "threshold_db": 0,
+        "ratio": 1,
+        "attack_ms": 1,
+        "release_ms": 100,
+    }
+    assert built_in_of(pedalboard.Gain()).name == "Gain"
+
+
+class OwnGain(pedalboard.Gain):
+    """Overrides in Python."""
+
+    def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
+        return input_array
+
+
+class Unregistered(Bands):
+    name = "unregistered"
+
+
+UNFIT = {
+    "no separator": (lambda: [pedalboard.Gain()], "exactly one separator or StemRack, this board holds 0"),
+    "two separators": (lambda: [Bands(), Bands()], "holds 2"),
+    "nested": (lambda: [Board([Bands()])], "holds 0"),
+    "separator in a chain": (
+        lambda: [StemRack(Bands(), {"low": [Bands()]}, remix=True)],
+        "not a SeparatorPlugin",
+    ),
+    "after without remix": (lambda: [Bands(), pedalboard.Gain()], "needs remix = true"),
+    "convolution": (
+        lambda: [pedalboard.Convolution(np.ones(4, np.float32), 1.0, 44100), Bands()],
+        "Convolution cannot be used here",
+    ),
+    "own class": (lambda: [OwnGain(), Bands()], "not a OwnGain"),
+    "unregistered": (lambda: [Unregistered()], "'unregistered' is not registered"),
+}
+
+
+@pytest.mark.parametrize("board", UNFIT)
+def test_a_board_that_a_preset_cannot_hold_is_a_clear_error(board, tmp_path):
+    make, says = UNFIT[board]
+    with pytest.raises(PresetError, match=says):
+        Board(make()).save(tmp_path / "own.toml", "Own")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path):
+    board, path = Board([Bands()]), tmp_path / "own.toml"
+    path.write_text("mine")
+    with pytest.raises(PresetError, match="cannot be written"):
+        board.save(tmp_path / "no folder" / "own.toml", "Own")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(PresetError, match="cannot be written"):
+        board.save(path, "Own")
+    assert [p.name for p in tmp_path.iterdir()] == ["own.toml"]
+
+
+def test_the_stems_of_tracks_separated_together():
+    text = 'title = "x"\ntogether = true\n[separator]\nname = "ica"\n[[stems.bleed]]\nplugin = "Gain"\n'
+    preset = Preset.parse(text, "own.toml")
+    preset.check()
+    assert isinstance(preset.make_chain("stems.bleed")[0], pedalboard.Gain)
+    with pytest.raises(PresetError, match="a job makes and a board does not"):
+        preset.board()
+    with pytest.raises(PresetError, match="no stem 'low' here; its stems are: direct, bleed"):
+        Preset.parse(text.replace("bleed", "low")).check()
+
+
+def test_chains_are_made_anew_each_time():
+    preset = Preset.parse(BANDS + '[[before]]\nplugin = "Reverb"\n[[stems.low]]\nplugin = "Gain"')
+    assert preset.make_chain("before")[0] is not preset.make_chain("before")[0]
+    assert len(preset.make_chain("stems.low")) == 1
+    assert preset.make_chain("stems.high") == preset.make_chain("after") == []
+
+
+# -- third-party plug-ins -----------------------------------------------------------------------
+
+
+@needs_vst3("ZamCompX2", "ZamComp")
+def test_a_board_with_third_party_plugins_comes_back_with_the_same_audio(tmp_path):
+    comp = HostedPlugin("ZamCompX2", {"threshold_db": -30, "ratio": 4})
+    comp.makeup_db = 6
+    inner = HostedPlugin("ZamComp", {"threshold_db": -40})
+    board = Board([Board([comp]), StemRack(Bands(), {"low": [inner, pedalboard.Gain(2)]}, remix=True)])
+    board.save(tmp_path / "own.toml", "Own")
+    same_audio(board, tmp_path / "own.toml")
+    entry = tomllib.loads((tmp_path / "own.toml").read_text())["stems"]["low"][0]
+    assert entry["external"] == "ZamComp"
+    assert entry["parameters"] == {"threshold_db": -40}
+    assert len(entry["state"]) > 100
+    assert "/" not in entry["external"]
+
+
+@needs_vst3("ZamCompX2")
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("parameters = {threshold = -3}", r" has no parameter 'threshold' \(did you mean 'threshold_db'\?\)"),
+        ("parameters = {threshold_db = -300}", ": threshold_db must be a number from -80 to 0 dB, not -300"),
+        ('state = "bm90IGEgc3RhdGU="', ": Failed to set preset data"),
+        ('state = "not base64"', ": "),
+    ],
+    ids=["name", "range", "garbage", "not base64"],
+)
+def test_third_party_plugins_are_checked_by_asking_them(entry, says):
+    preset = Preset.parse(BANDS + f'[[before]]\nexternal = "ZamCompX2"\n{entry}\n', "own.toml")
+    preset.check()
+    with pytest.raises(PresetError, match=rf"own.toml: before\[0\]: ZamCompX2{says}"):
+        preset.check(plugin_paths=[])
+
+
+def test_a_missing_third_party_plugin_names_the_folders(tmp_path):
+    preset = Preset.parse(BANDS + '[[before]]\nexternal = "../../tmp/evil"\n', "own.toml")
+    with pytest.raises(PresetError, match=rf"before\[0\]: no plug-in '../../tmp/evil' in {tmp_path}"):
+        preset.board(plugin_paths=[tmp_path])
+
+
+def test_a_loaded_file_is_not_kept():
+    class Loaded(pedalboard.ExternalPlugin):
+        pass
+
+    loaded = Loaded.__new__(Loaded)
+    with pytest.raises(PluginError, match="put a HostedPlugin"):
+        entry_of(loaded)
+
+
+# -- the schema ---------------------------------------------------------------------------------
+
+
+def test_the_schema_holds_every_separators_and_built_ins_table():
+    schema = json.loads(json.dumps(Preset.model_json_schema()))
+    found = {row["properties"]["name"]["const"]: row for row in schema["$defs"]["SeparatorTable"]["oneOf"]}
+    assert set(found) == set(separators.names())
+    for name, row in found.items():
+        table = separators.get(name).parameters
+        assert set(row["properties"]) == {"name", *table}
+        assert row["additionalProperties"] is False
+        for key, parameter in table.items():
+            default = parameter.default
+            text = str(default) if isinstance(default, Content) else default
+            assert row["properties"][key]["default"] == text
+            assert row["properties"][key].get("minimum") == parameter.minimum
+    entries = schema["$defs"]["PluginEntry"]["oneOf"]
+    names = [entry["properties"]["plugin"]["const"] for entry in entries if "plugin" in entry["properties"]]
+    assert names == [*built_ins(), "Chain", "Mix"]
+    assert set(schema["properties"]) == set(Preset.model_fields)
+    assert schema["additionalProperties"] is False

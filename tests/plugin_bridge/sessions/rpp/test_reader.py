@@ -1,0 +1,423 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.model import ChannelMode, Fade, FadeShape, TempoChange
+from plugin_bridge.sessions.rpp.text import parse, quoted, split_lines, split_words
+from plugin_bridge.sessions.tempo import TempoMap
+from tests.plugin_bridge.session_helpers import item, noise, project, save, track, write
+
+
+@pytest.fixture
+def song(tmp_path):
+    write(tmp_path / "a.wav", noise(1))
+
+    def read(text, **options):
+        return open_session(save(tmp_path, text), **options)
+
+    return read
+
+
+def only_clip(session):
+    (clip,) = [clip for part in session.walk() for clip in part.clips]
+    return clip
+
+
+def test_a_project_as_reaper_writes_it(song):
+    session = song("""<REAPER_PROJECT 0.1 "7.16/win64" 1717171717
+  <NOTES 0 2
+    |A note with > and <ITEM in it
+  >
+  RIPPLE 0
+  PANLAW 1
+  SAMPLERATE 96000 0 0
+  PROJOFFS 3600 0 0
+  TEMPO 95.5 3 4
+  MASTER_VOLUME 0.5 -0.25 -1 -1 1
+  MARKER 1 2.5 "Vers 1" 0 0 1 R {A3E1} 0
+  MARKER 2 4 Refrain 1 0 1 R {A3E2} 0
+  MARKER 2 8 "" 1
+  <TRACK {11111111-2222-3333-4444-555555555555}
+    NAME "Lead 'Vox' é"
+    PEAKCOL 33521664
+    VOLPAN 0.5 -0.25 -1 -1 1
+    MUTESOLO 1 2 0
+    IPHASE 1
+    ISBUS 0 0
+    NCHAN 4
+    FX 1
+    TRACKID {11111111-2222-3333-4444-555555555555}
+    MAINSEND 0 0
+    <ITEM
+      POSITION 1.5
+      SNAPOFFS 0
+      LENGTH 2.25
+      LOOP 1
+      ALLTAKES 0
+      FADEIN 2 0.75 0 2 0 1 1
+      FADEOUT 5.1 0 0.125 5 1 0 0
+      MUTE 0 0
+      SEL 0
+      NAME "take one"
+      VOLPAN 0.5 0.5 -0.8 -1
+      SOFFS 0.25 0.5
+      PLAYRATE 1.25 0 0 -1 0 0.0025
+      CHANMODE 3
+      <SOURCE WAVE
+        FILE "a.wav"
+      >
+    >
+  >
+>
+""")
+    assert (session.format, session.name, session.sample_rate, session.start) == ("rpp", "song", 96000, 3600)
+    assert session.tempo == [TempoChange(0.0, 95.5, 3, 4)]
+    assert (session.master_volume, session.master_pan) == (0.5, -0.25)
+    marks = [(marker.seconds, marker.name, marker.length) for marker in session.markers]
+    assert marks == [(2.5, "Vers 1", 0), (4, "Refrain", 4)]
+    (vox,) = session.tracks
+    assert vox.name == "Lead 'Vox' é"
+    assert vox.identifier == "{11111111-2222-3333-4444-555555555555}"
+    assert (vox.volume, vox.pan, vox.muted, vox.soloed, vox.inverted) == (0.5, -0.25, True, True, True)
+    assert (vox.sends_to_parent, vox.channels, vox.color) == (False, 4, "#0080ff")
+    clip = only_clip(session)
+    assert clip.source == (session.path.parent / "a.wav").resolve()
+    assert (clip.position, clip.length, clip.offset, clip.rate) == (1.5, 2.25, 0.25, 1.25)
+    assert (clip.gain, clip.pan) == (-0.4, 0.5)
+    assert (clip.loop, clip.muted, clip.channel_mode, clip.name) == (
+        True,
+        False,
+        ChannelMode.LEFT,
+        "take one",
+    )
+    assert clip.fade_in == Fade(0.75, FadeShape.FAST_END, 1.0)
+    assert clip.fade_out == Fade(0.125, FadeShape.S_CURVE_STEEP, 0.0)
+    assert session.end == 3.75
+    assert session.not_honoured == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "fade"),
+    [
+        ("1 0 0 1 0 0 0", Fade()),
+        ("0 0.5", Fade(0.5, FadeShape.LINEAR)),
+        ("4 0.5 0", Fade(0.5, FadeShape.FAST_END_STEEP)),
+        ("1 0.0333 0 1 0 0 0", Fade(0.0333, FadeShape.FAST_START, 0.0)),
+        ("1.1 0.01 0.02 1 1 0 0", Fade(0.02, FadeShape.EQUAL_POWER, 0.0)),
+        ("1.1 0.67 0.18 1 1 0 0", Fade(0.18, FadeShape.EQUAL_POWER, 0.0)),
+        ("3 0.2 0.3 3 0 -1 -1", Fade(0.2, FadeShape.FAST_START_STEEP, -1.0)),
+        ("0 0.9 0 0 0 0.25 0", Fade(0.9, FadeShape.LINEAR, 0.25)),
+        ("5 0.4 0 5 0 0 0 1 0 0 1 0 0", Fade(0.4, FadeShape.S_CURVE, 0.0)),
+        ("5 0.4 0 5 0 -0.5 -0.5 0 0.25 0.5 1 0 0", Fade(0.4, FadeShape.BEND, -0.25, 0.5)),
+    ],
+)
+def test_fades_in_every_form_that_reaper_has_written(song, fields, fade):
+    session = song(project(track("T", item(extra=f"FADEIN {fields}\nFADE_NEW_PARAMETERS"))))
+    assert only_clip(session).fade_in == fade
+
+
+def test_a_fade_outs_bend_is_mirrored(song):
+    session = song(project(track("T", item(extra="FADEOUT 2 0.5 0 2 0 -1 -1"))))
+    assert only_clip(session).fade_out == Fade(0.5, FadeShape.FAST_END, 1.0)
+
+
+TAKES = """    <ITEM
+      POSITION 0
+      LENGTH 1
+      ALLTAKES {all}
+      NAME first
+      VOLPAN 0.5 0 1 -1
+      SOFFS 0
+      <SOURCE WAVE
+        FILE "a.wav"
+      >
+      TAKE NULL
+      TAKE {sel}
+      NAME third
+      TAKEVOLPAN 0.25 -2 -1
+      SOFFS 0.125
+      PLAYRATE 2 0 0
+      <SOURCE FLAC
+        FILE "b.flac"
+      >
+    >
+"""
+
+
+def test_the_selected_take_is_played(song, tmp_path):
+    write(tmp_path / "b.flac", noise(1), format="flac", bit_depth="16")
+    first = only_clip(song(project(track("T", TAKES.format(all=0, sel="")))))
+    assert (first.name, first.gain, first.rate) == ("first", 0.5, 1.0)
+    third = only_clip(song(project(track("T", TAKES.format(all=0, sel="SEL")))))
+    assert (third.name, third.source.name, third.gain, third.pan) == ("third", "b.flac", -1.0, 0.25)
+    assert (third.offset, third.rate) == (0.125, 2.0)
+    both = song(project(track("T", TAKES.format(all=1, sel=""))))
+    assert [clip.name for clip in both.tracks[0].clips] == ["first", "third"]
+
+
+def test_folders_nest_and_close_several_at_once(song):
+    def bus(state, depth):
+        return f"ISBUS {state} {depth}"
+
+    session = song(
+        project(
+            track("A", strip=bus(0, 0)),
+            track("Outer", strip=bus(1, 1)),
+            track("Inner", strip=bus(1, 1)),
+            track("Leaf", strip=bus(0, 0)),
+            track("Last", strip=bus(2, -2)),
+            track("B"),
+        )
+    )
+    tree = [(part.name, [child.name for child in part.children]) for part in session.walk()]
+    assert tree == [
+        ("A", []),
+        ("Outer", ["Inner"]),
+        ("Inner", ["Leaf", "Last"]),
+        ("Leaf", []),
+        ("Last", []),
+        ("B", []),
+    ]
+
+
+def test_sections_and_reversed_sources(song):
+    def section(lines):
+        return f'<SOURCE SECTION\n{lines}\n<SOURCE WAVE\nFILE "a.wav"\n>\n>'
+
+    session = song(
+        project(
+            track(
+                "T",
+                item(source=section("LENGTH 0.5\nSTARTPOS 0.25\nOVERLAP 0.01")),
+                item(source=section("LENGTH 0.5\nMODE 2\nSTARTPOS 0.25\nOVERLAP 0.01")),
+                item(source=section("LENGTH 0\nMODE 3\nSTARTPOS 0\nOVERLAP 0.01")),
+            )
+        )
+    )
+    facts = [(clip.section_start, clip.section_length, clip.reversed) for clip in session.tracks[0].clips]
+    assert facts == [(0.25, 0.5, False), (0.25, 0.5, True), (0.0, None, True)]
+
+
+def test_what_is_not_rendered_is_listed_by_track(song):
+    session = song(
+        project(
+            track("Synth", item(source="<SOURCE MIDI\nHASDATA 1 960 QN\n>"), item(source="<SOURCE MIDI\n>")),
+            track(
+                "Vox",
+                item(extra="PLAYRATE 1.5 1 2 -1\nSM 0 0 + 0.5 0.6"),
+                item(source="<SOURCE VIDEO\nFILE a.mov\n>"),
+                strip="""FX 1
+    VOLPAN 1 0 0.7071 -1 1
+    AUXRECV 0 0 1 0 0 0 0 0 0 -1:U 0 -1 ''
+    <VOLENV2
+      ACT 1 -1
+      PT 0 1 0
+      PT 3 0.5 0
+    >
+    <PANENV2
+      ACT 0 -1
+      PT 0 1 0
+    >
+    <MUTEENV
+      ACT 1 -1
+      PT 0 1 0
+    >
+    <FXCHAIN
+      BYPASS 0 0 0
+      <VST "VST3: ReaComp (Cockos)" reacomp.vst3 0 "" 1{ABC} ""
+        ZWVtY+5e7f4EAAAA
+      >
+      BYPASS 1 0 0
+      <JS loser/3BandEQ ""
+        0 - -
+      >
+    >""",
+            ),
+        )
+    )
+    assert session.not_honoured == [
+        "Synth: MIDI items are not played (2 times)",
+        "Vox: plug-in VST3: ReaComp (Cockos) is left out",
+        "Vox: the send from Synth is left out",
+        "Vox: envelopes are left out: VOLENV2",
+        "Vox: pan law 0.7071 is played as 0 dB balance",
+        "Vox: stretch markers are left out",
+        "Vox: preserved pitch: items at another play rate change their pitch with it",
+        "Vox: pitch shifts of items are left out",
+        "Vox: a source of the kind VIDEO is not played",
+    ]
+    assert session.tracks[1].plugins == ["VST3: ReaComp (Cockos)"]
+
+
+def test_lanes_that_do_not_play_are_left_out(song):
+    lanes = "FREEMODE 2\n    LANESOLO 2 0 0 0 0 0 0 0"
+    session = song(
+        project(
+            track("T", item(0, extra="YPOS 0 0.5 2"), item(1, extra="YPOS 0.5 0.5 2"), strip=lanes),
+        )
+    )
+    assert [clip.position for clip in session.tracks[0].clips] == [1]
+
+
+def test_notes_of_midi_items_follow_the_tempo(song):
+    midi = """<SOURCE MIDI
+        HASDATA 1 480 QN
+        E 0 90 3c 60
+        <X 100 0 0 1
+          /wFIaQ==
+        >
+        E 380 80 3c 00
+        E 480 90 40 40
+        Em 10 90 41 40
+        E 470 90 40 00
+        E 4800 b0 7b 00
+      >"""
+    envelope = """<TEMPOENVEX
+    ACT 1 -1
+    PT 0 120 1 262148 0 1
+    PT 2 60 1
+  >"""
+    session = song(project(track("Keys", item(1.0, 3.0, source=midi)), head=envelope))
+    notes = [(note.start, note.length, note.pitch, note.velocity) for note in session.tracks[0].notes]
+    assert notes == [(1.0, 0.5, 60, 96), (2.0, 1.0, 64, 64)]
+    assert session.tempo == [TempoChange(0.0, 120.0), TempoChange(2.0, 60.0)]
+
+
+def test_tempo_points_may_ramp_and_may_set_only_the_meter(song):
+    envelope = """<TEMPOENVEX
+    ACT 1 -1
+    PT 0 60 0 262148 0 1
+    PT 4 120 1
+    PT 8 33 1 524294 0 3
+  >"""
+    tempo = song(project(head=envelope)).tempo
+    assert tempo == [
+        TempoChange(0, 60, 4, 4, ramp=True),
+        TempoChange(4, 120, 4, 4),
+        TempoChange(8, 120, 6, 8),
+    ]
+    # From 60 to 120 in 4 s is 90 on average: 6 quarters.
+    assert TempoMap(tempo).quarters(4.0) == pytest.approx(6.0)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 50), st.floats(20, 400), st.booleans()), min_size=1, max_size=6),
+    st.floats(0, 500),
+)
+def test_the_tempo_map_is_its_own_inverse(points, seconds):
+    changes, at = [], 0.0
+    for length, bpm, ramp in points:
+        changes.append(TempoChange(at, bpm, ramp=ramp))
+        at += length
+    tempo = TempoMap(changes)
+    assert tempo.seconds(tempo.quarters(seconds)) == pytest.approx(seconds, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("cut", [1, 30, 100, 250, -3])
+def test_a_project_cut_in_the_middle_is_one_clear_line(song, cut):
+    text = project(track("T", item()), track("U", item()))
+    with pytest.raises(SessionError, match=r"song\.rpp: (cut short|not a REAPER)") as caught:
+        song(text[:cut])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not a REAPER project"),
+        ("hello\n", "not a REAPER project"),
+        (project(track("T", item("abc"))), r"line \d+: POSITION holds 'abc'"),
+        (project(track("T", item("nan"))), "where a number belongs"),
+        (project(track("T", item(0, -1))), "-1 s long"),
+        (project(track("T", item(1e9, 1))), "must lie within"),
+        (project(track("T", item(extra="SOFFS -1e300"))), "must lie within"),
+        (project(head="SAMPLERATE 0").replace("SAMPLERATE 48000 0 0", ""), "sample rate of 0"),
+        (project(head="TEMPO 0 4 4"), "tempo of 0"),
+        ('<REAPER_PROJECT 0.1 "7" 0\n' + "<A\n" * 100, "nested deeper"),
+    ],
+)
+def test_damage_is_one_clear_line(song, text, words):
+    with pytest.raises(SessionError, match=words) as caught:
+        song(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_media_outside_the_folder_need_permission(tmp_path):
+    folder, other = tmp_path / "song", tmp_path / "pool"
+    folder.mkdir()
+    write(other / "b.wav", noise(1))
+    (folder / "link.wav").symlink_to(other / "b.wav")
+    for name in ("../pool/b.wav", str(other / "b.wav"), "link.wav", "/etc/passwd", "/dev/zero"):
+        path = save(folder, project(track("T", item(file=name))))
+        session = open_session(path)
+        assert "outside the project folder" in only_clip(session).problem
+        assert session.not_honoured == [f"T: {only_clip(session).problem}"]
+    path = save(folder, project(track("T", item(file="../pool/b.wav"))))
+    assert only_clip(open_session(path, media_roots=[other])).problem == ""
+
+
+def test_missing_and_irregular_media_are_said(tmp_path):
+    (tmp_path / "folder.wav").mkdir()
+    for name, words in (("no.wav", "is missing"), ("folder.wav", "not a regular"), ("a\\0b", "missing")):
+        session = open_session(save(tmp_path, project(track("T", item(file=name)))))
+        assert words in only_clip(session).problem
+        assert len(session.not_honoured) == 1
+
+
+def test_windows_names_and_any_letters(tmp_path):
+    write(tmp_path / "Médias" / "Grüße 音.wav", noise(1))
+    session = open_session(
+        save(tmp_path, project(track("T", item(file="Médias\\Grüße 音.wav"))), "Lied 歌.RPP")
+    )
+    assert only_clip(session).problem == ""
+    assert session.name == "Lied 歌"
+
+
+def test_latin_1_projects_are_read(tmp_path):
+    path = tmp_path / "old.rpp"
+    path.write_bytes(project(track("Gesäng")).encode("latin-1"))
+    assert open_session(path).tracks[0].name == "Gesäng"
+
+
+def test_a_folder_opens_its_only_project(tmp_path):
+    save(tmp_path, project(track("T")), "a.RPP")
+    assert open_session(tmp_path).name == "a"
+    save(tmp_path, project(), "a_stems.rpp")
+    save(tmp_path, project(), "a.rpp-bak")
+    assert open_session(tmp_path).name == "a"
+    save(tmp_path, project(), "b.rpp")
+    with pytest.raises(SessionError, match=r"several REAPER projects; name one of them: a\.RPP, b\.rpp"):
+        open_session(tmp_path)
+
+
+def test_what_is_no_session_is_said(tmp_path):
+    (tmp_path / "a.als").touch()
+    for path, words in (
+        (tmp_path / "a.als", "not a session"),
+        (tmp_path / "no.rpp", "no such"),
+        (tmp_path, "no audio"),
+    ):
+        with pytest.raises(SessionError, match=words):
+            open_session(path)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
+def test_quoting_is_undone_by_reading(word):
+    quotes = sum(quote in word for quote in "\"'`")
+    (back,) = split_words(quoted(word))
+    assert back == (word if quotes < 3 else word.replace("`", "'"))
+
+
+@given(st.lists(st.sampled_from(["<A 1", ">", "X 1", "  <B", "\r", "", "|>"]), max_size=30))
+def test_any_text_is_read_or_refused(tmp_path_factory, lines):
+    text = "<REAPER_PROJECT 0.1\n" + "\n".join(lines)
+    parts = split_lines(text)
+    assert "".join(parts) == text
+    try:
+        root = parse(parts, tmp_path_factory.getbasetemp())
+    except SessionError as error:
+        assert "cut short" in str(error)  # noqa: PT017
+    else:
+        assert root.last_line > 0

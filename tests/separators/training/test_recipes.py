@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from separators.errors import ParameterError
+from separators.neural import weights
+from separators.neural.danet import DANet
+from separators.neural.deep_clustering import DeepClustering
+from separators.neural.network import Architecture
+from separators.neural.pit import PIT
+from separators.training import voices
+from separators.training.corpus import load
+from separators.training.mixing import MixingSettings
+from separators.training.recipes import train
+from separators.training.trainer import Settings, Trainer
+from tests.separators.training.synthetic_voices import voice, write_corpus
+
+SMALL = {"channels": 24, "dilations": (1, 2, 4), "dimensions": 4, "attention": (2,)}
+SEPARATORS = {"pit": PIT, "danet": DANet, "deep-clustering": DeepClustering}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("data") / "voices")
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    monkeypatch.setattr(voices, "Architecture", lambda **given: Architecture(**SMALL | given))
+    monkeypatch.setattr(voices, "VALIDATION_BATCHES", 1)
+    monkeypatch.setattr(voices, "FEATURE_BATCHES", 2)
+    monkeypatch.setattr(voices, "MixingSettings", lambda **given: MixingSettings(**given | {"seconds": 1.0}))
+
+
+@pytest.mark.parametrize("name", SEPARATORS)
+def test_trained_weights_separate(data, tmp_path, name):
+    out = tmp_path / "weights.safetensors"
+    scores = train(name, data, out, settings=Settings(steps=3), report=lambda _line: None)
+    assert np.isfinite(scores["score"])
+    mixture = voice(110, 2, 1) + voice(200, 2, 2)
+    stems = SEPARATORS[name](weights=str(out)).separate(mixture, 16_000)
+    assert np.abs(stems.array.sum(0)[0] - mixture).max() < 1e-6
+    assert np.abs(stems["voice-1"] - stems["voice-2"]).max() > 0
+
+
+@pytest.mark.parametrize("name", SEPARATORS)
+def test_a_few_steps_lower_the_loss(data, tmp_path, name):
+    corpus = load(data, tmp_path)
+    pairs = name != "pit"
+    mixing = MixingSettings(seconds=1.0, pairs=pairs, room=0.0)
+    architecture = Architecture(head="embeddings" if pairs else "masks", **SMALL)
+    task = voices.TASKS[name](corpus, mixing, voices.new_network(architecture, corpus, mixing, 0))
+    fixed = task.batch(np.random.default_rng(0))
+    task.batch = lambda _rng: fixed
+    trainer = Trainer(
+        task,
+        Settings(steps=25, warm_up_steps=5, learning_rate=3e-3, bfloat16=False),
+        tmp_path,
+        lambda _line: None,
+    )
+    before = task.loss(task.network, fixed).item()
+    trainer.run()
+    after = task.loss(task.network, fixed).item()
+    assert after < before - 0.05
+
+
+def test_a_killed_run_goes_on(data, tmp_path):
+    out = tmp_path / "weights.safetensors"
+    lines = []
+    train("pit", data, out, settings=Settings(steps=2), report=lines.append)
+    train("pit", data, out, settings=Settings(steps=4), report=lines.append)
+    assert any("resumed at step 2" in line for line in lines)
+    assert any(line.startswith("step 4,") for line in lines)
+
+
+def test_another_separator_lends_its_backbone(data, tmp_path):
+    first, second = tmp_path / "pit.safetensors", tmp_path / "danet.safetensors"
+    train("pit", data, first, settings=Settings(steps=1), report=lambda _line: None)
+    train("danet", data, second, settings=Settings(steps=1, learning_rate=0.0), start=first, report=print)
+    lent, made = weights.load(first).state_dict(), weights.load(second).state_dict()
+    assert torch.equal(lent["blocks.1.conv.weight"], made["blocks.1.conv.weight"])
+    assert lent["outputs.weight"].shape != made["outputs.weight"].shape
+    assert [run["separator"] for run in weights.notes(second)["history"]] == ["pit", "danet"]
+
+
+def test_an_unknown_recipe_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match="no training recipe 'nmf'; there are: pit"):
+        train("nmf", tmp_path, tmp_path / "out")
