@@ -16,7 +16,7 @@ from plugin_bridge.commands.running import report, run, table
 from plugin_bridge.errors import SessionError
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.batch import Result
+    from plugin_bridge.jobs.contract import Result
     from plugin_bridge.jobs.job import SeparateJob
 
 _PACKAGE = Path(__file__).parents[1]

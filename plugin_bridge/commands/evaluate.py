@@ -34,7 +34,7 @@ def evaluate(references: Path, estimates: Path, bss_eval: bool, as_json: bool) -
     Files of the same name belong together; if other names are left, those are paired that fit best.
     Where the references lie in subfolders, one for each mixture, so must the estimates.
     """
-    from plugin_bridge.jobs.batch import describe
+    from plugin_bridge.jobs.contract import describe
 
     results: dict[str, Any] = {}
     failures: dict[str, str] = {}

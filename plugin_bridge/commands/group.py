@@ -51,7 +51,7 @@ class Command(click.Command):
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
-            from plugin_bridge.jobs.batch import describe
+            from plugin_bridge.jobs.contract import describe
 
             if debugging():
                 traceback.print_exc()

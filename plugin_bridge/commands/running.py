@@ -14,7 +14,7 @@ import click
 from plugin_bridge.commands.group import FAILED, debugging
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.batch import Job, Result
+    from plugin_bridge.jobs.contract import Job, Result
 
 
 def run_plan(

@@ -15,7 +15,7 @@ from plugin_bridge.commands.group import FAILED, Command
 from plugin_bridge.commands.running import run_plan, table
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.batch import Result
+    from plugin_bridge.jobs.contract import Result
     from plugin_bridge.jobs.job import PresetText
     from plugin_bridge.sessions import Session, Track
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.audio.writer import has_full_scale
-from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.job import Part, Settings, refuse_if_strict
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import FileFormat, StemFiles

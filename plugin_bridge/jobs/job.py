@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from plugin_bridge.errors import JobError, PresetError
-from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import Input, Opened
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat

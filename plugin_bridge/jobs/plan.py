@@ -8,8 +8,8 @@ from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.batch import Job
 from plugin_bridge.jobs.bounce import BounceJob
+from plugin_bridge.jobs.contract import Job
 from plugin_bridge.jobs.inputs import FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.naming import printable, refuse_collisions

@@ -20,7 +20,7 @@ import numpy as np
 
 from plugin_bridge.audio.writer import has_full_scale
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import Opened
 from plugin_bridge.jobs.job import SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.manifest import (

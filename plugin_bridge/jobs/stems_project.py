@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plugin_bridge.jobs.batch import Result
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest

@@ -22,12 +22,10 @@ from dataclasses import asdict
 from multiprocessing import AuthenticationError, get_context
 from multiprocessing.connection import Client, Connection, Listener
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plugin_bridge.jobs.contract import Job, Result, attempt
 from plugin_bridge.jobs.progress import Event
-
-if TYPE_CHECKING:
-    from plugin_bridge.jobs.batch import Job, Result
 
 GRACE_SECONDS = 10.0
 """How long a worker that was told to stop may clean up."""
@@ -173,8 +171,6 @@ def _start_worker(address: Any, key: bytes) -> None:
 
 def run_in_worker(job: Job) -> Result:
     """Run ``job`` in this worker process; one that is told to stop cleans up and ends the process."""
-    from plugin_bridge.jobs.batch import attempt
-
     worker = _worker
     if worker is None:  # another kind of executor: no progress from within the job
         return attempt(job, lambda stage, fraction: None)

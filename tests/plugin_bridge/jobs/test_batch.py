@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.batch import Result, run_jobs
+from plugin_bridge.jobs.batch import run_jobs
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.progress import BarReporter, Event, LineReporter, Reporter, reporter
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 from plugin_bridge.errors import JobError, PluginError, PresetError
-from plugin_bridge.jobs.batch import attempt
+from plugin_bridge.jobs.contract import attempt
 from plugin_bridge.jobs.inputs import FileInput
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.manifest import Manifest

@@ -1,0 +1,94 @@
+"""What a job is, how one ends, and what becomes of its errors; for those that make jobs and that run them."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from plugin_bridge.errors import BridgeError
+from plugin_bridge.jobs.progress import Report
+from plugin_bridge.naming import printable
+from separators.errors import SeparatorError
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one job ended; small, so that it travels between processes."""
+
+    job: str
+    status: Literal["done", "skipped", "failed"]
+    outputs: list[str] = field(default_factory=list)
+    """Paths of the files that are there now."""
+    error: str = ""
+    """One line: why it failed."""
+    details: str = ""
+    """The traceback of a failure that was nobody's intention."""
+    seconds: float = 0.0
+    not_honoured: list[str] = field(default_factory=list)
+    """What was met in the input and could not be reproduced."""
+    warnings: list[str] = field(default_factory=list)
+    """What the method itself says against its result."""
+    tracks: list[dict[str, Any]] = field(default_factory=list)
+    """For each track its name, number, manifest and files, as far as the kind of job has them."""
+
+    @property
+    def outcome(self) -> str:
+        """One line for people."""
+        if self.status == "failed":
+            return f"failed: {self.error}"
+        return "up to date" if self.status == "skipped" else f"done in {self.seconds:.1f} s"
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``; without the traceback."""
+        return {key: value for key, value in asdict(self).items() if key != "details"}
+
+
+class Job(Protocol):
+    """Something to do that can be pickled: paths, names and settings, never audio."""
+
+    @property
+    def label(self) -> str:
+        """What people know it by, distinct within a batch."""
+        ...
+
+    def run(self, report: Report) -> Result:
+        """Do it; raises what went wrong. Running it again must be harmless."""
+        ...
+
+    def inputs(self) -> list[Path]:
+        """Files that no result may overwrite."""
+        ...
+
+    def outputs(self) -> list[Path]:
+        """The files that :meth:`run` will write; raises if that cannot be known."""
+        ...
+
+
+def attempt(job: Job, report: Report) -> Result:
+    """Run ``job`` and turn whatever goes wrong into a failed result of one line."""
+    try:
+        return job.run(report)
+    except Exception as error:  # the other jobs still run
+        details = "" if _is_expected(error) else traceback.format_exc()
+        return Result(job.label, "failed", error=describe(error), details=details)
+
+
+def _is_expected(error: Exception) -> bool:
+    return isinstance(error, BridgeError | SeparatorError | OSError | MemoryError)
+
+
+def describe(error: Exception) -> str:
+    """One line for people: what went wrong and what to do."""
+    text = printable(" ".join(str(error).split()))
+    if not _is_expected(error):  # a defect of ours or of a plug-in
+        return f"internal error: {type(error).__name__}: {text}; --debug shows where"
+    if isinstance(error, MemoryError):
+        return "not enough memory; run fewer jobs at once (--jobs)"
+    if isinstance(error, OSError) and error.strerror:
+        where = printable(f"{error.filename}: ") if error.filename else ""
+        advice = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
+        return f"{where}{error.strerror[0].lower()}{error.strerror[1:]}{advice}"
+    return text
