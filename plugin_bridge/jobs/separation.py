@@ -10,9 +10,8 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,8 +40,8 @@ from plugin_bridge.plugins.streamed_chain import StreamedChain
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, SpectrogramPicture, save_factors
 from plugin_bridge.version import program_version
 from separators.base import Audio, Transform
-from separators.errors import SeparatorWarning
 from separators.nmf.factors import Factorized, Factors
+from separators.remarks import heard_by
 from separators.streaming import AudioSource, separate_blocks
 
 READ_AT_ONCE = 1 << 18
@@ -116,7 +115,7 @@ class _Separation:
                 SpectrogramPicture(stems, source.sample_rate, source.frames)
                 for stems, source in zip(self._stems, sources, strict=True)
             ]
-        with _kept_warnings(self._warnings):
+        with heard_by(self._warnings.append):
             for blocks in self._blocks(sources):
                 for track_files, stems in zip(files, blocks, strict=True):
                     track_files.write(stems)
@@ -365,19 +364,6 @@ class _Residual:
         if self._mixture == 0:
             return None
         return round(10 * math.log10(max(self._error / self._mixture, SMALLEST_RESIDUAL)), 2)
-
-
-@contextmanager
-def _kept_warnings(lines: list[str]) -> Iterator[None]:
-    """Collect what separators warn of; all other warnings take their usual way."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SeparatorWarning)
-        yield
-    for warning in caught:
-        if issubclass(warning.category, SeparatorWarning):
-            lines.append(str(warning.message))
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _relative(path: Path, manifest: Path) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from separators.base import Audio
-from separators.errors import ChannelError, SeparatorWarning
+from separators.errors import ChannelError
+from separators.remarks import remark
 
 Matrix = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -61,8 +60,8 @@ def nearest_channels(strength: Matrix) -> Numbers:
 
 
 def warn(message: str) -> None:
-    """Say that the stems may be poor, as a :class:`SeparatorWarning`."""
-    warnings.warn(f"ica: {message}", SeparatorWarning, stacklevel=2)
+    """Say that the stems may be poor, with :func:`~separators.remarks.remark`."""
+    remark(f"ica: {message}")
 
 
 def _dependence(values: Matrix, vectors: Matrix, numbers: Numbers) -> str:

@@ -10,7 +10,6 @@ to the stem ``rest``, for which free templates can be learned.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from separators.base import Audio, Piece, PlacedTransform, Separator, Transform
 from separators.blas_threads import on_one_thread
-from separators.errors import ParameterError, ScoreError, SeparatorWarning
+from separators.errors import ParameterError, ScoreError
 from separators.nmf.analysis import Analysis
 from separators.nmf.solver import (
     Matrix,
@@ -31,6 +30,7 @@ from separators.nmf.solver import (
     updated_activations,
 )
 from separators.parameters import Value, content, parameter
+from separators.remarks import remark
 from separators.score.alignment import Fit, best_shift
 from separators.score.score import Score
 from separators.score.sounds import (
@@ -339,4 +339,4 @@ def _runs(frames: int) -> Iterator[slice]:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(f"nmf-score: {message}", SeparatorWarning, stacklevel=2)
+    remark(f"nmf-score: {message}")

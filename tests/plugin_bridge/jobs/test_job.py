@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,16 @@ def test_what_a_method_warns_of_is_kept_and_strict_refuses_it(tmp_path):
     assert Manifest.read(Path(result.tracks[0]["manifest"])).warnings == result.warnings
     with pytest.raises(JobError, match=r"too few.*--strict refuses this"):
         _run(_job(path, strict=True, force=True))
+
+
+def test_jobs_side_by_side_in_threads_keep_their_own_warnings(tmp_path):
+    jobs = [
+        _job(_write(tmp_path / f"{number}.wav", MIXING @ _sources(frames=20 if number % 2 else RATE)))
+        for number in range(8)
+    ]
+    with ThreadPoolExecutor(8) as threads:
+        for number, result in enumerate(threads.map(_run, jobs)):
+            assert len(result.warnings) == number % 2, result.warnings
 
 
 @pytest.mark.parametrize(
