@@ -8,9 +8,9 @@ from pathlib import Path
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import Marker, MidiNote, TempoChange
 from separators.score import midi
-from separators.score.midi import NotePairs
+from separators.score.midi import CONTROLS, PROGRAM, ControlChange, Mixer, NotePairs
 
-__all__ = ["MidiFile", "NotePairs", "read_midi"]
+__all__ = ["CONTROLS", "PROGRAM", "ControlChange", "MidiFile", "Mixer", "NotePairs", "read_midi"]
 
 
 @dataclass

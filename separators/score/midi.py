@@ -9,30 +9,64 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from separators.errors import SeparatorError
+from separators import regular_files
 from separators.score.score import Note
+from separators.score.standard_midi_file import (
+    CONTROL,
+    CUE,
+    EXPRESSION,
+    MARKER,
+    METER,
+    NAME,
+    NOTE_OFF,
+    NOTE_ON,
+    PAN,
+    PROGRAM_CHANGE,
+    TEMPO,
+    VOLUME,
+    Event,
+    MidiError,
+    Track,
+    parse,
+)
 
-MAX_BYTES = 64 << 20
+__all__ = [
+    "CONTROLS",
+    "PROGRAM",
+    "ControlChange",
+    "MidiError",
+    "MidiFile",
+    "Mixer",
+    "NotePairs",
+    "Tempo",
+    "read_midi",
+]
+
+MAX_BYTES = 16 << 20
+LONGEST_SECONDS = 7 * 24 * 3600.0
+"""Times beyond a week are damage or malice, not music."""
 DROP_FRAME_RATES = {29: 30000 / 1001}
 DEFAULT_BPM = 120.0
-CONTROLS = {7: 100, 10: 64, 11: 127}
-"""The controllers for volume, pan and expression, and what they are until they are set."""
+SHORTEST_BEAT = 6
+"""Meters count in notes of this power of two at most: 64ths."""
+CONTROLS = {VOLUME: 100, PAN: 64, EXPRESSION: 127}
+"""What these controllers are until they are set."""
 PROGRAM = 128
 """Changes of a channel's program are kept like those of a controller with this number, which none has."""
 
-
-class MidiError(SeparatorError):
-    """A file cannot be read as MIDI."""
+ControlChange = tuple[float, int, int, int]
+"""Seconds, channel, controller (or :data:`PROGRAM`) and value."""
 
 
 class Mixer:
     """The volume, panorama and programs that a file gives its channels, as General MIDI means them."""
 
-    def __init__(self, changes: list[tuple[float, int, int, int]]) -> None:
-        """``changes``: seconds, channel, controller and value, in order."""
+    def __init__(self, changes: list[ControlChange]) -> None:
+        """``changes`` in order of time."""
         self._changes: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
         for seconds, channel, control, value in changes:
             self._changes[channel, control].append((seconds, value))
@@ -104,68 +138,58 @@ class MidiFile:
 
 
 def read_midi(path: Path) -> MidiFile:
-    """Read a type 0 or 1 file. Raises :class:`MidiError` if it is damaged or of type 2."""
-    import mido
-
+    """Read a type 0 or 1 file. Raises :class:`MidiError` if it is damaged, of type 2 or no regular file."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise MidiError(f"{path}: larger than {MAX_BYTES >> 20} MB, which no MIDI file is")
-        file = mido.MidiFile(path)
-    except (OSError, EOFError, ValueError, IndexError, KeyError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
-        raise MidiError(f"{path}: cannot be read as MIDI: {reason}") from error
-    if file.type == 2:
-        raise MidiError(f"{path}: MIDI files of type 2 (independent patterns) have no common timeline")
-    if file.ticks_per_beat == 0:
+        file = parse(regular_files.read(path, MAX_BYTES))
+    except OSError as error:
+        raise MidiError(f"{path}: cannot be read as MIDI: {error.strerror}") from error
+    except MidiError as error:
+        raise MidiError(f"{path}: cannot be read as MIDI: {error}; export it anew") from error
+    if file.type > 1:
+        raise MidiError(
+            f"{path}: MIDI files of type {file.type} (independent patterns) have no common timeline"
+        )
+    if file.division == 0:
         raise MidiError(f"{path}: its ticks have no length (division 0)")
 
-    timed = [_timed(track) for track in file.tracks]
-    events = sorted((event for track in timed for event in track), key=lambda event: event[0])
-    clock = _Clock(file.ticks_per_beat, events)
+    events = sorted((event for track in file.tracks for event in track.events), key=attrgetter("tick"))
+    clock = _Clock(file.division, events)
+    end = clock.seconds(max(track.end for track in file.tracks))
+    if end > LONGEST_SECONDS:
+        raise MidiError(f"{path}: ends at {end:.3g} s; it must end within {LONGEST_SECONDS:.0f} s")
     markers = [
-        (clock.seconds(tick), decoded(message.text))
-        for tick, message in events
-        if message.type in ("marker", "cue_marker")
+        (clock.seconds(event.tick), decoded(event.data)) for event in events if event.kind in (MARKER, CUE)
     ]
     mixer = Mixer(
         [
-            (clock.seconds(tick), message.channel, message.control, message.value)
-            for tick, message in events
-            if message.type == "control_change" and message.control in CONTROLS
+            (clock.seconds(event.tick), event.channel, event.data[0], min(event.data[1], 127))
+            for event in events
+            if event.kind == CONTROL
         ]
         + [
-            (clock.seconds(tick), message.channel, PROGRAM, message.program)
-            for tick, message in events
-            if message.type == "program_change"
+            (clock.seconds(event.tick), event.channel, PROGRAM, event.data[0])
+            for event in events
+            if event.kind == PROGRAM_CHANGE
         ]
     )
     tracks = [
-        (decoded(track.name).strip() or f"MIDI {number}", notes)
-        for number, (track, own) in enumerate(zip(file.tracks, timed, strict=True), 1)
-        if (notes := _notes(own, clock, mixer))
+        (_name(track) or f"MIDI {number}", notes)
+        for number, track in enumerate(file.tracks, 1)
+        if (notes := _notes(track, clock, mixer))
     ]
     return MidiFile(clock.changes, markers, tracks)
 
 
-def decoded(text: str) -> str:
-    """Text as its writer meant it: mido takes every byte for Latin-1, most programs write UTF-8."""
+def _name(track: Track) -> str:
+    return next((decoded(event.data).strip() for event in track.events if event.kind == NAME), "")
+
+
+def decoded(text: bytes) -> str:
+    """Text as its writer meant it: the format leaves its encoding open, most programs write UTF-8."""
     try:
-        return text.encode("latin-1").decode("utf-8")
+        return text.decode("utf-8")
     except UnicodeError:
-        return text
-
-
-Event = tuple[int, Any]
-"""The absolute tick, and mido's message."""
-
-
-def _timed(track: Any) -> list[Event]:
-    tick = 0
-    events = []
-    for message in track:
-        tick += message.time
-        events.append((tick, message))
-    return events
+        return text.decode("latin-1")
 
 
 class _Clock:
@@ -174,25 +198,25 @@ class _Clock:
     def __init__(self, division: int, events: list[Event]) -> None:
         self._smpte = division < 0
         if self._smpte:
-            # Two bytes, minus frames a second and ticks a frame, which mido reads as one number.
+            # Two bytes in one number: minus frames a second, and ticks a frame.
             frames = 256 - (division >> 8 & 0xFF)
             self._ticks_per_second = DROP_FRAME_RATES.get(frames, frames) * max(division & 0xFF, 1)
         self._ticks_per_quarter = division
         self._ticks = [0]
         self.changes = [Tempo(0.0, DEFAULT_BPM, 4, 4)]
-        for tick, message in events:
+        for event in events:
             last = self.changes[-1]
-            if message.type == "set_tempo" and message.tempo > 0:
-                change = last._replace(bpm=60e6 / message.tempo)
-            elif message.type == "time_signature":
-                change = last._replace(numerator=message.numerator, denominator=message.denominator)
+            if event.kind == TEMPO and (microseconds := int.from_bytes(event.data[:3], "big")) > 0:
+                change = last._replace(bpm=60e6 / microseconds)
+            elif event.kind == METER and event.data[0] > 0 and event.data[1] <= SHORTEST_BEAT:
+                change = last._replace(numerator=event.data[0], denominator=1 << event.data[1])
             else:
                 continue
-            change = change._replace(seconds=self.seconds(tick))
-            if tick == self._ticks[-1]:
+            change = change._replace(seconds=self.seconds(event.tick))
+            if event.tick == self._ticks[-1]:
                 self.changes[-1] = change
             else:
-                self._ticks.append(tick)
+                self._ticks.append(event.tick)
                 self.changes.append(change)
 
     def seconds(self, tick: int) -> float:
@@ -204,13 +228,15 @@ class _Clock:
         return change.seconds + (tick - self._ticks[index]) / self._ticks_per_quarter * 60 / change.bpm
 
 
-def _notes(events: list[Event], clock: _Clock, mixer: Mixer) -> list[Note]:
+def _notes(track: Track, clock: _Clock, mixer: Mixer) -> list[Note]:
     pairs = NotePairs(mixer)
-    for tick, message in events:
-        if message.type == "note_on" and message.velocity > 0:
-            pairs.start(message.channel, message.note, message.velocity, clock.seconds(tick))
-        elif message.type in ("note_on", "note_off"):
-            pairs.stop(message.channel, message.note, clock.seconds(tick))
-    if events:
-        pairs.stop_all(clock.seconds(events[-1][0]))
+    for event in track.events:
+        if event.kind not in (NOTE_ON, NOTE_OFF):
+            continue
+        pitch, velocity = event.data[0], min(event.data[1], 127)
+        if event.kind == NOTE_ON and velocity > 0:
+            pairs.start(event.channel, pitch, velocity, clock.seconds(event.tick))
+        else:
+            pairs.stop(event.channel, pitch, clock.seconds(event.tick))
+    pairs.stop_all(clock.seconds(track.end))
     return pairs.notes

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape, MidiNote
-from plugin_bridge.sessions.rpp.midi import read_notes
+from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape
+from plugin_bridge.sessions.rpp.midi import MidiTake, read_take
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
@@ -39,28 +39,28 @@ NEUTRAL = dict.fromkeys(("PANENV", "PANENV2", "MASTERPANENV", "MASTERPANENV2", "
 
 
 class ItemReader:
-    """Turns ``<ITEM`` blocks into clips and notes."""
+    """Turns ``<ITEM`` blocks into clips and MIDI takes."""
 
     def __init__(self, media: MediaFolders, tempo: TempoMap) -> None:
         self.media = media
         self.tempo = tempo
 
-    def read(self, item: Block, remark: Remark) -> tuple[list[Clip], list[MidiNote]]:
-        """The clips and notes of the takes that are heard; most items have one of either."""
+    def read(self, item: Block, remark: Remark) -> tuple[list[Clip], list[MidiTake]]:
+        """The clips and MIDI of the takes that are heard; most items have one of either."""
         takes = list(_takes(item))
         if item.line("ALLTAKES").number_at(0, 0) == 0:
             selected = [take for take in takes if "SEL" in take.values]
             takes = (selected or takes)[:1]
-        clips, notes = [], []
+        clips, midi = [], []
         for take in takes:
             for source in take.blocks("SOURCE"):
                 kind = source.values[0] if source.values else ""
                 if kind == "MIDI":
                     remark("MIDI items are not played")
-                    notes += read_notes(item, take, source, self.tempo)
+                    midi.append(read_take(item, take, source, self.tempo))
                 elif kind not in ("EMPTY", ""):
                     clips.append(self._clip(item, take, source, remark))
-        return clips, notes
+        return clips, midi
 
     def _clip(self, item: Block, take: Block, source: Block, remark: Remark) -> Clip:
         position = item.line("POSITION").seconds_at(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import Marker, Session, TempoChange, Track
 from plugin_bridge.sessions.rpp.items import ItemReader, is_active
+from plugin_bridge.sessions.rpp.midi import MidiTake, notes_of
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed, parse, read_text, split_lines
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
@@ -154,11 +155,13 @@ class _ProjectReader:
             self._remark(name, f"plug-in {plugin} is left out")
         self._remark_on_routing(block, track, names)
         lanes = _Lanes(block)
+        takes: list[MidiTake] = []
         for item in block.blocks("ITEM"):
             if lanes.play(item):
-                clips, notes = self.items.read(item, lambda text: self._remark(name, text))
+                clips, midi = self.items.read(item, lambda text: self._remark(name, text))
                 track.clips += clips
-                track.notes += notes
+                takes += midi
+        track.notes = notes_of(takes)
         for clip in track.clips:
             if clip.problem and not clip.muted:
                 self._remark(name, clip.problem)
