@@ -151,6 +151,8 @@ def read_midi(path: Path) -> MidiFile:
         )
     if file.division == 0:
         raise MidiError(f"{path}: its ticks have no length (division 0)")
+    if not file.tracks:
+        raise MidiError(f"{path}: cannot be read as MIDI: it ends before its first track; export it anew")
 
     events = sorted((event for track in file.tracks for event in track.events), key=attrgetter("tick"))
     clock = _Clock(file.division, events)

@@ -97,8 +97,6 @@ def parse(data: bytes) -> StandardMidiFile:
         track, position = _TrackReader(data, start, start + length, MOST_EVENTS - kept).read()
         kept += len(track.events)
         tracks.append(track)
-    if not tracks:
-        raise MidiError("it ends before its first track")
     return StandardMidiFile(kind, division, tracks)
 
 
@@ -183,5 +181,5 @@ def _matters(kind: int, data: bytes) -> bool:
     if least is None or len(data) < least:
         return False
     if kind < META and data[0] > 127:
-        return False
+        raise MidiError(f"an event holds {data[0]} where 127 is the most")
     return kind != CONTROL or data[0] in KEPT_CONTROLS

@@ -285,6 +285,34 @@ def test_notes_of_midi_items_follow_the_tempo(song):
     assert session.tempo == [TempoChange(0.0, 120.0), TempoChange(2.0, 60.0)]
 
 
+def test_notes_of_midi_items_have_the_volume_pan_and_program_of_their_track(song):
+    """As in a MIDI file; what an item sets holds on in the next one, but not on other tracks."""
+
+    def midi(*events):
+        lines = "\n".join(f"E {event}" for event in events)
+        return f"<SOURCE MIDI\nHASDATA 1 480 QN\n{lines}\n>"
+
+    keys = ("0 90 3c 60", "480 80 3c 00")
+    first = midi("0 c0 21", "0 b0 07 40", "0 b0 0a 7f", *keys, "480 c0 28", "0 90 40 60", "480 80 40 00")
+    # Of the second item the first quarter is cut off; its program holds from the item's start on.
+    second = midi("0 c0 05", *keys, "0 90 41 60", "480 80 41 00")
+    session = song(
+        project(
+            track(
+                "Bass",
+                item(2.0, 3.0, source=second, extra="SOFFS 0.5"),
+                item(0.0, 2.0, source=first),
+            ),
+            track("Keys", item(0.0, 2.0, source=midi(*keys))),
+        )
+    )
+    bass, other = session.tracks
+    heard = {(note.start, note.pitch): (note.program, note.volume, note.pan) for note in bass.notes}
+    quiet = pytest.approx((64 * 127 / 127**2) ** 2)
+    assert heard == {(0.0, 60): (33, quiet, 1.0), (1.0, 64): (40, quiet, 1.0), (2.0, 65): (5, quiet, 1.0)}
+    assert [(note.program, note.pan) for note in other.notes] == [(None, pytest.approx(0.5))]
+
+
 def test_tempo_points_may_ramp_and_may_set_only_the_meter(song):
     envelope = """<TEMPOENVEX
     ACT 1 -1
