@@ -14,9 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plugin_bridge.plugins.board import Board, StemRack
+    from plugin_bridge.plugins.board import Board
     from plugin_bridge.plugins.hosting import HostedPlugin
     from plugin_bridge.plugins.processor import SeparatorPlugin
+    from plugin_bridge.plugins.rack import StemRack
     from plugin_bridge.plugins.streamed_chain import StreamedChain
     from plugin_bridge.presets.preset import Preset, load_preset
 
@@ -26,7 +27,7 @@ _LAZY = {
     "HostedPlugin": "plugin_bridge.plugins.hosting",
     "Preset": "plugin_bridge.presets.preset",
     "SeparatorPlugin": "plugin_bridge.plugins.processor",
-    "StemRack": "plugin_bridge.plugins.board",
+    "StemRack": "plugin_bridge.plugins.rack",
     "StreamedChain": "plugin_bridge.plugins.streamed_chain",
     "load_preset": "plugin_bridge.presets.preset",
 }

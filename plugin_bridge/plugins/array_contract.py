@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+import threading
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,23 +42,57 @@ def check_call(sample_rate: Any, buffer_size: Any) -> tuple[float, int]:
     return rate, size
 
 
-class ArrayLayout:
+class _Seen(NamedTuple):
+    """What a call showed of its caller's arrays."""
+
+    channels_first: bool
+    channels: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One call's audio, and the way back into its layout."""
+
+    audio: Audio
+    """float32 ``(channels, frames)``, C-contiguous; may share the input's memory."""
+    source: NDArray[Any]
+    channels_first: bool
+
+    def back(self, output: Audio, mono_to_1d: bool) -> Audio:
+        """``output`` ``(channels, frames)`` as a new array in the layout of the input.
+
+        One channel comes back 1-D if ``mono_to_1d`` and the input was.
+        """
+        if self.source.ndim == 1 and mono_to_1d and len(output) == 1:
+            output = output[0]
+        elif not self.channels_first:
+            output = output.T
+        output = np.ascontiguousarray(output, dtype=np.float32)
+        return output.copy() if np.may_share_memory(output, self.source) else output
+
+
+class LayoutMemory:
     """Tells channels from frames as Pedalboard does, with its memory of the last call.
 
     A shape that can be read both ways is read with the channel count of the last call; a square
-    one as the last call was. :meth:`forget` is what a plug-in's ``reset()`` does.
+    one as the last call was. Each thread remembers its own last call (and in its first one that of
+    the others), so that threads that pass different layouts do not disturb each other.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Forget the last call."""
-        self._channels_first: bool | None = None
-        self._channels = 0
+        """Forget all calls: what a plug-in's ``reset()`` does."""
+        self._here = threading.local()
+        self._anywhere: _Seen | None = None
 
-    def to_channels_first(self, input_array: Any) -> Audio:
-        """``input_array`` as float32 ``(channels, frames)``, C-contiguous; may share its memory.
+    def expect(self, channels: int) -> None:
+        """Read this thread's next array as ``(channels, frames)``, if it can be read so."""
+        self._here.seen = _Seen(True, channels)
+
+    def read(self, input_array: Any) -> Reading:
+        """``input_array`` as audio.
 
         Raises TypeError for anything but float32 and float64 arrays, RuntimeError for other than
         1 or 2 dimensions and for a square array on the first call.
@@ -71,37 +107,28 @@ class ArrayLayout:
         if input_array.ndim not in (1, 2):
             raise RuntimeError(f"the number of dimensions must be 1 or 2, not {input_array.ndim}")
         array = input_array[np.newaxis] if input_array.ndim == 1 else input_array
-        self._channels_first = input_array.ndim == 1 or self._is_channels_first(*array.shape)
-        if not self._channels_first:
+        before: _Seen | None = getattr(self._here, "seen", self._anywhere)
+        rows, columns = array.shape
+        channels_first = input_array.ndim == 1 or _is_channels_first(rows, columns, before)
+        if not channels_first:
             array = array.T
-        self._channels = len(array)
-        return np.ascontiguousarray(array, dtype=np.float32)
+        self._here.seen = self._anywhere = _Seen(channels_first, len(array))
+        return Reading(np.ascontiguousarray(array, dtype=np.float32), input_array, channels_first)
 
-    def to_layout_of(self, input_array: NDArray[Any], output: Audio, mono_to_1d: bool) -> Audio:
-        """``output`` ``(channels, frames)`` as a new array in the layout of the input just read.
 
-        One channel comes back 1-D if ``mono_to_1d`` and the input was.
-        """
-        if input_array.ndim == 1 and mono_to_1d and len(output) == 1:
-            output = output[0]
-        elif not self._channels_first:
-            output = output.T
-        output = np.ascontiguousarray(output, dtype=np.float32)
-        return output.copy() if np.may_share_memory(output, input_array) else output
-
-    def _is_channels_first(self, rows: int, columns: int) -> bool:
-        if self._channels and rows != columns:
-            if rows == self._channels:
-                return True
-            if columns == self._channels:
-                return False
-        if (rows == 0) != (columns == 0):
-            return columns == 0  # no frames is audio, no channels is not
-        if rows != columns or rows == 1:
-            return rows <= columns
-        if self._channels_first is None or rows == 0:
-            raise RuntimeError(
-                f"unable to determine the channel layout of the shape ({rows}, {columns}); "
-                "pass an array that is not square first"
-            )
-        return self._channels_first
+def _is_channels_first(rows: int, columns: int, before: _Seen | None) -> bool:
+    if before is not None and before.channels and rows != columns:
+        if rows == before.channels:
+            return True
+        if columns == before.channels:
+            return False
+    if (rows == 0) != (columns == 0):
+        return columns == 0  # no frames is audio, no channels is not
+    if rows != columns or rows == 1:
+        return rows <= columns
+    if before is None or rows == 0:
+        raise RuntimeError(
+            f"unable to determine the channel layout of the shape ({rows}, {columns}); "
+            "pass an array that is not square first"
+        )
+    return before.channels_first

@@ -96,6 +96,7 @@ class HostedPlugin(PythonPlugin):
     """
 
     streams = True
+    by_stem = True
 
     def __init__(
         self,

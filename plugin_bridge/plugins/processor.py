@@ -29,6 +29,8 @@ class SeparatorPlugin(PythonPlugin):
     """
 
     mono_to_1d = False
+    gives_stems = True
+    settable = ("separator",)
 
     def __init__(self, separator: Separator) -> None:
         if not isinstance(separator, Separator):
@@ -48,7 +50,7 @@ class SeparatorPlugin(PythonPlugin):
     def separate(self, audio: NDArray[Any], sample_rate: float) -> Stems:
         """The named stems, each ``(channels, frames)``, of ``audio`` as :meth:`process` takes it."""
         rate, _ = check_call(sample_rate, BUFFER_SIZES[0])
-        return self.separator.separate(self._layout.to_channels_first(audio), rate)
+        return self.separator.separate(self._layouts.read(audio).audio, rate)
 
     def run(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
         """Separate; raises ValueError for NaN, infinity, ``reset=False`` and unfit channel counts."""
@@ -64,7 +66,7 @@ class SeparatorPlugin(PythonPlugin):
 
     def __setattr__(self, name: str, value: Any) -> None:
         separator = vars(self).get("separator")
-        if separator is not None and (name in separator.parameters or name == "separator"):
+        if separator is not None and (name in (*separator.parameters, "separator", "parameters")):
             raise AttributeError(f"{name} is read-only; make a SeparatorPlugin of a new separator")
         super().__setattr__(name, value)
 

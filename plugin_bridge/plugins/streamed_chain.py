@@ -29,8 +29,9 @@ import pedalboard
 
 from plugin_bridge.plugins.array_contract import check_call
 from plugin_bridge.plugins.block_stages import BLOCK_FRAMES, BlockStage, FrameQueue, SegmentStage
-from plugin_bridge.plugins.board import Board, check_members, inside, is_container, run_native
-from plugin_bridge.plugins.python_plugin import PythonPlugin, runs_in_python
+from plugin_bridge.plugins.board import Board
+from plugin_bridge.plugins.containers import check_members, inside, is_container, run_native
+from plugin_bridge.plugins.python_plugin import PythonPlugin, run_python, runs_in_python
 from separators import Audio, AudioError
 
 PATIENCE_SECONDS = 60
@@ -153,7 +154,7 @@ def _native_stages(plugins: list[pedalboard.Plugin], rate: float, channels: int)
 def _block_stage(plugins: list[pedalboard.Plugin], rate: float, channels: int) -> BlockStage:
     def run(block: Audio) -> Audio:
         if isinstance(plugins[0], PythonPlugin):
-            return plugins[0].run(block, rate, BLOCK_FRAMES, False)
+            return run_python(plugins[0], block, rate, BLOCK_FRAMES, False)
         return run_native(plugins, block, rate, BLOCK_FRAMES, False)
 
     return BlockStage(run, channels, round(PATIENCE_SECONDS * rate))
@@ -173,9 +174,8 @@ def _flat(
     for plugin in plugins:
         if plugin is None:
             continue
-        if runs_in_python(plugin) and not (
-            isinstance(plugin, Board) or (isinstance(plugin, PythonPlugin) and plugin.streams)
-        ):
+        is_list = isinstance(plugin, Board) and not plugin.is_overridden()
+        if runs_in_python(plugin) and not (is_list or getattr(plugin, "streams", False)):
             raise TypeError(f"{type(plugin).__name__} works on whole signals and cannot be streamed")
         if is_container(plugin) and not isinstance(plugin, pedalboard.Mix) and holds(plugin):
             yield from _flat(plugin, holds)

@@ -117,8 +117,16 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
     from plugin_bridge.plugins import built_ins as table
     from plugin_bridge.plugins.board import Board
     from plugin_bridge.plugins.hosting import HostedPlugin
-    from plugin_bridge.plugins.python_plugin import runs_in_python
+    from plugin_bridge.plugins.python_plugin import RunsInPython, runs_in_python
 
+    if isinstance(plugin, RunsInPython):
+        python_code = plugin.is_overridden() or not isinstance(plugin, HostedPlugin | Board)
+    else:
+        python_code = plugin is not None and runs_in_python(plugin)
+    if python_code:
+        raise PluginError(
+            f"a chain of a preset holds Pedalboard's and third-party plug-ins, not a {type(plugin).__name__}"
+        )
     if isinstance(plugin, HostedPlugin):
         return PluginEntry(external=plugin.name, parameters=plugin.values, state=plugin.state)
     if plugin is None:  # inside a Mix: the dry signal
@@ -130,12 +138,8 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
             "a preset keeps third-party plug-ins by name; put a HostedPlugin in the chain "
             f"instead of the loaded file {plugin!r}"
         )
-    if isinstance(plugin, Board) or (isinstance(plugin, pedalboard.Chain) and not runs_in_python(plugin)):
+    if isinstance(plugin, pedalboard.Chain):
         return PluginEntry(plugin="Chain", plugins=entries_of(list(plugin)))
-    if runs_in_python(plugin):
-        raise PluginError(
-            f"a chain of a preset holds Pedalboard's and third-party plug-ins, not a {type(plugin).__name__}"
-        )
     row = table.built_in_of(plugin)
     changed: dict[str, Any] = {
         key: value for key, value in row.values(plugin).items() if value != row.defaults[key]

@@ -298,8 +298,9 @@ class Preset(_Table):
 
         Third-party plug-ins are looked for in the system's folders and in ``plugin_paths``.
         """
-        from plugin_bridge.plugins.board import Board, StemRack
+        from plugin_bridge.plugins.board import Board
         from plugin_bridge.plugins.processor import SeparatorPlugin
+        from plugin_bridge.plugins.rack import StemRack
 
         if self.together and self.stems:
             raise PresetError(
@@ -334,8 +335,9 @@ class Preset(_Table):
         remixes) plug-ins. ``fields`` are further fields: ``description``, ``purpose``, ``output``.
         Raises :class:`PresetError` for a board of another shape.
         """
-        from plugin_bridge.plugins.board import StemRack
         from plugin_bridge.plugins.processor import SeparatorPlugin
+        from plugin_bridge.plugins.python_plugin import RunsInPython
+        from plugin_bridge.plugins.rack import StemRack
 
         parts = [plugin for plugin in board if plugin is not None]
         cores = [plugin for plugin in parts if isinstance(plugin, StemRack | SeparatorPlugin)]
@@ -345,12 +347,21 @@ class Preset(_Table):
                 "at its top level; make one board, and one preset, for each separator"
             )
         core = cores[0]
+        for plugin in (board, core, *([core.plugin] if isinstance(core, StemRack) else [])):
+            if isinstance(plugin, RunsInPython) and plugin.is_overridden():
+                raise PresetError(
+                    f"a preset holds no Python code, and {type(plugin).__name__} overrides how it processes"
+                )
         place = parts.index(core)
         stems, remix = {}, False
         try:
             if isinstance(core, StemRack):
                 remix = core.remix
-                stems = {name: entries_of(list(chain)) for name, chain in core.chains.items() if len(chain)}
+                stems = {
+                    name: entries_of([chain] if chain.is_overridden() else list(chain))
+                    for name, chain in core.chains.items()
+                    if len(chain) or chain.is_overridden()
+                }
             before, after = entries_of(parts[:place]), entries_of(parts[place + 1 :])
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None

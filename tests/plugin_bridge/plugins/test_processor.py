@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_bridge import SeparatorPlugin
+from plugin_bridge import SeparatorPlugin, StemRack
 from plugin_bridge.plugins.array_contract import BUFFER_SIZES, SAMPLE_RATES_HZ
 from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import ChannelError
@@ -288,3 +288,36 @@ def test_it_is_not_a_list(use):
 def test_only_separators_are_taken(wrong):
     with pytest.raises(TypeError, match=r"separators\.Separator"):
         SeparatorPlugin(wrong)
+
+
+@pytest.mark.parametrize("make", [lambda: SeparatorPlugin(Bands()), lambda: StemRack(Bands(), remix=True)])
+def test_a_typo_is_not_set_silently(make):
+    plugin = make()
+    for name in ("typo", "remx", "mix"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}' to set"):
+            setattr(plugin, name, 3)
+        assert not hasattr(plugin, name)
+    with pytest.raises(AttributeError):
+        plugin.gives_stems = 3
+
+
+def test_a_racks_remix_may_be_changed():
+    rack = StemRack(Bands(), remix=True)
+    assert rack(noise(1, 100)[0], 44100).shape == (100,)
+    rack.remix = False
+    assert rack(noise(1, 100)[0], 44100).shape == (2, 100)
+
+
+def test_derived_classes_have_attributes_of_their_own():
+    class Counting(SeparatorPlugin):
+        def __init__(self, separator):
+            super().__init__(separator)
+            self.calls = 0
+
+        def run(self, audio, sample_rate, buffer_size, reset):
+            self.calls += 1
+            return super().run(audio, sample_rate, buffer_size, reset)
+
+    plugin = Counting(Bands())
+    plugin(noise(1, 100), 44100)
+    assert plugin.calls == 1

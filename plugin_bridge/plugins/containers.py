@@ -1,0 +1,93 @@
+"""Lists of plug-ins: walking through them, what must not stand in them, and running native ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeGuard
+
+import numpy as np
+import pedalboard
+
+from plugin_bridge.plugins.python_plugin import PythonPlugin, RunsInPython, is_tripwire, runs_in_python
+from separators import Audio
+
+
+def inside(
+    plugins: Iterable[pedalboard.Plugin | None], container: pedalboard.Plugin | None = None
+) -> Iterator[tuple[pedalboard.Plugin, pedalboard.Plugin | None]]:
+    """Every plug-in and the container that holds it, depth first."""
+    pending = [(plugin, container) for plugin in reversed(list(plugins)) if plugin is not None]
+    entered = {}  # holds what it has entered, so that ids stay theirs and loops end
+    while pending:
+        plugin, holder = pending.pop()
+        yield plugin, holder
+        if is_container(plugin) and id(plugin) not in entered:
+            entered[id(plugin)] = plugin
+            pending += [(child, plugin) for child in reversed(list(plugin)) if child is not None]
+
+
+def is_container(plugin: pedalboard.Plugin) -> TypeGuard[pedalboard.Chain]:
+    """Whether ``plugin`` is a list of plug-ins: a Chain, Pedalboard, Board or Mix."""
+    return isinstance(plugin, pedalboard.PluginContainer) and not isinstance(plugin, PythonPlugin)
+
+
+def check_members(plugins: Iterable[pedalboard.Plugin | None]) -> None:
+    """Raise RuntimeError where a plug-in is used twice, or a Python one sits in a native container."""
+    seen: set[int] = set()
+    kept = []  # while a member is held, its id is its own
+    for plugin, container in inside(plugins):
+        kept.append(plugin)
+        if is_tripwire(plugin):  # all that is left of a Python plug-in that nobody held
+            raise RuntimeError(in_native_container("a separator or another plug-in in Python", None))
+        if id(plugin) in seen:
+            which = type(plugin).__name__ if is_container(plugin) else repr(plugin)  # it may hold itself
+            raise RuntimeError(
+                f"the same plugin instance is used twice in one board: {which}; make one for each place"
+            )
+        seen.add(id(plugin))
+        if container is None or isinstance(container, RunsInPython) or runs_in_python(container):
+            continue
+        if runs_in_python(plugin):
+            raise RuntimeError(in_native_container(type(plugin).__name__, type(container).__name__))
+
+
+def in_native_container(plugin: str, container: str | None) -> str:
+    """The error message where ``plugin`` stands in a native container."""
+    return (
+        f"{plugin} cannot run inside a native {container or 'Pedalboard, Chain or Mix'}, "
+        "which would skip it; put it into a Board"
+    )
+
+
+def run_native(
+    plugins: Sequence[pedalboard.Plugin], audio: Audio, sample_rate: float, buffer_size: int, reset: bool
+) -> Audio:
+    """Run ``audio`` ``(channels, frames)`` through native ``plugins``, whatever its shape.
+
+    Raises ValueError, naming the plug-in, where one cannot take that many channels.
+    """
+    channels, frames = audio.shape
+    if frames == 0:
+        return audio.copy()
+    for plugin, _ in inside(plugins):
+        if isinstance(plugin, pedalboard.MP3Compressor) and channels > 2:
+            raise ValueError(
+                f"MP3Compressor takes 1 or 2 channels, not {channels}; "
+                "behind a separator, put it into the chain of a stem"
+            )
+    native = pedalboard.Pedalboard([])
+    if frames <= channels:
+        # A new container takes the smaller dimension for channels, but remembers the last call.
+        native.process(np.zeros((channels, channels + 1), np.float32), sample_rate)
+    for plugin in plugins:
+        native.append(plugin)
+    try:
+        return native.process(audio, sample_rate, buffer_size, reset)
+    except ValueError as error:
+        if "channel" not in str(error):
+            raise
+        raise ValueError(
+            f"{error} The chain carries {channels} channels here; wrap the plug-in in a HostedPlugin, "
+            "which adapts mono and stereo and takes the stems behind a separator one by one, "
+            "or put it into the chain of a stem"
+        ) from None
