@@ -78,17 +78,17 @@ def measure(result: Result, sources: dict[str, str] | list[str], folder: Path) -
 
     rows = []
     for track in result.tracks:
-        audio = {file["stems"][0]: _read(Path(file["path"])) for file in track["files"]}
+        audio = {stem: _read(path) for stem, path in track.stems.items()}
         mixture = sum(audio.values())
         if isinstance(sources, list):
             known = _best_fitting([_read(folder / file) for file in sources], audio)
         else:
             known = {stem: _read(folder / file) for stem, file in sources.items() if stem in audio}
-        if isinstance(sources, dict) and track["track"] in sources:
-            own = _read(folder / sources[track["track"]])
+        if isinstance(sources, dict) and track.track in sources:
+            own = _read(folder / sources[track.track])
             known = {"direct": own, "bleed": mixture - own}
         for stem, estimate in audio.items():
-            row = {"track": track["track"], "stem": stem, "si_sdr": None, "track_si_sdr": None}
+            row: dict[str, Any] = {"track": track.track, "stem": stem, "si_sdr": None, "track_si_sdr": None}
             if stem in known:
                 row["si_sdr"] = round(si_sdr(known[stem], estimate), 2)
                 row["track_si_sdr"] = round(si_sdr(known[stem], mixture), 2)

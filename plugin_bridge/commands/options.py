@@ -86,7 +86,8 @@ format_options = together(
     click.option(
         "--bit-depth",
         type=click.Choice(["16", "24", "float32"]),
-        help="Bit depth; if neither this nor the preset says one: 24 for integers, float32 for the rest.",
+        help="Bit depth; if neither this nor the preset says one: 24 for integers, float32 for the rest and "
+        "for stems that 24 bits cannot hold.",
     ),
 )
 stem_options = together(
@@ -137,7 +138,7 @@ jobs_option = click.option(
     "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
 )
 quiet_option = click.option(
-    "--quiet", "-q", is_flag=True, help="No progress and no summary; errors are still shown."
+    "--quiet", "-q", is_flag=True, help="No progress and no summary; warnings and errors are still shown."
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be written, and do nothing.")
 media_root_option = click.option(

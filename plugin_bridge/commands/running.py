@@ -98,6 +98,9 @@ def report(
         )
     elif not quiet:
         _summarise(results, out, further)
+    for result in results:
+        for line in result.warnings:
+            click.echo(f"warning: {result.job}: {line}", err=True)
     for result in failed:
         click.echo(f"failed: {result.job}: {result.error}", err=True)
         if result.details and debugging():
@@ -107,13 +110,7 @@ def report(
 
 def _summarise(results: Sequence[Result], out: Path, further: Iterable[Path]) -> None:
     for result in results:
-        for track in result.tracks:
-            if track.get("gain", 1.0) != 1.0:
-                click.echo(
-                    f"{track['track']}: all stems were turned down by one gain of {track['gain']:.4g} "
-                    "so that none clips; float32 needs none"
-                )
-        for line in result.warnings:
+        for line in result.notes:
             click.echo(f"{result.job}: {line}")
     lines = dict.fromkeys(line for result in results for line in result.not_honoured)
     if lines:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.audio.writer import has_full_scale
-from plugin_bridge.jobs.contract import Result
+from plugin_bridge.jobs.contract import Result, StemFile, TrackResult
 from plugin_bridge.jobs.job import Part, Settings, refuse_if_strict
+from plugin_bridge.jobs.levels import fit
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import FileFormat, StemFiles
 from plugin_bridge.jobs.workspace import workspace
@@ -58,9 +58,10 @@ class BounceJob:
             for start in range(0, source.frames, READ_AT_ONCE):
                 report("rendering", start / source.frames)
                 files.write([source.read(start, min(READ_AT_ONCE, source.frames - start))])
-            peak = files.end()
-            gain = 1 / peak if has_full_scale(form.format, form.bit_depth) and peak > 1 else 1.0
-            (made,) = files.make(gain)
+            fitted = fit(form.format, form.bit_depth, asked=self.settings.asks_for_depth, peak=files.end())
+            warnings = [fitted.warning] if fitted.warning else []
+            refuse_if_strict(self.settings, warnings)
+            (made,) = files.make(fitted.bit_depth, fitted.gain)
             (final,) = self.outputs()
             final.parent.mkdir(parents=True, exist_ok=True)
             made.path.replace(final)
@@ -70,12 +71,15 @@ class BounceJob:
             outputs=[str(final)],
             seconds=round(time.monotonic() - started, 3),
             not_honoured=list(track.not_honoured),
+            warnings=warnings,
+            notes=[fitted.note] if fitted.note else [],
             tracks=[
-                {
-                    "track": self.part.track,
-                    "index": self.part.index,
-                    "files": [{"stems": [], "path": str(final)}],
-                    "gain": gain,
-                }
+                TrackResult(
+                    self.part.track,
+                    self.part.index,
+                    (StemFile((), str(final)),),
+                    bit_depth=fitted.bit_depth,
+                    gain=fitted.gain,
+                )
             ],
         )

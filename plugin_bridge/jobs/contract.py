@@ -15,6 +15,38 @@ from separators.errors import SeparatorError
 
 
 @dataclass(frozen=True)
+class StemFile:
+    """One file of a track."""
+
+    stems: tuple[str, ...]
+    """What its channels hold: one stem, or several one after the other; nothing for a bounced track."""
+    path: str
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What there is of one track (or file) now."""
+
+    track: str
+    index: int
+    """Its number in the session, or among the files."""
+    files: tuple[StemFile, ...]
+    manifest: str = ""
+    """The path of the manifest beside the files; a bounced track has none."""
+    pictures: tuple[str, ...] = ()
+    bit_depth: str = ""
+    gain: float = 1.0
+    """Linear, the same for all stems; below 1 only where integers were asked for and would have clipped."""
+    residual_db: float | None = None
+    """How far the files' sum is from what was separated, relative to that."""
+
+    @property
+    def stems(self) -> dict[str, Path]:
+        """The path of each stem's file."""
+        return {stem: Path(file.path) for file in self.files for stem in file.stems}
+
+
+@dataclass(frozen=True)
 class Result:
     """How one job ended; small, so that it travels between processes."""
 
@@ -30,9 +62,10 @@ class Result:
     not_honoured: list[str] = field(default_factory=list)
     """What was met in the input and could not be reproduced."""
     warnings: list[str] = field(default_factory=list)
-    """What the method itself says against its result."""
-    tracks: list[dict[str, Any]] = field(default_factory=list)
-    """For each track its name, number, manifest and files, as far as the kind of job has them."""
+    """What speaks against the result: by the method itself, or a gain that no stem should have had."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing of the result and no fault."""
+    tracks: list[TrackResult] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:

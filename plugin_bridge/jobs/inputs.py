@@ -34,6 +34,8 @@ class Opened:
     """Whether reading costs more than reading a file, so that it is worth doing once only."""
     score: Callable[[], Score] = Score
     """Reads the notes that belong to the audio, from its first frame on; raises what is wrong with them."""
+    track: str = ""
+    """The identifier of a session's track before its fader, whose place the stems can take."""
     not_honoured: tuple[str, ...] = ()
     """What the session holds for this track and rendering leaves out."""
 
@@ -94,7 +96,8 @@ class TrackInput:
         session = read_session(self.path, self.media_roots)
         track = _find(session, self.identifier)
         with TrackSource(session, track, post_fader=self.post_fader, whole=self.whole) as source:
-            yield _opened(session, source, remarks(session, track))
+            place = "" if self.post_fader else self.identifier  # behind the fader they would pass it twice
+            yield _opened(session, source, remarks(session, track), place)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class MixInput:
             yield _opened(session, source, session.not_honoured)
 
 
-def _opened(session: Session, source: TrackSource, lines: list[str]) -> Opened:
+def _opened(session: Session, source: TrackSource, lines: list[str], track: str = "") -> Opened:
     def score() -> Score:
         found = Score.of_tracks((track.name, track.notes) for track in session.walk())
         if not found:
@@ -129,6 +132,7 @@ def _opened(session: Session, source: TrackSource, lines: list[str]) -> Opened:
         round(session.start * source.sample_rate) + source.start_frame,
         rendered=True,
         score=score,
+        track=track,
         not_honoured=(*lines, *source.not_honoured),
     )
 

@@ -31,7 +31,7 @@ class Settings:
 
     format: str = "wav"
     bit_depth: str | None = None
-    """None: the input's or better, 24 bits for integers and float32 for everything else."""
+    """None: the input's or better, 24 bits for integers, if they can hold the stems, float32 for the rest."""
     multichannel: bool = False
     template: str = DEFAULT_TEMPLATE
     stems: tuple[str, ...] | None = None
@@ -43,6 +43,11 @@ class Settings:
     plots: bool = False
     """Draw pictures of what was done beside the stems."""
     plugin_paths: tuple[Path, ...] = ()
+
+    @property
+    def asks_for_depth(self) -> bool:
+        """Whether somebody wants this bit depth and no better one."""
+        return self.bit_depth is not None
 
     def depth_for(self, depths: Sequence[str]) -> str:
         """The bit depth to write for inputs that need ``depths``."""
@@ -189,7 +194,7 @@ class SeparateJob:
         """How the files of ``track``, one of ``tracks``, are written."""
         return FileFormat(
             format=self.settings.format,
-            # One for all, since they share a gain.
+            # One for all, since they may have to share a gain.
             bit_depth=self.settings.depth_for([other.bit_depth for other in tracks]),
             sample_rate=track.source.sample_rate,
             multichannel=self.settings.multichannel and not self.preset.preset.remix,

@@ -13,17 +13,20 @@ import sys
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from separators.base import Audio, Separator
 from separators.cascade import Cascade
 from separators.parameters import Content
 from separators.streaming import AudioSource
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a field changes its meaning; older manifests then count as out of date."""
+MAXIMUM_BYTES = 16_000_000
+"""Longest manifest that is read; a job's own, with thousands of warnings, stays far below."""
 HASHED_AT_ONCE = 1 << 18
 """Frames read at once for hashing."""
 
@@ -43,6 +46,21 @@ class Output:
     """The largest sample's magnitude, linear, after ``gain``."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What was separated."""
+
+    path: str
+    """The file, or the session that holds the track."""
+    sample_rate: int
+    channels: int
+    frames: int
+    time_reference: int | None = None
+    """The first frame's place on the timeline, in samples since midnight."""
+    track: str = ""
+    """The identifier of a session's track before its fader, whose place the stems can take."""
+
+
 @dataclass
 class Manifest:
     """What one track's stems are and where they come from; JSON on disk."""
@@ -50,17 +68,23 @@ class Manifest:
     key: dict[str, Any]
     """Everything that decides how the result sounds; equal keys give equal results."""
     track: str
-    input: dict[str, Any]
-    """Path, sample rate, channels, frames and time stamp of what was separated."""
+    input: Origin
     outputs: list[Output] = field(default_factory=list)
     gain: float = 1.0
-    """Linear, the same for all stems; below 1 only where an integer format would have clipped."""
+    """Linear, the same for all stems; below 1 only where integers were asked for and would have clipped."""
+    bit_depth: str = ""
+    """Of the files: ``16``, ``24`` or ``float32``."""
     residual_db: float | None = None
-    """Energy of what the separator's stems lack to its mixture, relative to the mixture; None for none."""
+    """Energy of what the sum of the files, as they are on the disk, lacks to the mixture that was
+    separated, relative to that; None for silence. Large where chains change stems, where only some are
+    written, and where a ``gain`` had to be applied."""
     seconds: float = 0.0
     """How long the job took."""
     not_honoured: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    """What speaks against the result."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing of it and no fault."""
     pictures: list[str] = field(default_factory=list)
     """Paths of what was drawn, relative to the manifest's folder, with forward slashes."""
     format: int = FORMAT
@@ -74,15 +98,14 @@ class Manifest:
             os.fsync(file.fileno())
 
     @classmethod
-    def read(cls, path: Path) -> Self | None:
+    def read(cls, path: Path) -> Manifest | None:
         """The manifest at ``path``, or None if there is none that this version understands."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            outputs = [Output(**output) for output in values.pop("outputs")]
-            manifest = cls(outputs=outputs, **values)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            if path.stat().st_size > MAXIMUM_BYTES:
+                return None
+            return _reader().validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValidationError):
             return None
-        return manifest if manifest.format == FORMAT else None
 
     def pictures_are_there(self, path: Path) -> bool:
         """Whether pictures were drawn and none of them is missing; this manifest lies at ``path``."""
@@ -92,8 +115,13 @@ class Manifest:
         """Whether all outputs of this manifest, which lies at ``path``, still have their size."""
         try:
             return all((path.parent / output.path).stat().st_size == output.bytes for output in self.outputs)
-        except OSError:
+        except (OSError, ValueError):  # a name that no file can have
             return False
+
+
+@cache
+def _reader() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
 
 
 def samples_hash(source: AudioSource) -> str:

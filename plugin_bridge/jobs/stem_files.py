@@ -1,14 +1,14 @@
 """The files of one track's stems, made block by block in a temporary folder.
 
-Float files are written as the stems come. Integer formats need the peak of all stems first, since
-they share one gain; those stems, and stems that end up in one file, wait as float32 in the folder.
+Float files are written as the stems come. Integer formats need the peak of all stems first, which decides
+how they are written; those stems, and stems that end up in one file, wait as float32 in the folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,13 +134,15 @@ class StemFiles:
             self._sum()
         return max(self._peaks.values(), default=0.0)
 
-    def make(self, gain: float) -> Iterator[MadeFile]:
+    def make(self, bit_depth: str, gain: float) -> Iterator[MadeFile]:
         """Make the files, scaled by ``gain``; yields each as it is complete."""
         if self._direct:
-            assert gain == 1
+            assert (bit_depth, gain) == (self._form.bit_depth, 1)
             for name, file in self._files.items():
                 yield MadeFile(file.path, name, (name,), self._peaks[name])
-        elif self._form.multichannel:
+            return
+        self._form = replace(self._form, bit_depth=bit_depth)
+        if self._form.multichannel:
             yield self._convert(MULTICHANNEL, tuple(self._spools), gain)
         else:
             for name in self._spools:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import TrackInput, read_session
@@ -12,32 +14,46 @@ from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.formats import STEMS_SUFFIX
+from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.rpp.writer import PlacedStem, write_stems_project
 
 BACKUP_SUFFIX = ".rpp-bak"
 """REAPER's own for the state before the last save."""
 
 
-def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> list[Path]:
-    """Write the project for what ``jobs`` made of one session's tracks; returns its path, if there is one.
+@dataclass(frozen=True)
+class _Set:
+    """The stems of one track by one preset, as they lie in the output folder."""
 
-    It is left alone if it is there and no job made anything new, since it may hold the user's work by now;
-    one that must change is kept as a backup. Raises :class:`~plugin_bridge.errors.SessionError`.
+    manifest: Manifest
+    path: Path
+    """The manifest's."""
+
+    @property
+    def preset(self) -> str:
+        preset = self.manifest.key.get("preset")
+        return str(preset.get("name", "")) if isinstance(preset, dict) else ""
+
+
+def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> list[Path]:
+    """Write the project for all stems of one session that lie in ``out``; returns its path, if there is one.
+
+    ``jobs`` are those that just ran, with their ``results``; what earlier ones made is found by its
+    manifests. Of a track with the stems of several presets, those of ``jobs``, else the newest, are heard;
+    the others are muted. The project is left alone if it is there and no job made anything new, since it may
+    hold the user's work by now; one that must change is kept as a backup. Raises
+    :class:`~plugin_bridge.errors.SessionError`.
     """
-    placed: dict[str, list[PlacedStem]] = {}
-    sessions = set()
-    for job, result in zip(jobs, results, strict=True):
-        for part, track in zip(job.parts, result.tracks, strict=False):  # a failed job has no tracks
-            assert isinstance(part.input, TrackInput)
-            sessions.add((part.input.path, part.input.media_roots))
-            manifest = Manifest.read(Path(track["manifest"]))
-            # Stems after the fader would pass it twice, and stems side by side are no track's channels.
-            if manifest is not None and not part.input.post_fader and not job.settings.multichannel:
-                placed.setdefault(part.input.identifier, []).extend(_placed(track, manifest, part.input))
+    source = jobs[0].parts[0].input
+    assert isinstance(source, TrackInput)
+    session = read_session(source.path, source.media_roots)
+    fresh = {Path(track.manifest).resolve() for result in results for track in result.tracks}
+    placed = {
+        identifier: [stem for index, one in enumerate(sets) for stem in _placed(one, session, index > 0)]
+        for identifier, sets in _sets(session, out, fresh).items()
+    }
     if not placed:
         return []
-    ((path, media_roots),) = sessions
-    session = read_session(path, media_roots)
     project = out / f"{safe_name(session.name)}{STEMS_SUFFIX}.rpp"
     if project.exists():
         if all(result.status == "skipped" for result in results):
@@ -46,17 +62,44 @@ def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: P
     return [write_stems_project(session, placed, project)]
 
 
-def _placed(track: dict[str, Any], manifest: Manifest, source: TrackInput) -> list[PlacedStem]:
-    session = read_session(source.path, source.media_roots)
-    rate = manifest.input["sample_rate"]
-    start = manifest.input["time_reference"] - round(session.start * rate)
+def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]]:
+    """For each track of ``session`` its sets in ``out``, the one to be heard first."""
+    known = {track.identifier for track in session.walk()}
+    found: dict[str, list[_Set]] = defaultdict(list)
+    for path in _manifests(out):
+        manifest = Manifest.read(path)
+        if (
+            manifest is not None
+            and manifest.input.track in known
+            # The folder may have moved together with the project.
+            and Path(manifest.input.path).name == session.path.name
+            and manifest.files_are_there(path)
+            # Stems side by side in one file are no track's channels.
+            and all(len(output.stems) == 1 for output in manifest.outputs)
+        ):
+            found[manifest.input.track].append(_Set(manifest, path))
+    for sets in found.values():
+        sets.sort(key=lambda one: (one.path.resolve() in fresh, one.path.stat().st_mtime_ns), reverse=True)
+    return found
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(path, name) for name in sorted(files) if name.endswith(".json"))
+
+
+def _placed(one: _Set, session: Session, muted: bool) -> list[PlacedStem]:
+    origin = one.manifest.input
+    start = (origin.time_reference or 0) - round(session.start * origin.sample_rate)
     return [
         PlacedStem(
-            stem["stems"][0],
-            Path(stem["path"]),
-            start / rate,
-            manifest.input["frames"] / rate,
-            1 / manifest.gain,
+            f"{output.stems[0]} ({one.preset})" if muted else output.stems[0],
+            Path(os.path.normpath(one.path.parent / output.path)),
+            start / origin.sample_rate,
+            origin.frames / origin.sample_rate,
+            1 / one.manifest.gain,
+            muted,
         )
-        for stem in track["files"]
+        for output in one.manifest.outputs
     ]

@@ -7,7 +7,7 @@ its channels, and what is left of the track is its ``bleed``. So the two sum to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +67,8 @@ class Together:
         self,
         separator: Separator,
         progress: Progress | None = None,
-        check: Callable[[Audio, Audio], None] | None = None,
     ) -> Iterator[list[tuple[Audio, Audio]]]:
-        """Yield each track's next ``(direct, bleed)``; ``check`` gets mixture and stems of each block.
+        """Yield each track's next ``(direct, bleed)``.
 
         Raises :class:`JobError` if the separator does not find a source for each track.
         """
@@ -82,8 +81,6 @@ class Together:
         position = 0
         for stems in separate_blocks(separator, self, progress):
             frames = stems.shape[2]
-            if check is not None:
-                check(self.read(position, frames), stems)
             parts = []
             for index, track in enumerate(self.tracks):
                 first, last = track.overlap(position, frames)

@@ -48,6 +48,8 @@ class PlacedStem:
     length_seconds: float
     gain: float = 1.0
     """What to play the file with; 1 / gain where a gain was applied so that it would not clip."""
+    muted: bool = False
+    """Whether it waits unheard, beside other stems of the same track."""
 
 
 def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
@@ -218,8 +220,10 @@ def _stem_lines(splice: _Splice, track: Block, stem: PlacedStem, depth: int, fol
     identifier = guid("stem", track.line("TRACKID").text(0) or track.text(0), stem.name, stem.path)
     yield f"  <TRACK {identifier}"
     yield f"    NAME {quoted(name)}"
-    for line in track.lines(*STRIP_LINES):
+    for line in track.lines(*(name for name in STRIP_LINES if not (stem.muted and name == "MUTESOLO"))):
         yield "    " + splice.lines[line.first_line].strip()
+    if stem.muted:
+        yield "    MUTESOLO 1 0 0"
     yield f"    ISBUS {is_bus(depth)}"
     yield f"    TRACKID {identifier}"
     for block in track.blocks(*STRIP_BLOCKS):

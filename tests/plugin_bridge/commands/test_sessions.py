@@ -201,3 +201,60 @@ def test_inspect_shows_the_session(odd_session):
     assert [track["name"] for track in values["tracks"]] == ["Plain", "Effect"]
     assert values["tracks"][0]["clips"][0]["length"] == 1.0
     run("inspect", odd_session, "--strict", status=1)
+
+
+# -- several renders into one folder ---------------------------------------------------------------
+
+
+def stems_in(project, folder):
+    """Names of the tracks with audio of the project's own, and whether they are muted."""
+    session = open_session(project, media_roots=[folder])
+    return {track.name: track.muted for track in session.walk()}
+
+
+def test_the_project_holds_all_stems_of_the_folder_after_a_second_render(session, preset, tmp_path):
+    out = tmp_path / "out"
+    for pattern in ("Duo", "Keys", "Duo"):
+        run("render", session, "-p", preset, "-o", out, "--tracks", pattern, "-q")
+    stems = {f"{track} source-{k}" for track in ("Duo", "Keys") for k in (1, 2)}
+    found = stems_in(out / "My Song_stems.rpp", tmp_path)
+    assert set(found) == stems | {"Duo", "Keys"}
+    assert {name for name, muted in found.items() if muted} == {"Duo", "Keys"}
+
+
+def test_stems_that_are_gone_from_the_folder_are_gone_from_the_project(session, preset, tmp_path):
+    out = tmp_path / "out"
+    run("render", session, "-p", preset, "-o", out, "--tracks", "Duo", "-q")
+    (out / "Duo" / "source-1.wav").unlink()
+    run("render", session, "-p", preset, "-o", out, "--tracks", "Keys", "-q")
+    found = stems_in(out / "My Song_stems.rpp", tmp_path)
+    assert set(found) == {"Duo", "Keys", "Keys source-1", "Keys source-2"}
+    assert not found["Duo"]
+
+
+def test_of_two_sets_of_a_track_one_is_heard_and_the_mix_stays(session, preset, tmp_path):
+    out = tmp_path / "out"
+    other = tmp_path / "other.toml"
+    other.write_text(UNPAN + "seed = 1\n")
+    for chosen in (preset, other):
+        run("render", session, "-p", chosen, "-o", out, "--name", "{track}/{preset}/{stem}", "-q")
+    found = stems_in(out / "My Song_stems.rpp", tmp_path)
+    assert len(found) == 2 * (1 + 2 + 2)
+    waiting = {name for name, muted in found.items() if muted} - {"Duo", "Keys"}
+    assert waiting == {f"{t} source-{k} ({preset.stem})" for t in ("Duo", "Keys") for k in (1, 2)}
+    run("bounce", session, "-o", tmp_path / "a", "--mix", "-q")
+    project = out / "My Song_stems.rpp"
+    run("bounce", project, "-o", tmp_path / "b", "--mix", "-q", "--media-root", tmp_path)
+    first, second = read(tmp_path / "a" / "My Song mix.wav"), read(tmp_path / "b" / "My Song_stems mix.wav")
+    assert np.abs(first - second).max() < FLOAT
+
+
+def test_stems_of_another_session_in_the_same_folder_are_left_out(session, preset, tmp_path):
+    other = tmp_path / "Other"
+    write(other / "Keys.wav", noise(seed=3), time_reference=START)
+    out = tmp_path / "out"
+    run("render", other, "-p", preset, "-o", out, "--name", "other/{track}/{stem}", "-q")
+    run("render", session, "-p", preset, "-o", out, "--tracks", "Duo", "-q")
+    found = stems_in(out / "My Song_stems.rpp", tmp_path)
+    assert set(found) == {"Duo", "Keys", "Duo source-1", "Duo source-2"}
+    assert (out / "Other_stems.rpp").exists()

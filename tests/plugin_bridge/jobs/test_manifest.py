@@ -52,7 +52,7 @@ def _names(folder):
 
 def test_the_manifest_describes_every_file(stereo):
     result = _run(_job(stereo))
-    path = Path(result.tracks[0]["manifest"])
+    path = Path(result.tracks[0].manifest)
     manifest = Manifest.read(path)
     assert [output.stems for output in manifest.outputs] == [["source-1"], ["source-2"]]
     for output in manifest.outputs:
@@ -61,7 +61,7 @@ def test_the_manifest_describes_every_file(stereo):
         assert (file_hash(file), file.stat().st_size) == (output.sha256, output.bytes)
         assert (rate, audio.shape) == (RATE, (RATE, 2))
         assert output.peak == pytest.approx(np.abs(audio).max(), abs=2**-23)
-    assert manifest.input["path"] == str(stereo)
+    assert manifest.input.path == str(stereo)
     assert manifest.key["separator"]["name"] == "ica"
     assert manifest.key["output"]["bit_depth"] == "24"
     assert manifest.gain == 1
@@ -124,7 +124,7 @@ def _manifest_of_another_version(path, out):
 def test_a_change_of_the_files_decides_whether_the_job_runs_again(stereo, change, status):
     result = _run(_job(stereo))
     expected = [Path(path).read_bytes() for path in result.outputs]
-    change(stereo, Path(result.tracks[0]["manifest"]).parent)
+    change(stereo, Path(result.tracks[0].manifest).parent)
     assert _run(_job(stereo)).status == status
     found = [Path(path).read_bytes() for path in result.outputs]
     assert (found == expected) == (change is not _other_samples)

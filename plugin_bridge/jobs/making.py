@@ -1,0 +1,202 @@
+"""Makes the files of a job in its temporary folder: source, chains, separator, files, manifests.
+
+Memory does not grow with the length: audio is read, separated and written block by block.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from plugin_bridge.errors import JobError
+from plugin_bridge.jobs.job import refuse_if_strict
+from plugin_bridge.jobs.levels import Fit, Rounding, fit
+from plugin_bridge.jobs.manifest import Manifest, Origin, Output, SamplesHash, file_hash, samples_hash
+from plugin_bridge.jobs.placing import MadeSet
+from plugin_bridge.jobs.residual import residual_db
+from plugin_bridge.jobs.run import JobTrack, Run
+from plugin_bridge.jobs.stem_files import MadeFile, StemFiles, chain_errors
+from plugin_bridge.jobs.together import Together
+from plugin_bridge.jobs.workspace import Spool
+from plugin_bridge.naming import printable
+from plugin_bridge.plugins.streamed_chain import StreamedChain
+from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, SpectrogramPicture, save_factors
+from separators.base import Audio, Transform
+from separators.nmf.factors import Factorized
+from separators.remarks import heard_by
+from separators.streaming import AudioSource, separate_blocks
+
+READ_AT_ONCE = 1 << 18
+"""Frames."""
+READ, SEPARATED = 0.1, 0.9
+"""The fractions of a job that are done when its input is read and when its stems are separated."""
+
+
+def make(run: Run, work: Path) -> list[MadeSet]:
+    """Make all files in the folder ``work``."""
+    settings = run.job.settings
+    for number, track in enumerate(run.tracks):
+        _prepare(run, number, track, work)
+    files = [_files(run, track, work / str(number)) for number, track in enumerate(run.tracks)]
+    with heard_by(run.warnings.append):
+        for blocks in _blocks(run):
+            for track, stem_files, stems in zip(run.tracks, files, blocks, strict=True):
+                stem_files.write(track.take(stems))
+    fitted = _fit(run, max(stem_files.end() for stem_files in files))
+    if fitted.warning:
+        run.warnings.append(fitted.warning)
+    refuse_if_strict(settings, run.warnings)
+    sets = []
+    for number, (track, stem_files) in enumerate(zip(run.tracks, files, strict=True)):
+        made = list(stem_files.make(fitted.bit_depth, fitted.gain))
+        pictures = list(_draw(run, track, work / str(number)))
+        sets.append(_set(run, track, made, pictures, fitted))
+        run.report("writing", SEPARATED + (1 - SEPARATED) * (number + 1) / len(run.tracks))
+    return sets
+
+
+def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
+    """Make the track's audio what the separator is to hear, and hash it as it came.
+
+    Rendered tracks and the result of a chain wait in a file, since the separator reads twice.
+    """
+    source = track.opened.source
+    if not (track.opened.rendered or run.job.preset.preset.before):
+        track.samples = track.samples or samples_hash(source)
+        return
+    chain = _chain(run, "before", source)
+    spool = run.opened.enter_context(Spool(work / f"input-{number}.raw", source.sample_rate, source.channels))
+    digest = SamplesHash(source.sample_rate, source.channels)
+    for start in range(0, source.frames, READ_AT_ONCE):
+        block = source.read(start, min(READ_AT_ONCE, source.frames - start))
+        if not np.isfinite(block).all():
+            raise JobError(
+                f"the audio holds NaN or infinity within {READ_AT_ONCE} frames after frame {start}; "
+                "replace such samples before separating"
+            )
+        digest.update(block)
+        with chain_errors("the chain before the separator"):
+            ready = chain.process(block) if chain else block
+        spool.write(ready)
+        run.report("reading", READ * (number + start / source.frames) / len(run.tracks))
+    if chain:
+        with chain_errors("the chain before the separator"):
+            rest = chain.flush()
+        spool.write(rest)
+    track.source, track.samples = spool, digest.hexdigest()
+
+
+def _chain(run: Run, key: str, source: AudioSource) -> StreamedChain | None:
+    plugins = run.job.preset.preset.make_chain(key, run.job.settings.plugin_paths)
+    if not plugins:
+        return None
+    with chain_errors(f"the chain {key}"):
+        return StreamedChain(plugins, source.sample_rate, source.channels)
+
+
+def _files(run: Run, track: JobTrack, folder: Path) -> StemFiles:
+    folder.mkdir()
+    source = track.source
+    if run.job.settings.plots:
+        track.spectrograms = SpectrogramPicture(track.stems, source.sample_rate, source.frames)
+    if not run.job.settings.asks_for_depth:
+        track.rounding = Rounding(track.form.bit_depth)
+    return StemFiles(
+        run.opened,
+        folder,
+        track.form,
+        source.channels,
+        {name: _chain(run, f"stems.{name}", source) for name in track.written},
+        run.job.preset.preset.remix,
+        _chain(run, "after", source),
+    )
+
+
+def _blocks(run: Run) -> Iterator[list[Sequence[Audio]]]:
+    """For each track the next block of each of its stems."""
+
+    def progress(done: int, frames: int) -> None:
+        run.report("separating", READ + (SEPARATED - READ) * done / frames)
+
+    def fitted(transform: Transform) -> None:
+        if isinstance(transform, Factorized):
+            run.factors = transform.factors
+
+    if run.job.together:
+        together = Together([(track.source, track.opened.time_reference or 0) for track in run.tracks])
+        for parts in together.separate(run.separator, progress):
+            yield list(parts)
+        return
+    (track,) = run.tracks
+    for stems in separate_blocks(run.separator, track.source, progress, fitted):
+        yield [list(stems)]
+
+
+def _fit(run: Run, peak: float) -> Fit:
+    """How all tracks' stems are written: alike, since their levels belong together."""
+    form = run.tracks[0].form
+    return fit(
+        form.format,
+        form.bit_depth,
+        asked=run.job.settings.asks_for_depth,
+        peak=peak,
+        rounding_db=max(track.rounding.decibels if track.rounding else -math.inf for track in run.tracks),
+    )
+
+
+def _draw(run: Run, track: JobTrack, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Draw the pictures of a track in ``folder``; with each comes where it goes."""
+    title = f"{track.part.track}, preset {run.job.preset.name}"
+    for name in run.job.pictures(run.separator):
+        path = folder / f"{name}.png"
+        if name == SPECTROGRAMS and track.spectrograms is not None:
+            track.spectrograms.save(path, title)
+        elif name == FACTORS and run.factors is not None:  # of silence nothing is learned
+            save_factors(run.factors, path, title)
+        else:
+            continue
+        yield path, run.job.picture(track.part, run.separator, name)
+
+
+def _set(
+    run: Run, track: JobTrack, files: Sequence[MadeFile], pictures: Sequence[tuple[Path, Path]], fitted: Fit
+) -> MadeSet:
+    """The finished files of a track with their manifest; all bytes are on the disk by now."""
+    finals = [run.job.path(track.part, run.separator, file.name) for file in files]
+    source = track.source
+    manifest = Manifest(
+        key=run.key(track),
+        track=track.part.track,
+        input=Origin(
+            path=printable(str(track.opened.path)),
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+            frames=source.frames,
+            time_reference=track.opened.time_reference,
+            track=track.opened.track,
+        ),
+        outputs=[
+            Output(
+                path=track.relative(final),
+                stems=list(file.stems),
+                bytes=file.path.stat().st_size,
+                sha256=file_hash(file.path),
+                peak=file.peak,
+            )
+            for file, final in zip(files, finals, strict=True)
+        ],
+        gain=fitted.gain,
+        bit_depth=fitted.bit_depth,
+        residual_db=residual_db([file.path for file in files], source),
+        seconds=round(time.monotonic() - run.started, 3),
+        not_honoured=run.not_honoured,
+        warnings=run.warnings,
+        notes=[fitted.note] if fitted.note else [],
+        pictures=[track.relative(final) for _, final in pictures],
+    )
+    moves = [*zip((file.path for file in files), finals, strict=True), *pictures]
+    return MadeSet(track.part.folder, track.manifest, manifest, moves)

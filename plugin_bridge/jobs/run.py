@@ -1,0 +1,124 @@
+"""A job that is being done: its open inputs, its separator, and what decides how its files come out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plugin_bridge.jobs.inputs import Opened
+from plugin_bridge.jobs.job import Part, SeparateJob, refuse_if_strict
+from plugin_bridge.jobs.levels import Rounding
+from plugin_bridge.jobs.manifest import separator_key, text_hash
+from plugin_bridge.jobs.progress import Report
+from plugin_bridge.jobs.stem_files import FileFormat
+from plugin_bridge.report.pictures import SpectrogramPicture
+from plugin_bridge.version import program_version
+from separators.base import Audio, Separator
+from separators.nmf.factors import Factors
+from separators.streaming import AudioSource
+
+
+@dataclass
+class JobTrack:
+    """One track of a job, while that is done."""
+
+    part: Part
+    opened: Opened
+    stems: tuple[str, ...]
+    """All that it has, in the order of the separator's output."""
+    written: list[str]
+    form: FileFormat
+    manifest: Path
+    source: AudioSource
+    """What the separator hears: the track itself, or the file in which what was made of it waits."""
+    samples: str = ""
+    """The hash of the track itself, once it is known."""
+    rounding: Rounding | None = None
+    """What the files' bit depth does to the stems, if a better one may be chosen."""
+    spectrograms: SpectrogramPicture | None = None
+
+    def relative(self, path: Path) -> str:
+        """``path`` as the manifest names it."""
+        return Path(os.path.relpath(path, self.manifest.parent)).as_posix()
+
+    def take(self, stems: Sequence[Audio]) -> list[Audio]:
+        """Look at the next block of all stems; returns those that are written."""
+        if self.rounding is not None:
+            self.rounding.add(stems)
+        if self.spectrograms is not None:
+            self.spectrograms.add(stems)
+        named = dict(zip(self.stems, stems, strict=True))
+        return [named[name] for name in self.written]
+
+
+@dataclass
+class Run:
+    """What all steps of a job share."""
+
+    job: SeparateJob
+    report: Report
+    opened: ExitStack
+    separator: Separator
+    tracks: list[JobTrack]
+    started: float
+    warnings: list[str] = field(default_factory=list)
+    not_honoured: list[str] = field(default_factory=list)
+    factors: Factors | None = None
+
+    def key(self, track: JobTrack) -> dict[str, Any]:
+        """Everything that decides what a track's files hold."""
+        job = self.job
+        key = {
+            "program": program_version(),
+            "preset": {"name": job.preset.name, "hash": text_hash(job.preset.preset.dump())},
+            "separator": separator_key(self.separator),
+            "input": {
+                "samples": track.samples,
+                "together": [other.samples for other in self.tracks] if job.together else [],
+                "time_reference": track.opened.time_reference,
+                "tags": dict(track.opened.tags),
+            },
+            "output": {
+                "format": track.form.format,
+                "bit_depth": track.form.bit_depth,
+                "or_better": not job.settings.asks_for_depth,
+                "stems": track.written,
+                "files": [
+                    track.relative(job.path(track.part, self.separator, name))
+                    for name in job.files_of(track.written)
+                ],
+            },
+        }
+        as_it_comes_back: dict[str, Any] = json.loads(json.dumps(key))
+        return as_it_comes_back
+
+
+def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
+    """Open the inputs and check all that can be checked before any work."""
+    started = time.monotonic()
+    inputs = [opened.enter_context(part.input.open()) for part in job.parts]
+    separator = job.separator(inputs[0])
+    tracks = [
+        JobTrack(
+            part=part,
+            opened=track,
+            stems=job.stems(separator, track),
+            written=job.written_stems(separator, track),
+            form=job.form(inputs, track),
+            manifest=job.manifest(part, separator),
+            source=track.source,
+        )
+        for part, track in zip(job.parts, inputs, strict=True)
+    ]
+    not_honoured = list(dict.fromkeys(line for track in inputs for line in track.not_honoured))
+    refuse_if_strict(job.settings, not_honoured)
+    for track in tracks:
+        track.form.check(track.source.channels, len(track.written))
+    report("reading", 0.0)
+    return Run(job, report, opened, separator, tracks, started, not_honoured=not_honoured)
