@@ -229,8 +229,11 @@ def test_failures_come_last_and_in_the_json_and_the_rest_is_done(tree, preset, t
 
 def test_a_common_gain_is_said(tree, preset, tmp_path):
     preset.write_text(UNPAN + '[[stems.source-1]]\nplugin = "Gain"\ngain_db = 40.0\n')
-    result = run("separate", tree / "live", "-p", preset, "-o", tmp_path / "out", "--bit-depth", "24")
-    assert "turned down by one gain" in result.stdout
+    arguments = ("separate", tree / "live", "-p", preset, "-o", tmp_path / "out", "--bit-depth", "24")
+    for quiet in ((), ("-q",)):  # also of what is up to date
+        assert "turned down by one gain" in run(*arguments, *quiet).stderr
+    assert "one gain" in error_of(*arguments, "--strict", "--force")
+    assert "--strict refuses" in error_of(*arguments, "--strict", "--force")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
