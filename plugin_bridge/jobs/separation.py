@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Literal
 
 from plugin_bridge.jobs.contract import Result, StemFile, TrackResult
-from plugin_bridge.jobs.job import SeparateJob
+from plugin_bridge.jobs.job import SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.making import make
 from plugin_bridge.jobs.manifest import FORMAT, Manifest, samples_hash
 from plugin_bridge.jobs.placing import put_in_place
@@ -27,6 +27,7 @@ def separate(job: SeparateJob, report: Report) -> Result:
         run = begin(job, report, opened)
         manifests = None if job.settings.force else _up_to_date(run)
         if manifests is not None:
+            refuse_if_strict(job.settings, manifests[0].warnings)
             return _result(run, "skipped", manifests, manifests[0].notes)
         # Entered before the files in it are opened, so that they are closed when it is removed.
         work = opened.enter_context(workspace(job.parts[0].folder))

@@ -85,6 +85,8 @@ def test_a_common_gain_is_a_warning_that_strict_refuses(tmp_path, asked):
     assert result.tracks[0].gain < 1
     assert "turned down by one gain" in result.warnings[0]
     with pytest.raises(JobError, match=r"one gain.*--strict refuses this"):
+        run(job(path, **asked, strict=True))  # what is there already is no better
+    with pytest.raises(JobError, match=r"one gain.*--strict refuses this"):
         run(job(path, **asked, strict=True, force=True))
 
 
