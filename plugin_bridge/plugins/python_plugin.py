@@ -59,7 +59,7 @@ class RunsInPython:
 
     def is_overridden(self) -> bool:
         """Whether a class derived from ours, or the object itself, processes in another way."""
-        ours = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("plugin_bridge."))
+        ours: type[Any] = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("plugin_bridge."))
         own_run = type(self).run is not ours.run or "run" in vars(self)
         return own_run or self.calls_are_overridden()
 
@@ -80,7 +80,7 @@ class PythonPlugin(RunsInPython, pedalboard.Chain):
     gives_stems = False
     """Whether it turns its channels into stems of as many channels."""
     settable: ClassVar[tuple[str, ...]]
-    """The public attributes of a class; in one that names them, as in Pedalboard's own, a typo is an error."""
+    """A class that names its public attributes takes no others (those derived from it do): no silent typo."""
 
     def __init__(self) -> None:
         super().__init__(tripwire())
