@@ -59,7 +59,9 @@ class RunsInPython:
 
     def is_overridden(self) -> bool:
         """Whether a class derived from ours, or the object itself, processes in another way."""
-        ours: type[Any] = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("plugin_bridge."))
+        ours: type[Any] = next(
+            cls for cls in type(self).__mro__ if cls.__module__.startswith("plugin_bridge.")
+        )
         own_run = type(self).run is not ours.run or "run" in vars(self)
         return own_run or self.calls_are_overridden()
 
