@@ -11,10 +11,12 @@ demo: $(READY)          ## render the example session into stems/ and say where 
 test: lint              ## lint, types and all tests
 	$(BIN)/pytest -n auto
 
-lint: $(READY)
+lint: $(READY)         ## style and types; tests/typing also as editors see it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 reference: $(READY)     ## rewrite docs/reference.md from the code
 	$(BIN)/python -m docs.make_reference

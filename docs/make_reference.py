@@ -32,7 +32,9 @@ def command_section(path: str, command: click.Command) -> str:
 def separator_section(name: str) -> str:
     """The separator's summary, its docstring and its parameter table."""
     found = separators.get(name)
-    cells = [(f"`{key}`", _code(row.default), row.allowed, row.help) for key, row in found.parameters.items()]
+    cells = [
+        (f"`{key}`", _code(row.default), row.allowed, row.meaning) for key, row in found.parameters.items()
+    ]
     rows = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in cells]
     table = "\n".join(
         ["| parameter | default | allowed | meaning |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]

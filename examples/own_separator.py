@@ -25,7 +25,9 @@ class HarmonicPercussive(Separator):
 
     name = "harmonic-percussive"
     summary = "splits sustained notes from drum hits"
-    length: int = parameter(17, "Length of the median filters.", unit="bins", minimum=3, maximum=63)
+    length: int = parameter(
+        default=17, help="Length of the median filters.", unit="bins", minimum=3, maximum=63
+    )
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         return ("harmonic", "percussive")

@@ -10,12 +10,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from separators.base import Audio, Separator, Stems
 from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorError
-from separators.parameters import Parameter, parameter
-from separators.registry import create, get, names
+from separators.registry import create, get, names, summary
 
 if TYPE_CHECKING:
+    from separators.base import Audio, Separator, Stems
     from separators.cascade import Cascade
     from separators.ica import ICA
     from separators.neural.danet import DANet
@@ -23,10 +22,16 @@ if TYPE_CHECKING:
     from separators.neural.pit import PIT
     from separators.neural.wave_u_net import WaveUNet
     from separators.nmf import NMF
+    from separators.parameters import Parameter, parameter
     from separators.score.separator import ScoreNMF
 
-# Imported on first use, so that `stembridge --help` does not load what it will not run.
+# Imported on first use: to list separators takes none of them, not even numpy.
 _LAZY = {
+    "Audio": "separators.base",
+    "Separator": "separators.base",
+    "Stems": "separators.base",
+    "Parameter": "separators.parameters",
+    "parameter": "separators.parameters",
     "Cascade": "separators.cascade",
     "NMF": "separators.nmf",
     "ScoreNMF": "separators.score.separator",
@@ -59,6 +64,7 @@ __all__ = [
     "get",
     "names",
     "parameter",
+    "summary",
 ]
 
 

@@ -9,17 +9,19 @@ array in memory.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
 
 from separators.errors import AudioError, ParameterError
-from separators.parameters import Parameter, Value
+from separators.near import did_you_mean
+from separators.parameters import Content, Parameter, Value, content, parameter
 
 Audio = NDArray[np.float32]
 """float32 audio, ``(channels, frames)``; stem arrays are ``(stems, channels, frames)``."""
@@ -89,11 +91,16 @@ class Stems(Mapping[str, Audio]):
         return f"<Stems {', '.join(self.names)}: {self.array.shape[1:]} at {self.sample_rate} Hz>"
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter, content))
 class Separator(ABC):
     """One separation algorithm with its parameters; reusable, picklable, comparable.
 
     Subclasses declare ``name``, ``summary``, their parameters (:func:`~separators.parameters.parameter`)
-    and implement :meth:`stem_names` and :meth:`fit`.
+    and implement :meth:`stem_names` and :meth:`fit`. The constructor takes the parameters by name, as a
+    dataclass would; :meth:`__post_init__` checks what they must be together.
+
+    Parameters may also be set as attributes, with the checks of the constructor. What else a separator
+    keeps is declared in its class, or its name begins with an underscore.
     """
 
     name: ClassVar[str]
@@ -101,6 +108,7 @@ class Separator(ABC):
     summary: ClassVar[str]
     """One line: what it separates."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
+    __signature__: ClassVar[inspect.Signature | None] = None
 
     shows_factors: ClassVar[bool] = False
     """Whether :meth:`fit` returns :class:`separators.nmf.factors.Factorized` transforms."""
@@ -116,15 +124,70 @@ class Separator(ABC):
         super().__init_subclass__(**kwargs)
         own = {key: value for key, value in vars(cls).items() if isinstance(value, Parameter)}
         cls.parameters = {**cls.parameters, **own}
+        # A constructor of a subclass's own speaks for itself.
+        cls.__signature__ = cls._signature() if cls.__init__ is Separator.__init__ else None
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        """What the constructor takes."""
+        by_name = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Signature(
+            [
+                inspect.Parameter(key, by_name, default=row.default, annotation=row.accepted)
+                for key, row in cls.parameters.items()
+            ]
+        )
 
     def __init__(self, **values: Value) -> None:
         """Check ``values`` against the table; raises :class:`ParameterError`."""
         for key in values:
             if key not in self.parameters:
-                known = ", ".join(self.parameters) or "none"
-                raise ParameterError(f"{self.name}: no parameter {key!r}; there are: {known}")
+                raise ParameterError(self._no_parameter(key))
         for key, row in self.parameters.items():
-            setattr(self, key, row.validate(values.get(key, row.default), self.name))
+            vars(self)[key] = row.validate(values.get(key, row.default), self.name)
+        for row in self.parameters.values():
+            row.refuse_without_effect(self.values, self.name)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:  # noqa: B027 - a dataclass's hook
+        """Raise :class:`ParameterError` for values that do not go together; others leave it alone."""
+
+    if not TYPE_CHECKING:  # which would take a class with this method to have any attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Set a parameter, checked as in the constructor; raises :class:`ParameterError`."""
+            if name in self.parameters:
+                vars(self).update(vars(self.replace(**{name: value})))
+            elif name.startswith("_") or hasattr(type(self), name) or self._declares(name):
+                super().__setattr__(name, value)
+            else:
+                raise ParameterError(self._no_parameter(name))
+
+    @classmethod
+    def _declares(cls, name: str) -> bool:
+        return any(name in inspect.get_annotations(kind) for kind in cls.__mro__)
+
+    def _no_parameter(self, name: str) -> str:
+        known = ", ".join(self.parameters) or "none"
+        return f"{self.name}: no parameter {name!r}{did_you_mean(name, self.parameters)}; there are: {known}"
+
+    def replace(self, **values: Value) -> Self:
+        """A new separator with ``values`` instead of its own; raises :class:`ParameterError`.
+
+        Parameters that need each other are changed together, which attributes cannot be.
+        """
+        return type(self)(**{**self.values, **values})
+
+    @property
+    def follows_score(self) -> bool:
+        """Whether it takes a score: has a parameter ``score`` (:func:`~separators.parameters.content`)."""
+        return "score" in self.parameters
+
+    def with_score(self, score: Callable[[], Content]) -> Separator:
+        """The separator that follows ``score()``, if it takes a score and has none; else itself."""
+        if self.follows_score and not self.values["score"]:
+            return self.replace(score=score())
+        return self
 
     @property
     def values(self) -> dict[str, Value]:

@@ -10,13 +10,14 @@ stems sum to what it was given, and so do the cascade's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 
 import numpy as np
 
 from separators.base import Audio, Piece, PlacedTransform, Separator, Transform
 from separators.errors import ChannelError
+from separators.parameters import Content
 from separators.streaming import ArraySource, FittedTransform
 
 
@@ -29,6 +30,9 @@ class Cascade(Separator):
     name = "cascade"
     summary = "separates stems of one method again by another"
 
+    first: Separator
+    further: dict[str, Separator]
+
     def __init__(self, first: Separator, further: Mapping[str, Separator]) -> None:
         super().__init__()
         self.first = first
@@ -37,6 +41,16 @@ class Cascade(Separator):
         self.fit_seconds = max(part.fit_seconds for part in parts)
         self.block_seconds = max(part.block_seconds for part in parts)
         self.overlap_seconds = max(part.overlap_seconds for part in parts)
+
+    @property
+    def follows_score(self) -> bool:
+        """Whether one of its methods does."""
+        return any(part.follows_score for part in (self.first, *self.further.values()))
+
+    def with_score(self, score: Callable[[], Content]) -> Separator:
+        """The cascade, each of whose methods that needs a score follows it: stems keep the mixture's time."""
+        further = {stem: separator.with_score(score) for stem, separator in self.further.items()}
+        return Cascade(self.first.with_score(score), further)
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """The stems of ``first``, those separated again replaced by theirs; raises ChannelError."""

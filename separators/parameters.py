@@ -1,17 +1,22 @@
 """Parameter tables: declared once in a separator's class body, used everywhere.
 
     class NMF(Separator):
-        components: int = parameter(30, "Number of spectral templates.", minimum=1, maximum=500)
+        mode: str = parameter(default="blind", help="What is known of the stems.", choices=tuple(MODES))
+        stems: int = parameter(
+            default=4, help="Number of stems.", serves={"mode": ("blind",)}, minimum=1, maximum=16
+        )
 
-Validation, preset files, ``--help`` and the reference page all read these tables.
+Validation, constructors' signatures, preset files, ``--help`` and the reference page all read these tables.
+Type checkers read the class bodies (:pep:`681`), which is why ``default`` is said by name.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Self, TypeVar, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from separators.errors import ParameterError
 
@@ -40,6 +45,16 @@ class Content(ABC):
 Value = bool | int | float | str | Content
 T = TypeVar("T", bool, int, float, str)
 C = TypeVar("C", bound=Content)
+Serves = Mapping[str, tuple[Value, ...]]
+"""Other parameters and their values with any of which a parameter has an effect."""
+
+
+class Held(Protocol[C]):
+    """To type checkers, an attribute that reads as a :class:`Content` and may be set as its text, too."""
+
+    def __get__(self, instance: object, owner: type) -> C: ...
+
+    def __set__(self, instance: object, value: C | str) -> None: ...
 
 
 @dataclass
@@ -57,6 +72,8 @@ class Parameter:
     choices: tuple[Value, ...] = ()
     file: bool = False
     """Whether the value, if it is not empty, names a file or folder that the result is made from."""
+    serves: Serves = field(default_factory=dict)
+    """Where it has an effect: parameter -> values, any one of which is enough. Empty: everywhere."""
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -66,6 +83,11 @@ class Parameter:
     def type(self) -> type:
         """The Python type of the value: ``bool``, ``int``, ``float``, ``str``, or a :class:`Content`'s."""
         return type(self.default)
+
+    @property
+    def accepted(self) -> Any:
+        """What may be given: :attr:`type`, and of a :class:`Content` also its text."""
+        return self.type | str if issubclass(self.type, Content) else self.type
 
     @property
     def allowed(self) -> str:
@@ -83,6 +105,28 @@ class Parameter:
         if high is not None:
             return f"{kind} of at most {_plain(high)}{unit}"
         return f"{kind}{unit}"
+
+    @property
+    def served(self) -> str:
+        """Where it has an effect, in words: ``mode blind or semi-supervised``; empty for everywhere."""
+        return ", or ".join(f"{key} {_either(values)}" for key, values in self.serves.items())
+
+    @property
+    def meaning(self) -> str:
+        """The help, and where the parameter has an effect."""
+        return f"{self.help} Only with {self.served}." if self.serves else self.help
+
+    def refuse_without_effect(self, values: Mapping[str, Value], owner: str) -> None:
+        """Raise :class:`ParameterError` if it is set among ``values`` that leave it no effect."""
+        value = values[self.name]
+        if value == self.default or not self.serves:
+            return
+        if not any(values[key] in served for key, served in self.serves.items()):
+            shown = str(value) if str(value).isprintable() else repr(value)
+            present = " and ".join(f"{key} {values[key]}" for key in self.serves)
+            raise ParameterError(
+                f"{owner}: {self.name} {shown} needs {self.served}, not {present}; or leave {self.name} out"
+            )
 
     def validate(self, value: Any, owner: str) -> Value:
         """Return ``value`` as this parameter's type, or raise :class:`ParameterError`."""
@@ -123,25 +167,36 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _either(values: tuple[Value, ...]) -> str:
+    """``a, b or c``."""
+    *others, last = map(str, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _plain(limit: float) -> str:
     """Whole numbers with all their digits: 2147483647, not 2.14748e+09."""
     return str(int(limit)) if limit == int(limit) else f"{limit:g}"
 
 
 def parameter(
+    *,
     default: T,
     help: str,
-    *,
     unit: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[T, ...] = (),
     file: bool = False,
+    serves: Serves | None = None,
 ) -> T:
-    """Declare a parameter in a class body; on an instance the attribute is its value."""
-    return cast(T, Parameter(default, help, unit, minimum, maximum, tuple(choices), file))
+    """Declare a parameter in a class body; on an instance the attribute is its value.
+
+    ``serves`` says with which values of other parameters it has an effect: elsewhere it is refused.
+    """
+    row = Parameter(default, help, unit, minimum, maximum, tuple(choices), file, serves or {})
+    return cast(T, row)
 
 
-def content(kind: type[C], help: str) -> C:
-    """Declare a parameter whose values are ``kind``, by default one without content."""
-    return cast(C, Parameter(kind(), help))
+def content(*, default: C, help: str) -> Held[C]:
+    """Declare a parameter whose values are of ``default``'s kind, one without content."""
+    return cast(Held[C], Parameter(default, help))

@@ -87,7 +87,7 @@ def list_separators(as_json: bool) -> None:
     """List all separators."""
     import separators as algorithms
 
-    found = [(name, algorithms.get(name).summary) for name in algorithms.names()]
+    found = [(name, algorithms.summary(name)) for name in algorithms.names()]
     if as_json:
         rows = [{"name": name, "summary": summary} for name, summary in found]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -111,7 +111,7 @@ def show_separator(name: str, as_json: bool) -> None:
             "unit": row.unit,
             "default": str(row.default) if issubclass(row.type, Content) else row.default,
             "allowed": row.allowed,
-            "help": row.help,
+            "help": row.meaning,
         }
         for key, row in found.parameters.items()
     ]

@@ -178,11 +178,10 @@ def with_score(preset: PresetText, score: Path | None = None, align: bool = Fals
 
     if score is None and not align:
         return preset
-    separator = preset.preset.make_separator()
-    if "score" not in separator.parameters:
+    if not preset.preset.make_separator().follows_score:
         raise click.UsageError(
             f"{'--align' if score is None else '--score'} needs a preset that follows a score, such as "
-            f"midi-stems; {preset.name} uses {separator.name}"
+            f"midi-stems; {preset.name} uses {', '.join(preset.preset.methods)}"
         )
     values: dict[str, bool | str] = {"align": True} if align else {}
     if score is not None:

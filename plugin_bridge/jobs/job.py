@@ -19,6 +19,7 @@ from plugin_bridge.jobs.together import BLEED, DIRECT
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside
 from plugin_bridge.presets.preset import Preset, SeparatorTable
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS
+from separators import registry
 from separators.base import Separator
 from separators.parameters import Value
 
@@ -91,12 +92,19 @@ class PresetText:
         return Preset.parse(self.text, self.source)
 
     def with_parameters(self, **values: Value) -> PresetText:
-        """The preset with these parameters of its separator; raises PresetError."""
+        """The preset with these parameters of each of its separators that has them; raises PresetError."""
+
+        def changed(table: SeparatorTable) -> SeparatorTable:
+            known = registry.get(table.name).parameters
+            return (
+                SeparatorTable(**{**table.model_dump(), **values}) if known.keys() >= values.keys() else table
+            )
+
         preset = self.preset
-        table = SeparatorTable(**{**preset.separator.model_dump(), **values})
-        changed = preset.model_copy(update={"separator": table})
-        changed.check()
-        return replace(self, text=changed.dump())
+        tables = {stem: changed(table) for stem, table in preset.separate.items()}
+        made = preset.model_copy(update={"separator": changed(preset.separator), "separate": tables})
+        made.check()
+        return replace(self, text=made.dump())
 
 
 @dataclass(frozen=True)
@@ -133,10 +141,7 @@ class SeparateJob:
 
     def separator(self, track: Opened) -> Separator:
         """The preset's separator; if it follows a score and has none, with that of ``track``."""
-        separator = self.preset.preset.make_separator()
-        if "score" in separator.parameters and not separator.values["score"]:
-            return type(separator)(**{**separator.values, "score": track.score()})
-        return separator
+        return self.preset.preset.make_separator().with_score(track.score)
 
     def stems(self, separator: Separator, track: Opened) -> tuple[str, ...]:
         """All stems that a track has, in the order of the separator's output."""

@@ -17,7 +17,7 @@ import numpy as np
 import pedalboard
 
 from plugin_bridge.errors import PluginError
-from plugin_bridge.near import did_you_mean
+from separators.near import did_you_mean
 
 Value = bool | int | float | str
 

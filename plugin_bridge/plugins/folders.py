@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from plugin_bridge.errors import PluginError
-from plugin_bridge.near import did_you_mean
+from separators.near import did_you_mean
 
 SUFFIXES = (".vst3", ".component")
 

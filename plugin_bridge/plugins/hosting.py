@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 
 from plugin_bridge.errors import PluginError
-from plugin_bridge.near import did_you_mean
 from plugin_bridge.plugins import hosting_worker
 from plugin_bridge.plugins.block_stages import BlockStage
 from plugin_bridge.plugins.folders import find_plugin
 from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import Audio
+from separators.near import did_you_mean
 
 LOAD_SECONDS = 30.0
 CALL_SECONDS = 60.0

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NoReturn, cast
 import numpy as np
 import pedalboard
 
-from plugin_bridge.near import did_you_mean
 from plugin_bridge.plugins.array_contract import LayoutMemory, check_call
 from separators import Audio
+from separators.near import did_you_mean
 
 TRIPWIRE_DB = -137.25
 """The gain by which a tripwire is known where its Python object is gone."""

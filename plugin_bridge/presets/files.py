@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.errors import PresetError
-from plugin_bridge.near import did_you_mean
+from separators.near import did_you_mean
 
 MAXIMUM_BYTES = 8_000_000
 """Longest preset file; the states of third-party plug-ins are its largest part."""

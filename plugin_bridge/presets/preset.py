@@ -56,9 +56,9 @@ import separators
 from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
-from plugin_bridge.near import did_you_mean
 from plugin_bridge.presets import files as preset_files
 from plugin_bridge.presets.chains import PluginEntry, entries_of
+from separators.near import did_you_mean
 from separators.parameters import Content
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ class Preset(_Table):
             stem = key.rpartition("/")[2]
             try:
                 refuse_unknown_stems(separator, [stem], possible_stems(separator))
+            except separators.ScoreError:
+                pass  # the job brings the score, and looks then
             except ValueError as error:
                 raise PresetError(f"{self._source}: separate.{key}: {error}") from None
             further[stem] = self._cascade(key, self._make(f"separate.{key}", table))
@@ -253,8 +255,7 @@ class Preset(_Table):
         try:
             cls = separators.get(table.name)
         except separators.ParameterError as error:
-            near = did_you_mean(table.name, separators.names())
-            raise PresetError(f"{self._source}: {key}.name: {error}{near}") from None
+            raise PresetError(f"{self._source}: {key}.name: {error}") from None
         for name in table.parameters:
             if name not in cls.parameters:
                 known = ", ".join(cls.parameters) or "none"

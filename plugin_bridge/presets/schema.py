@@ -55,7 +55,7 @@ def _parameter(row: Parameter) -> dict[str, Any]:
     made: dict[str, Any] = {
         "type": TYPES.get(row.type, "string"),
         "default": str(row.default) if isinstance(row.default, Content) else row.default,
-        "description": f"{row.help}{unit}",
+        "description": f"{row.meaning}{unit}",
     }
     if row.choices:
         made["enum"] = list(row.choices)

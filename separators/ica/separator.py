@@ -6,10 +6,13 @@ from separators import registry
 from separators.base import Audio, Separator, Transform
 from separators.errors import ChannelError, ParameterError
 from separators.ica import convolutive, instantaneous, subspace
-from separators.parameters import Value, parameter
+from separators.parameters import parameter
 
 SUBSPACES = 3
 """Sources of model subspace where their number is not said."""
+BLOCKS = {"instantaneous": (2.0, 0.1), "convolutive": (5.0, 1.0), "subspace": (20.0, 1.0)}
+"""Model -> seconds of its blocks and their overlap. A matrix has no memory: short blocks save memory where
+channels are many."""
 
 
 class ICA(Separator):
@@ -39,78 +42,89 @@ class ICA(Separator):
     """
 
     name = "ica"
-    summary = "un-mixes two or more channels into as many sources: stereo un-panning, microphone bleed"
+    summary = registry.BUILT_IN[name].summary
 
     model: str = parameter(
-        "instantaneous",
-        "How sources reach the channels: all at once, or with delays and echoes; "
+        default="instantaneous",
+        help="How sources reach the channels: all at once, or with delays and echoes; "
         "subspace is for more sources than channels.",
-        choices=("instantaneous", "convolutive", "subspace"),
+        choices=tuple(BLOCKS),
     )
     algorithm: str = parameter(
-        "auxiva",
-        "What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and better (convolutive only).",
+        default="auxiva",
+        help="What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and better.",
+        serves={"model": ("convolutive",)},
         choices=("auxiva", "ilrma"),
     )
     sources: int = parameter(
-        0,
-        "Number of sources; 0 is one per channel, 3 with model subspace. Fewer than channels leave a "
-        "stem `rest` (instantaneous only).",
+        default=0,
+        help="Number of sources; 0 is one per channel, 3 with model subspace. Fewer than channels leave a "
+        "stem `rest` with model instantaneous.",
+        serves={"model": ("instantaneous", "subspace")},
         minimum=0,
         maximum=64,
     )
     iterations: int = parameter(
-        0,
-        "Most iterations; 0 takes 200 of FastICA or 30 of AuxIVA. ILRMA adds as many.",
+        default=0,
+        help="Most iterations; 0 takes 200 of FastICA or 30 of AuxIVA. ILRMA adds as many.",
         minimum=0,
         maximum=10000,
     )
     tolerance: float = parameter(
-        1e-5,
-        "FastICA stops when no source turns by more than this (1 - |cos| of the angle).",
+        default=1e-5,
+        help="FastICA stops when no source turns by more than this (1 - |cos| of the angle).",
+        serves={"model": ("instantaneous", "subspace")},
         minimum=1e-7,
         maximum=0.1,
     )
     subsample: int = parameter(
-        16,
-        "FastICA learns from every so many frames of a long sample.",
+        default=16,
+        help="FastICA learns from every so many frames of a long sample.",
+        serves={"model": ("instantaneous",)},
         unit="frames",
         minimum=1,
         maximum=256,
     )
-    refine: bool = parameter(True, "Sharpen FastICA's result by the sources' changing levels.")
+    refine: bool = parameter(
+        default=True,
+        help="Sharpen FastICA's result by the sources' changing levels.",
+        serves={"model": ("instantaneous",)},
+    )
     fft_size: int = parameter(
-        0,
-        "Window of the spectral analysis; 0 takes the power of two nearest to 200 ms with model convolutive, "
-        "to 46 ms with model subspace. Model instantaneous has none.",
+        default=0,
+        help="Window of the spectral analysis; 0 takes the power of two nearest to 200 ms with model "
+        "convolutive, to 46 ms with model subspace.",
+        serves={"model": ("convolutive", "subspace")},
         unit="samples",
         choices=(0, 512, 1024, 2048, 4096, 8192, 16384),
     )
     components: int = parameter(
-        30, "Independent spectra that model subspace groups into sources.", minimum=2, maximum=200
+        default=30,
+        help="Independent spectra that are grouped into sources.",
+        serves={"model": ("subspace",)},
+        minimum=2,
+        maximum=200,
     )
-    bases: int = parameter(10, "Spectra that ILRMA builds each source of.", minimum=1, maximum=100)
-    seed: int = parameter(0, "Seed of FastICA's and ILRMA's starting point.", minimum=0, maximum=2**31 - 1)
+    bases: int = parameter(
+        default=10,
+        help="Spectra that ILRMA builds each source of.",
+        serves={"algorithm": ("ilrma",)},
+        minimum=1,
+        maximum=100,
+    )
+    seed: int = parameter(
+        default=0, help="Seed of FastICA's and ILRMA's starting point.", minimum=0, maximum=2**31 - 1
+    )
 
-    def __init__(self, **values: Value) -> None:
-        super().__init__(**values)
+    def __post_init__(self) -> None:
+        """Refuse a single source, and fewer components than sources."""
         if self.sources == 1:
             raise ParameterError("ica: sources must be 0 (one per channel) or at least 2, not 1")
-        if self.model == "convolutive":
-            if self.sources:
-                raise ParameterError(
-                    f"ica: sources must be 0 (one per channel) with model convolutive, not {self.sources}"
-                )
-            self.block_seconds, self.overlap_seconds = 5.0, 1.0
-        elif self.algorithm != "auxiva":
-            raise ParameterError(f"ica: algorithm {self.algorithm} needs model convolutive")
-        elif self.model == "subspace":
-            if self.components < self.sources:
-                raise ParameterError(
-                    f"ica: components must be at least sources ({self.sources}), not {self.components}"
-                )
-        else:  # a matrix has no memory: short blocks save memory where channels are many
-            self.block_seconds, self.overlap_seconds = 2.0, 0.1
+        if self.model == "subspace" and self.components < self.sources:
+            raise ParameterError(
+                f"ica: components must be at least sources ({self.sources}), not {self.components}"
+            )
+        self.block_seconds, self.overlap_seconds = BLOCKS[self.model]
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``source-1`` and so on; with fewer sources than channels also ``rest``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from separators.models.demucs_files import load, parts
 from separators.models.running import LocalModel, Model, loaded
 from separators.parameters import parameter
+from separators.registry import BUILT_IN
 
 
 class Demucs(LocalModel):
@@ -17,14 +18,17 @@ class Demucs(LocalModel):
     """
 
     name = "demucs"
-    summary = "songs: the stems that a Demucs checkpoint of your own names (HTDemucs and its family)"
+    summary = BUILT_IN[name].summary
 
     checkpoint: str = parameter(
-        "",
-        "A .th or .safetensors file, a bag's .yaml, or a name to be looked for, like htdemucs_ft.",
+        default="",
+        help="A .th or .safetensors file, a bag's .yaml, or a name to be looked for, like htdemucs_ft.",
     )
     overlap: float = parameter(
-        0.25, "How much of a segment overlaps the next; more is slower and smoother.", minimum=0, maximum=0.9
+        default=0.25,
+        help="How much of a segment overlaps the next; more is slower and smoother.",
+        minimum=0,
+        maximum=0.9,
     )
 
     def model(self) -> Model:

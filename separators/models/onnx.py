@@ -7,6 +7,7 @@ from pathlib import Path
 from separators.models.onnx_files import files_of, load
 from separators.models.running import LocalModel, Model, loaded
 from separators.parameters import parameter
+from separators.registry import BUILT_IN
 
 
 class ONNXModel(LocalModel):
@@ -17,9 +18,9 @@ class ONNXModel(LocalModel):
     """
 
     name = "onnx"
-    summary = "whatever an ONNX model of your own separates, described by a small TOML file"
+    summary = BUILT_IN[name].summary
 
-    checkpoint: str = parameter("", "The TOML file that describes the model beside it.")
+    checkpoint: str = parameter(default="", help="The TOML file that describes the model beside it.")
 
     def model(self) -> Model:
         """The model; raises :class:`~separators.models.files.ModelError`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from separators.models.open_unmix_files import files_of, load
 from separators.models.running import LocalModel, Model, loaded
 from separators.parameters import parameter
+from separators.registry import BUILT_IN
 
 
 class OpenUnmix(LocalModel):
@@ -17,13 +18,16 @@ class OpenUnmix(LocalModel):
     """
 
     name = "open-unmix"
-    summary = "songs: the stems of Open-Unmix state files of your own, one file for each"
+    summary = BUILT_IN[name].summary
 
     checkpoint: str = parameter(
-        "",
-        "Folder of state files (vocals-....pth, ...), one such file, or umx, umxhq, umxl to be looked for.",
+        default="",
+        help="Folder of state files (vocals-....pth, ...), one such file, or umx, umxhq, umxl to be looked "
+        "for.",
     )
-    wiener: bool = parameter(True, "Refine the stems by a multichannel Wiener filter; else by plain masks.")
+    wiener: bool = parameter(
+        default=True, help="Refine the stems by a multichannel Wiener filter; else by plain masks."
+    )
 
     def model(self) -> Model:
         """The networks; raises :class:`~separators.models.files.ModelError`."""

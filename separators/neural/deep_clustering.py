@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from separators.neural.clustered import ClusteredVoices
+from separators.registry import BUILT_IN
 
 
 class DeepClustering(ClusteredVoices):
     """Two or three voices: a network embeds each part of the spectrogram, k-means sorts the embeddings."""
 
     name = "deep-clustering"
-    summary = "two or three voices on one microphone, by clustering an embedding of the spectrogram"
+    summary = BUILT_IN[name].summary

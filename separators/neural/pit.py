@@ -5,13 +5,14 @@ from __future__ import annotations
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
 from separators.neural.separator import VoiceSeparator
+from separators.registry import BUILT_IN
 
 
 class PIT(VoiceSeparator):
     """Two voices by complex masks, one output of the network per voice; fast, no clustering."""
 
     name = "pit"
-    summary = "two voices on one microphone, by a network with one output per voice"
+    summary = BUILT_IN[name].summary
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` and ``voice-2``."""

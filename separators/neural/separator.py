@@ -17,7 +17,7 @@ class VoiceSeparator(Separator):
     """Voices by the masks that :meth:`masks` makes of a trained network's output."""
 
     weights: str = parameter(
-        "", "Weights file to use instead of the trained ones of this package.", file=True
+        default="", help="Weights file to use instead of the trained ones of this package.", file=True
     )
 
     fit_seconds = 12.0

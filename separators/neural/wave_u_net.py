@@ -19,6 +19,7 @@ from separators.neural.stereo import stereo_transform
 from separators.neural.wave_u_net_network import Architecture, build
 from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
+from separators.registry import BUILT_IN
 
 FORMAT = "stembridge-wave-u-net-1"
 SEGMENT_SECONDS = 14.0
@@ -35,15 +36,18 @@ class WaveUNet(Separator):
     """
 
     name = "wave-u-net"
-    summary = "songs: vocals, drums, bass and other, or vocals and accompaniment, by a trained network"
+    summary = BUILT_IN[name].summary
 
-    stems: int = parameter(4, "4: vocals, drums, bass, other. 2: vocals, accompaniment.", choices=(4, 2))
+    stems: int = parameter(
+        default=4, help="4: vocals, drums, bass, other. 2: vocals, accompaniment.", choices=(4, 2)
+    )
     weights: str = parameter(
-        "", "Weights file to use instead of the trained ones of this package.", file=True
+        default="", help="Weights file to use instead of the trained ones of this package.", file=True
     )
     fast: bool = parameter(
-        False,
-        "Compute in bfloat16 where the processor can: faster, with rounding noise 45 dB below the mixture.",
+        default=False,
+        help="Compute in bfloat16 where the processor can: faster, with rounding noise 45 dB below the "
+        "mixture.",
     )
 
     fit_seconds = 1.0

@@ -9,7 +9,8 @@ from typing import Protocol, cast
 from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
 from separators.nmf.analysis import Analysis
-from separators.parameters import Value, parameter
+from separators.parameters import parameter
+from separators.registry import BUILT_IN
 from separators.spectral import fft_size_for
 
 MODES = {
@@ -53,92 +54,107 @@ class NMF(Separator):
     """
 
     name = "nmf"
-    summary = "splits by recurring sounds: drum loops into their drums, anything into similar sounds"
+    summary = BUILT_IN[name].summary
     shows_factors = True
 
-    mode: str = parameter("blind", "What is known of the stems.", choices=tuple(MODES))
-    stems: int = parameter(4, "Number of stems in mode blind.", minimum=1, maximum=16)
+    mode: str = parameter(default="blind", help="What is known of the stems.", choices=tuple(MODES))
+    stems: int = parameter(
+        default=4, help="Number of stems.", serves={"mode": ("blind",)}, minimum=1, maximum=16
+    )
     components: int = parameter(
-        30,
-        "Number of spectral templates in mode blind, and of the rest's in mode semi-supervised.",
+        default=30,
+        help="Number of spectral templates; in mode semi-supervised of the rest's.",
+        serves={"mode": ("blind", "semi-supervised")},
         minimum=1,
         maximum=500,
     )
     dictionary: str = parameter(
-        "",
-        "What modes supervised and semi-supervised know: a dictionary's file, or its name if it has one.",
+        default="",
+        help="What is known: a dictionary's file, or its name if it has one.",
+        serves={"mode": ("supervised", "semi-supervised")},
         file=True,
     )
     beta: int = parameter(
-        1,
-        "Divergence that is minimised: 0 Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean.",
+        default=1,
+        help="Divergence that is minimised: 0 Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean.",
         choices=(0, 1, 2),
     )
     iterations: int = parameter(
-        0,
-        "Most iterations when learning; 0 is 15 in mode drums and 100 in the others.",
+        default=0,
+        help="Most iterations when learning; 0 is 15 in mode drums and 100 in the others.",
+        serves={"mode": ("blind", "drums", "semi-supervised"), "channels": ("panned",)},
         minimum=0,
         maximum=10000,
     )
     tolerance: float = parameter(
-        1e-3,
-        "Mode blind stops learning when ten iterations improve the divergence by less than this part of it.",
+        default=1e-3,
+        help="Learning stops when ten iterations improve the divergence by less than this part of it.",
+        serves={"mode": ("blind", "semi-supervised"), "channels": ("panned",)},
         minimum=0.0,
         maximum=0.5,
     )
     grouping: str = parameter(
-        "sound",
-        "What makes templates one stem in mode blind: sounding alike and together, timbre (MFCC), "
+        default="sound",
+        help="What makes templates one stem: sounding alike and together, timbre (MFCC), "
         "or rhythm (periodicity).",
+        serves={"mode": ("blind",)},
         choices=("sound", "timbre", "rhythm"),
     )
     channels: str = parameter(
-        "linked",
-        "Whether channels share their masks, or templates have a gain for each channel (panned); "
-        "not in mode drums.",
+        default="linked",
+        help="Whether channels share their masks, or templates have a gain for each channel (panned).",
+        serves={"mode": PANNED},
         choices=("linked", "panned"),
     )
     sparsity: float = parameter(
-        0.0,
-        "How much few strong activations are preferred to many weak ones, except in mode drums; "
-        "0.1 is moderate.",
+        default=0.0,
+        help="How much few strong activations are preferred to many weak ones; 0.1 is moderate.",
+        serves={"mode": ("blind", "supervised", "semi-supervised")},
         minimum=0.0,
         maximum=10.0,
     )
     fft_size: int = parameter(
-        0,
-        "Window of the spectral analysis; 0 takes the power of two nearest to 46 ms, in mode drums to 23 ms.",
+        default=0,
+        help="Window of the spectral analysis; 0 takes the power of two nearest to 46 ms, in mode drums to "
+        "23 ms.",
         unit="samples",
         choices=(0, 256, 512, 1024, 2048, 4096, 8192, 16384),
     )
-    overlap: int = parameter(4, "How many windows lie over each sample.", choices=(2, 4, 8))
+    overlap: int = parameter(default=4, help="How many windows lie over each sample.", choices=(2, 4, 8))
     mask_power: float = parameter(
-        0.0,
-        "Contrast of the masks: 1 shares by magnitude, 2 by power, more is harder; "
+        default=0.0,
+        help="Contrast of the masks: 1 shares by magnitude, 2 by power, more is harder; "
         "0 is 1 in mode blind with beta 1 or 2, else 2.",
         minimum=0.0,
         maximum=8.0,
     )
     drums: str = parameter(
-        "",
-        "What mode drums looks for, with commas: kick, snare, hihat, hihat-open, tom, clap, cymbal, "
+        default="",
+        help="What is looked for, with commas: kick, snare, hihat, hihat-open, tom, clap, cymbal, "
         "percussion, and what one_shots holds; if empty, those of one_shots, else kick, snare, hihat.",
+        serves={"mode": ("drums",)},
     )
     one_shots: str = parameter(
-        "",
-        "A folder with a recording, or a folder of recordings, for each drum; its templates go before "
-        "the shipped ones in mode drums.",
+        default="",
+        help="A folder with a recording, or a folder of recordings, for each drum; its templates go before "
+        "the shipped ones.",
+        serves={"mode": ("drums",)},
         file=True,
     )
-    seed: int = parameter(0, "Seed of the random start, except in mode drums.", minimum=0, maximum=2**31 - 1)
+    seed: int = parameter(
+        default=0,
+        help="Seed of the random start; in mode drums nothing is random.",
+        minimum=0,
+        maximum=2**31 - 1,
+    )
 
-    def __init__(self, **values: Value) -> None:
-        super().__init__(**values)
-        if self.components < self.stems:
+    def __post_init__(self) -> None:
+        """Look at the mode's files and names now, not in the middle of a job."""
+        if self.mode == "blind" and self.components < self.stems:
             raise ParameterError(
                 f"nmf: components must be at least stems ({self.stems}), not {self.components}"
             )
-        self._mode().stem_names(self)  # raises now, not in the middle of a job, what is wrong with them
+        self._mode().stem_names(self)
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``stem-1`` and so on in mode blind, the drums' names in mode drums, the dictionary's parts."""

@@ -29,7 +29,8 @@ from separators.nmf.solver import (
     terms_of,
     updated_activations,
 )
-from separators.parameters import Value, content, parameter
+from separators.parameters import Held, content, parameter
+from separators.registry import BUILT_IN
 from separators.remarks import remark
 from separators.score.alignment import Fit, best_shift
 from separators.score.score import Score
@@ -74,56 +75,66 @@ class ScoreNMF(Separator):
     """
 
     name = "nmf-score"
-    summary = "splits by a score: one stem per MIDI track, channel or choice of notes"
+    summary = BUILT_IN[name].summary
     block_seconds = 10.0
 
-    score: Score = content(Score, "The notes: the path of a Standard MIDI file of type 0 or 1.")
+    score: Held[Score] = content(
+        default=Score(), help="The notes: the path of a Standard MIDI file of type 0 or 1."
+    )
     split: str = parameter(
-        "track",
-        "What becomes a stem: each MIDI track (each channel, if there is one track), each channel, or "
+        default="track",
+        help="What becomes a stem: each MIDI track (each channel, if there is one track), each channel, or "
         "the choices in `notes`.",
         choices=("track", "channel", "notes"),
     )
     notes: str = parameter(
-        "", "The stems of split notes, such as `left=21-59, right=60-108` or `kick=35+36@10` (channel 10)."
+        default="",
+        help="The stems, such as `left=21-59, right=60-108` or `kick=35+36@10` (channel 10).",
+        serves={"split": ("notes",)},
     )
-    align: bool = parameter(False, "Shift the score to where it fits the audio best, by up to 10 seconds.")
+    align: bool = parameter(
+        default=False, help="Shift the score to where it fits the audio best, by up to 10 seconds."
+    )
     tolerance_seconds: float = parameter(
-        0.05, "How much earlier or later than written a note may begin and end.", minimum=0.0, maximum=0.5
+        default=0.05,
+        help="How much earlier or later than written a note may begin and end.",
+        minimum=0.0,
+        maximum=0.5,
     )
     release_seconds: float = parameter(
-        0.2, "How long a note may sound on after its end.", minimum=0.0, maximum=5.0
+        default=0.2, help="How long a note may sound on after its end.", minimum=0.0, maximum=5.0
     )
     iterations: int = parameter(
-        20,
-        "Iterations when learning; with many, templates learn from each other's sounds.",
+        default=20,
+        help="Iterations when learning; with many, templates learn from each other's sounds.",
         minimum=1,
         maximum=1000,
     )
     rest_templates: int = parameter(
-        0,
-        "Free templates for what is not in the score, such as a voice; they also take a share of what is in "
-        "it. With 0 the rest is only what no note can explain.",
+        default=0,
+        help="Free templates for what is not in the score, such as a voice; they also take a share of what "
+        "is in it. With 0 the rest is only what no note can explain.",
         minimum=0,
         maximum=100,
     )
     fft_size: int = parameter(
-        0,
-        "Window of the spectral analysis; 0 takes the power of two nearest to 93 ms.",
+        default=0,
+        help="Window of the spectral analysis; 0 takes the power of two nearest to 93 ms.",
         unit="samples",
         choices=(0, 1024, 2048, 4096, 8192, 16384),
     )
     mask_power: float = parameter(
-        1.5, "Contrast of the masks: 1 shares by magnitude, 2 by power.", minimum=0.5, maximum=8.0
+        default=1.5,
+        help="Contrast of the masks: 1 shares by magnitude, 2 by power.",
+        minimum=0.5,
+        maximum=8.0,
     )
 
-    def __init__(self, **values: Value) -> None:
-        super().__init__(**values)
-        if (self.split == "notes") != bool(self.notes):
+    def __post_init__(self) -> None:
+        """Read the choice of notes now, not in the middle of a job."""
+        if self.split == "notes" and not self.notes:
             raise ParameterError(
                 "nmf-score: split notes needs the choices in notes, such as left=21-59, right=60-108"
-                if self.split == "notes"
-                else f"nmf-score: notes {self.notes!r} needs split notes, not split {self.split}"
             )
         if self.score:
             self._parts()

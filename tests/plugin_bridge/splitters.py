@@ -16,7 +16,7 @@ class Shares(Separator):
     fit_seconds = 1.0
     block_seconds = 1.0
     overlap_seconds = 0.1
-    stems: int = parameter(2, "Number of stems.", minimum=1, maximum=16)
+    stems: int = parameter(default=2, help="Number of stems.", minimum=1, maximum=16)
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         return tuple(f"share-{k + 1}" for k in range(self.stems))
@@ -38,8 +38,8 @@ class Bands(Separator):
     fit_seconds = 1.0
     block_seconds = 1.0
     overlap_seconds = 0.1
-    width: int = parameter(8, "Length of the average.", unit="samples", minimum=1, maximum=100)
-    label: str = parameter("plain", "Any text.")
+    width: int = parameter(default=8, help="Length of the average.", unit="samples", minimum=1, maximum=100)
+    label: str = parameter(default="plain", help="Any text.")
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         if channels > 8:

@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from separators import Cascade, ChannelError
+from separators import Cascade, ChannelError, ParameterError, ScoreError, ScoreNMF
+from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
 from tests.plugin_bridge.splitters import Bands, Shares, noise
 
@@ -51,6 +52,40 @@ def test_a_cascade_may_stand_inside_a_cascade():
     stems = Cascade(Shares(), {"share-1": inner}).separate(noise(1, RATE), RATE)
     assert stems.names == ("share-1/low/share-1", "share-1/low/share-2", "share-1/high", "share-2")
     assert error_db(stems, noise(1, RATE)) < SUM_DB
+
+
+NOTES = Score((Part("low", (Note(0.0, 1.0, 45, 100),)), Part("high", (Note(0.5, 0.5, 81, 100),))))
+
+
+@pytest.mark.filterwarnings("ignore:nmf-score. the score does not match")  # noise is no music
+def test_each_method_that_needs_a_score_is_given_it():
+    own = ScoreNMF(score=NOTES.shifted(1.0))
+    inner = Cascade(ScoreNMF(), {"rest": own})
+    cascade = Cascade(Shares(), {"share-1": inner, "share-2": Bands()})
+    with pytest.raises(ScoreError):
+        cascade.stem_names(1)
+    assert cascade.follows_score
+    ready = cascade.with_score(lambda: NOTES)
+    assert ready.further["share-1"] == Cascade(ScoreNMF(score=NOTES), {"rest": own})
+    assert ready.stem_names(1)[:3] == ("share-1/low", "share-1/high", "share-1/rest/low")
+    mixture = noise(1, 2 * RATE)
+    assert (
+        error_db(Cascade(ScoreNMF(score=NOTES), {"low": Bands()}).separate(mixture, RATE), mixture) < SUM_DB
+    )
+
+
+def test_without_such_a_method_no_score_is_read(cascade):
+    def score():
+        raise AssertionError
+
+    assert not cascade.follows_score
+    assert cascade.with_score(score) == cascade
+    assert ScoreNMF(score=NOTES).with_score(score) == ScoreNMF(score=NOTES)
+
+
+def test_attributes_of_a_cascade_are_checked_too(cascade):
+    with pytest.raises(ParameterError, match="cascade: no parameter 'furhter'; there are: none"):
+        cascade.furhter = {}
 
 
 def test_silence_and_gain(cascade):

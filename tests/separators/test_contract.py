@@ -5,6 +5,7 @@ for every other choice of a parameter that has choices. Those that run other peo
 are given tiny ones, in the files of the real formats.
 """
 
+import inspect
 import pickle
 
 import numpy as np
@@ -33,7 +34,6 @@ SCORE = Score(
 )
 """What is played in `music`, more or less."""
 TOGETHER = {
-    "ica": [{"model": "convolutive", "algorithm": "ilrma"}],
     "nmf": [
         {"mode": "drums", "drums": "kick, snare, hihat, hihat-open, tom, clap, cymbal, percussion"},
         {"mode": "supervised", "dictionary": make_named()},
@@ -67,11 +67,32 @@ def forms():
             for choice in row.choices:
                 if choice != row.default:
                     try:
-                        form = kind(**{key: choice})
+                        form = kind(**beside(kind, key), **{key: choice})
                     except ParameterError:
                         continue  # it needs another beside it: see TOGETHER
                     if complete(form):
                         yield form, row.type is str
+
+
+def beside(kind, key):
+    """Values of other parameters with which `key` has an effect; none where the defaults are enough."""
+    for other, served in kind.parameters[key].serves.items():
+        if kind.parameters[other].default in served:
+            return {}
+    for other, served in kind.parameters[key].serves.items():
+        return {**beside(kind, other), other: served[0]}
+    return {}
+
+
+def another(row):
+    """A value that `row` allows and that is not its default; None where only the user could know one."""
+    if row.choices:
+        return next(choice for choice in row.choices if choice != row.default)
+    if row.type is bool:
+        return not row.default
+    if row.type in (int, float):
+        return row.type(row.minimum if row.maximum in (row.default, None) else row.maximum)
+    return "anything" if row.type is str else None
 
 
 def complete(separator):
@@ -291,6 +312,7 @@ def test_names_and_parameter_tables_are_complete(name):
     assert kind.name == name
     assert kind.summary
     assert "\n" not in kind.summary
+    assert kind.summary == separators.summary(name)
     assert kind.__doc__
     for key, row in kind.parameters.items():
         assert row.name == key
@@ -320,6 +342,60 @@ def test_values_out_of_range_name_the_parameter_and_what_is_allowed(name):
             with pytest.raises(ParameterError) as error:
                 kind(**{key: value})
             assert f"{name}: {key} must be {row.allowed}" in str(error.value)
+
+
+@pytest.mark.parametrize("name", separators.names())
+def test_the_signature_lists_the_parameters_with_their_defaults(name):
+    kind = separators.get(name)
+    arguments = inspect.signature(kind).parameters
+    assert {key: argument.default for key, argument in arguments.items()} == kind().values
+    assert all(argument.kind is argument.KEYWORD_ONLY for argument in arguments.values())
+
+
+@pytest.mark.parametrize("name", separators.names())
+def test_a_misspelt_parameter_is_refused_with_the_near_one(name):
+    kind = separators.get(name)
+    separator = kind()
+    for key in kind.parameters:
+        wrong = key[:-2] + key[:-3:-1]  # the last two letters the wrong way round
+        said = f"{name}: no parameter '{wrong}' .did you mean '.*'.*; there are: .*{key}"
+        with pytest.raises(ParameterError, match=said):
+            kind(**{wrong: kind.parameters[key].default})
+        with pytest.raises(ParameterError, match=said):
+            setattr(separator, wrong, kind.parameters[key].default)
+    assert vars(separator) == vars(kind())
+
+
+@each_form
+def test_attributes_are_checked_like_the_constructors_values(separator):
+    changed = separator.replace()
+    for key, row in separator.parameters.items():
+        setattr(changed, key, separator.values[key])
+        with pytest.raises(ParameterError) as said:
+            setattr(changed, key, ("no", "value"))
+        assert f"{separator.name}: {key} must be {row.allowed}, not ('no', 'value')" in str(said.value)
+    assert changed == separator
+    assert changed.block_seconds == separator.block_seconds
+
+
+@pytest.mark.parametrize("name", separators.names())
+def test_a_parameter_without_effect_is_refused(name):
+    kind = separators.get(name)
+    for key, row in kind.parameters.items():
+        if not row.serves or another(row) is None:
+            continue
+        value, idle = another(row), {}
+        for other, served in row.serves.items():
+            choices = kind.parameters[other].choices
+            assert set(served) < set(choices), f"{key} serves values that {other} has not, or all of them"
+            idle[other] = next(choice for choice in choices if choice not in served)
+            idle = {**beside(kind, other), **idle}
+        if all(kind.parameters[other].default in served for other, served in row.serves.items()):
+            kind(**{key: value})
+        with pytest.raises(ParameterError) as said:
+            kind(**idle, **{key: value})
+        assert f"{name}: {key} {value} needs {row.served}, not " in str(said.value)
+        assert "\n" not in str(said.value)
 
 
 def test_a_warning_is_no_error_of_the_interpreter():

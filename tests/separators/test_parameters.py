@@ -1,22 +1,48 @@
+import inspect
+from copy import copy
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from separators.base import Separator
 from separators.errors import ParameterError
-from separators.parameters import Parameter, parameter
+from separators.parameters import Content, Held, Parameter, content, parameter
+
+
+@dataclass(frozen=True)
+class Tune(Content):
+    text: str = ""
+
+    @classmethod
+    def from_text(cls, text):
+        return cls(text)
+
+    def __str__(self):
+        return self.text
+
+    @property
+    def fingerprint(self):
+        return self.text
 
 
 class Knobs(Separator):
     name = "knobs"
     summary = "a test"
-    count: int = parameter(3, "How many.", minimum=1, maximum=9)
-    amount: float = parameter(0.5, "How much.", unit="dB", minimum=0)
-    ceiling: float = parameter(0.0, "How high.", maximum=1)
-    free: float = parameter(0.0, "Anything.")
-    mode: str = parameter("slow", "How.", choices=("slow", "fast"))
-    size: int = parameter(512, "Which.", choices=(512, 1024))
-    on: bool = parameter(True, "Whether.")
-    path: str = parameter("", "Where.")
+    count: int = parameter(default=3, help="How many.", minimum=1, maximum=9)
+    amount: float = parameter(default=0.5, help="How much.", unit="dB", minimum=0)
+    ceiling: float = parameter(default=0.0, help="How high.", maximum=1)
+    free: float = parameter(default=0.0, help="Anything.")
+    mode: str = parameter(default="slow", help="How.", choices=("slow", "fast"))
+    size: int = parameter(default=512, help="Which.", choices=(512, 1024))
+    on: bool = parameter(default=True, help="Whether.")
+    path: str = parameter(default="", help="Where.")
+    turns: int = parameter(default=1, help="How often.", serves={"mode": ("fast",), "on": (False,)})
+    tune: Held[Tune] = content(default=Tune(), help="Which tune.")
+
+    def __post_init__(self):
+        if self.count == 9 and self.mode == "fast":
+            raise ParameterError("knobs: count must be below 9 with mode fast, not 9")
 
     def stem_names(self, channels):
         return ("all",)
@@ -35,6 +61,8 @@ def test_values_default_to_the_table_and_may_be_set():
         "size": 512,
         "on": True,
         "path": "",
+        "turns": 1,
+        "tune": Tune(),
     }
     assert Knobs(count=5, mode="fast").values == {**Knobs().values, "count": 5, "mode": "fast"}
 
@@ -100,8 +128,8 @@ def test_unknown_names_list_the_known_ones():
 def test_a_subclass_keeps_its_parents_parameters_and_may_change_them():
     class More(Knobs):
         name = "more"
-        extra: int = parameter(1, "One more.")
-        count: int = parameter(7, "How many at most.", minimum=1)
+        extra: int = parameter(default=1, help="One more.")
+        count: int = parameter(default=7, help="How many at most.", minimum=1)
 
     assert list(More.parameters) == [*Knobs.parameters, "extra"]
     assert More().values == {**Knobs().values, "count": 7, "extra": 1}
@@ -125,3 +153,96 @@ def test_repr_shows_what_differs_from_the_default_and_evaluates():
     separator = Knobs(count=4, mode="fast", amount=0.5)
     assert repr(separator) == "Knobs(count=4, mode='fast')"
     assert eval(repr(separator)) == separator
+
+
+def test_the_signature_is_that_of_a_dataclass():
+    arguments = inspect.signature(Knobs).parameters
+    assert list(arguments) == list(Knobs.parameters)
+    assert str(arguments["count"]) == "count: int = 3"
+    assert arguments["tune"].annotation == Tune | str
+    with pytest.raises(TypeError, match="positional"):
+        Knobs(3)
+
+
+def test_a_constructor_of_its_own_has_its_own_signature():
+    class Own(Knobs):
+        def __init__(self, first, **values):
+            super().__init__(**values)
+
+    class Below(Own):
+        pass
+
+    assert list(inspect.signature(Own).parameters) == ["first", "values"]
+    assert list(inspect.signature(Below).parameters) == ["first", "values"]
+    assert list(inspect.signature(Knobs).parameters) == list(Knobs.parameters)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("mode", "x", "knobs: mode must be one of slow, fast, not 'x'"),
+        ("moed", 1, r"knobs: no parameter 'moed' \(did you mean 'mode'\?\); there are: count, "),
+        ("colour", 1, "knobs: no parameter 'colour'; there are: count, "),
+        ("count", True, "knobs: count must be a whole number from 1 to 9, not True"),
+        (
+            "turns",
+            2,
+            "knobs: turns 2 needs mode fast, or on False, not mode slow and on True; or leave turns",
+        ),
+        ("tune", 3, "knobs: tune must be a file, not 3"),
+    ],
+)
+def test_attributes_and_the_constructor_raise_the_same(key, value, message):
+    knobs = Knobs(count=4)
+    with pytest.raises(ParameterError, match=f"^{message}") as constructor:
+        Knobs(**{key: value})
+    with pytest.raises(ParameterError) as attribute:
+        setattr(knobs, key, value)
+    assert str(attribute.value) == str(constructor.value)
+    assert knobs == Knobs(count=4)
+    assert not hasattr(knobs, "moed")
+
+
+def test_attributes_become_the_parameters_own_type():
+    knobs = Knobs()
+    knobs.amount, knobs.count, knobs.tune = 2, np.int64(4), "a tune"
+    assert repr(knobs) == "Knobs(count=4, amount=2.0, tune=Tune(text='a tune'))"
+    assert type(knobs.count) is int
+    assert type(knobs.amount) is float
+
+
+def test_values_that_do_not_go_together_are_refused_wherever_they_are_set():
+    knobs = Knobs(count=9)
+    with pytest.raises(ParameterError, match="count must be below 9 with mode fast"):
+        knobs.mode = "fast"
+    assert knobs.mode == "slow"
+    assert knobs.replace(mode="fast", count=8) == Knobs(mode="fast", count=8)
+    assert knobs == Knobs(count=9)
+
+
+def test_a_parameter_without_effect_may_keep_its_default():
+    for form in ({"mode": "fast"}, {"on": False}, {"mode": "fast", "on": False}):
+        assert Knobs(**form, turns=2).turns == 2
+    assert Knobs(turns=1) == Knobs()
+    fast = Knobs(mode="fast", turns=2)
+    with pytest.raises(ParameterError, match="turns 2 needs mode fast"):
+        fast.mode = "slow"
+
+
+def test_what_else_a_separator_keeps_is_declared_or_begins_with_an_underscore():
+    class Keeps(Knobs):
+        heard: int = 0
+
+    keeps = Keeps()
+    keeps._own, keeps.heard, keeps.block_seconds = 1, 2, 3.0
+    for kept in (keeps, copy(keeps)):
+        assert (kept._own, kept.heard, kept.block_seconds) == (1, 2, 3.0)
+    keeps.count = 5
+    assert (keeps._own, keeps.heard, keeps.block_seconds) == (1, 2, 3.0)
+    with pytest.raises(ParameterError, match="no parameter 'herd'"):
+        keeps.herd = 1
+
+
+def test_the_meaning_says_where_a_parameter_has_an_effect():
+    assert Knobs.parameters["turns"].meaning == "How often. Only with mode fast, or on False."
+    assert Knobs.parameters["count"].meaning == "How many."

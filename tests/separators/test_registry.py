@@ -89,7 +89,25 @@ def test_broken_registrations_are_named(entry_points, value, message):
     assert "'broken'" in str(error.value)
 
 
-def test_listing_names_imports_no_heavy_package():
-    code = "import sys, separators; separators.names(); print({'torch', 'scipy'} & set(sys.modules))"
+def test_another_packages_separator_says_itself_what_it_does(entry_points):
+    entry_points(everything=f"{__name__}:Everything")
+    assert separators.summary("everything") == "one stem: the mixture"
+    with pytest.raises(ParameterError, match=r"no separator 'icaa' \(did you mean 'ica'\?\); there are:"):
+        separators.summary("icaa")
+
+
+HEAVY = ("torch", "scipy", "numpy", "pedalboard", "soundfile", "pydantic")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "import separators; [separators.summary(name) for name in separators.names()]",
+        "from click.testing import CliRunner; from plugin_bridge.cli import main;"
+        "result = CliRunner().invoke(main, ['separators', 'list']); assert 'nmf-score' in result.output",
+    ],
+)
+def test_listing_separators_imports_no_heavy_package(run):
+    code = f"import sys; {run}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert done.stdout.strip() == "[]"

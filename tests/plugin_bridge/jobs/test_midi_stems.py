@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from separators import registry
 from separators.evaluation import si_sdr
 from tests.plugin_bridge import session_helpers
 from tests.plugin_bridge.command_helpers import error_of, run
@@ -100,6 +101,44 @@ def test_chains_of_stems_that_only_the_score_names(song, sources, tmp_path):
     assert "no such stem here; there are: Lead, Bass, rest" in error_of(
         "separate", song, "-p", preset, "-o", tmp_path / "out"
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "stem", "further", "stems"),
+    [
+        ("nmf-score", "Bass", "bands", ["Bass/high", "Bass/low", "Lead", "rest"]),
+        ("bands", "low", "nmf-score", ["high", "low/Bass", "low/Lead", "low/rest"]),
+    ],
+)
+def test_a_cascade_gives_the_score_to_the_method_that_follows_it(
+    first, stem, further, stems, song, sources, tmp_path, monkeypatch
+):
+    row = registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
+    monkeypatch.setitem(registry.BUILT_IN, "bands", row)
+    registry._locations.cache_clear()
+    preset, out = tmp_path / "cascade.toml", tmp_path / "out"
+    preset.write_text(f'title = "T"\n[separator]\nname = "{first}"\n[separate.{stem}]\nname = "{further}"\n')
+    assert "right" in run("presets", "check", preset).stdout
+    assert "there is no score" in error_of("separate", song, "-p", preset, "-o", out)
+    score = save_midi(tmp_path / "in" / "song.mid", TRACKS)
+    for number, more in enumerate(([], ["--score", score], ["--align"])):
+        folder = tmp_path / f"out {number}"
+        run("separate", song, "-p", preset, "-o", folder, *more)
+        found = {name: read(folder / "song" / f"{name}.wav") for name in stems}
+        assert len(list(folder.rglob("*.wav"))) == len(stems)
+        np.testing.assert_allclose(sum(found.values()), read(song), atol=1e-6)
+        inner = sum(found[name] for name in stems if name.startswith("Bass"))
+        if first == "nmf-score":
+            assert si_sdr(sources["Bass"], inner) > 8
+    registry._locations.cache_clear()
+
+
+def test_a_cascade_that_names_no_stem_of_the_score_is_said(song, tmp_path):
+    preset = tmp_path / "cascade.toml"
+    preset.write_text(f"{FILTERED.split('[[')[0]}[separate.Tuba]\nname = 'nmf'\n")
+    save_midi(song.with_suffix(".mid"), TRACKS)
+    said = error_of("separate", song, "-p", preset, "-o", tmp_path / "out")
+    assert "nmf-score gives no stem 'Tuba' of 1 channels to separate again; there are: Lead, Bass" in said
 
 
 def test_what_is_wrong_with_a_score_is_one_line(song, tmp_path):

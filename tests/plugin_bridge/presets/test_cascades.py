@@ -44,7 +44,9 @@ def separator():
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
     for name, cls in (("bands", "Bands"), ("shares", "Shares")):
-        monkeypatch.setitem(registry.BUILT_IN, name, f"tests.plugin_bridge.splitters:{cls}")
+        monkeypatch.setitem(
+            registry.BUILT_IN, name, registry.BuiltIn(f"tests.plugin_bridge.splitters:{cls}", "a test")
+        )
     registry._locations.cache_clear()
     yield
     registry._locations.cache_clear()

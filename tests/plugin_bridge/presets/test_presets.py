@@ -33,7 +33,9 @@ BANDS = 'title = "Test"\n[separator]\nname = "bands"\n'
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    monkeypatch.setitem(registry.BUILT_IN, "bands", "tests.plugin_bridge.splitters:Bands")
+    monkeypatch.setitem(
+        registry.BUILT_IN, "bands", registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
+    )
     registry._locations.cache_clear()
     yield
     registry._locations.cache_clear()
@@ -121,7 +123,7 @@ WRONG = {
     ),
     "separator": (
         'title = "x"\n[separator]\nname = "band"',
-        r"separator.name: no separator 'band'; there are: bands, .*\(did you mean 'bands'\?\)",
+        r"separator.name: no separator 'band' \(did you mean 'bands'\?\); there are: bands, danet",
     ),
     "parameter": (
         BANDS + "widht = 3",

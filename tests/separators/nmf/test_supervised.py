@@ -98,5 +98,7 @@ def test_a_mode_without_its_dictionary_is_refused_at_once(mode, tmp_path):
         NMF(mode=mode, dictionary=str(tmp_path / "none.safetensors"))
 
 
-def test_other_modes_need_no_dictionary():
-    assert NMF(dictionary="not there").stem_names(1)
+def test_other_modes_need_no_dictionary_and_take_none():
+    assert NMF().stem_names(1)
+    with pytest.raises(ParameterError, match="dictionary not there needs mode supervised or semi-supervised"):
+        NMF(dictionary="not there")
