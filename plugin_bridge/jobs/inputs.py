@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -153,8 +153,18 @@ def _find(session: Session, identifier: str) -> Track:
 def remarks(session: Session, track: Track) -> list[str]:
     """What the session's reader could not honour in ``track`` and in the session as a whole."""
     family = {track.name} | {child.name for child in _children(track)}
-    others = {other.name for other in session.walk()} - family
-    return [line for line in session.not_honoured if not any(line.startswith(f"{name}: ") for name in others)]
+    names = {other.name for other in session.walk()}
+    return [line for line in session.not_honoured if _owner(line, names) in family | {None}]
+
+
+def _owner(line: str, names: Set[str]) -> str | None:
+    """The longest of ``names`` that ``line`` begins with, before a colon."""
+    owner = None
+    end = line.find(": ")
+    while end >= 0:
+        owner = line[:end] if line[:end] in names else owner
+        end = line.find(": ", end + 1)
+    return owner
 
 
 def _children(track: Track) -> Iterator[Track]:

@@ -40,7 +40,9 @@ class TempoMap:
         if slope == 0 or rest < 0:
             return change.seconds + rest / per_second
         # rest = per_second t + slope t^2 / 2, solved for t in the form that keeps its digits.
-        return change.seconds + 2 * rest / (per_second + math.sqrt(per_second**2 + 2 * slope * rest))
+        return change.seconds + 2 * rest / (
+            per_second + math.sqrt(max(0.0, per_second**2 + 2 * slope * rest))
+        )
 
     def _slope(self, index: int) -> float:
         """How fast the tempo changes, in quarter notes per second per second."""

@@ -73,14 +73,14 @@ class ItemReader:
         pan, volume = (volpan.number_at(index + is_first, default) for index, default in ((0, 0.0), (1, 1.0)))
         trim = item.line("VOLPAN").number_at(0, 1)
         rate, problem = _play_rate(take.line("PLAYRATE"), remark)
-        mode = CHANNEL_MODES.get(int(take.line("CHANMODE").number_at(0, 0)))
+        mode = CHANNEL_MODES.get(take.line("CHANMODE").whole_at(0, 0))
         if mode is None:
             remark(f"channel mode {take.line('CHANMODE').text(0)} plays all channels")
         new_fades = any(True for _ in item.lines("FADE_NEW_PARAMETERS"))
 
         section_start, section_length, is_reversed = 0.0, None, False
         if source.values[0] == "SECTION":
-            how = int(source.line("MODE").number_at(0, 0))
+            how = source.line("MODE").whole_at(0, 0)
             is_reversed = bool(how & 2)
             if not how & 1:
                 section_start = source.line("STARTPOS").seconds_at(0)

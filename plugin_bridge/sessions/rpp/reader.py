@@ -13,7 +13,7 @@ from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import Marker, Session, TempoChange, Track
 from plugin_bridge.sessions.rpp.items import ItemReader, is_active
 from plugin_bridge.sessions.rpp.midi import MidiTake, notes_of
-from plugin_bridge.sessions.rpp.text import Block, Line, displayed, parse, read_text, split_lines
+from plugin_bridge.sessions.rpp.text import MAX_DEPTH, Block, Line, displayed, parse, read_text, split_lines
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
 
@@ -27,6 +27,9 @@ ENVELOPES = (
     "DUALPANENV", "DUALPANENVL", "DUALPANENV2", "DUALPANENVL2",
 )  # fmt: skip
 MASTER_ENVELOPES = ("MASTERPLAYSPEEDENV", *(f"MASTER{name}" for name in ENVELOPES))
+MOST_LANES = 1024
+MOST_CHANNELS = 128
+"""REAPER's limit."""
 PLUGINS = ("VST", "AU", "DX", "JS", "LV2", "CLAP", "VIDEO_EFFECT")
 
 
@@ -57,6 +60,8 @@ class _ProjectReader:
     def __init__(self, path: Path, root: Block, media: MediaFolders) -> None:
         self.root = root
         self.remarks: Counter[str] = Counter()
+        self.pan_mode = root.line("PANMODE").number_at(0, BALANCE_PAN)
+        """What tracks have that say none of their own; looked for once, since it takes the whole project."""
         self.session = Session(path, "rpp", self._sample_rate())
         self.session.tempo = self._tempo()
         self.session.markers = _markers(root)
@@ -80,15 +85,15 @@ class _ProjectReader:
         line = self.root.line("TEMPO")
         bpm, numerator, denominator = (
             line.number_at(0, 120),
-            int(line.number_at(1, 4)),
-            int(line.number_at(2, 4)),
+            line.whole_at(1, 4),
+            line.whole_at(2, 4),
         )
         changes: list[TempoChange] = []
         for envelope in self.root.blocks("TEMPOENVEX"):
             if envelope.line("ACT").number_at(0, 1) == 0:
                 continue
             for point in sorted(envelope.lines("PT"), key=lambda point: point.number_at(0, 0)):
-                meter, flags = int(point.number_at(3, 0)), int(point.number_at(5, 0))
+                meter, flags = point.whole_at(3, 0), point.whole_at(5, 0)
                 if meter > 0:
                     denominator, numerator = max(meter >> 16, 1), max(meter & 0xFFFF, 1)
                 sets_meter_only = flags & 2
@@ -128,9 +133,14 @@ class _ProjectReader:
         for (identifier, block), name in zip(blocks, names, strict=True):
             track = self._track(block, name, identifier, names)
             open_folders[-1].append(track)
-            depth = int(block.line("ISBUS").number_at(1, 0))
+            depth = block.line("ISBUS").whole_at(1, 0)
             if depth > 0:
                 open_folders.append(track.children)
+                if len(open_folders) > MAX_DEPTH:
+                    raise SessionError(
+                        f"line {block.first_line + 1}: folders nested deeper than {MAX_DEPTH}; "
+                        "no mixer has as many buses in a row"
+                    )
             else:
                 del open_folders[max(1, len(open_folders) + depth) :]
 
@@ -145,8 +155,8 @@ class _ProjectReader:
             soloed=block.line("MUTESOLO").number_at(1, 0) > 0,
             inverted=block.line("IPHASE").number_at(0, 0) != 0,
             sends_to_parent=block.line("MAINSEND").number_at(0, 1) != 0,
-            channels=int(block.line("NCHAN").number_at(0, 2)),
-            color=_color(int(block.line("PEAKCOL").number_at(0, DEFAULT_COLOR))),
+            channels=_channels(block.line("NCHAN")),
+            color=_color(block.line("PEAKCOL").whole_at(0, DEFAULT_COLOR)),
         )
         if block.line("FX").number_at(0, 1) != 0:
             for chain in block.blocks("FXCHAIN"):
@@ -169,7 +179,7 @@ class _ProjectReader:
 
     def _remark_on_routing(self, block: Block, track: Track, names: list[str]) -> None:
         for receive in block.lines("AUXRECV"):
-            source = int(receive.number_at(0, -1))
+            source = receive.whole_at(0, -1)
             if receive.number_at(4, 0) == 0 and 0 <= source < len(names):
                 self._remark(track.name, f"the send from {names[source]} is left out")
         for envelope in block.blocks(*ENVELOPES):
@@ -178,13 +188,13 @@ class _ProjectReader:
         law = block.line("VOLPAN").number_at(2, -1)
         if law not in (-1, 0, 1):
             self._remark(track.name, f"pan law {law:g} is played as 0 dB balance")
-        mode = block.line("PANMODE").number_at(0, self.root.line("PANMODE").number_at(0, BALANCE_PAN))
+        mode = block.line("PANMODE").number_at(0, self.pan_mode)
         width = block.line("VOLPAN").number_at(4, 1)
         if mode not in (0, BALANCE_PAN) and (track.pan or width != 1):
             self._remark(track.name, f"pan mode {mode:g} is played as balance")
         if block.line("PLAYOFFS").number_at(0, 0) != 0:
             self._remark(track.name, "the track's media playback offset is left out")
-        if int(block.line("FIXEDLANES").number_at(3, 0)):
+        if block.line("FIXEDLANES").whole_at(3, 0):
             self._remark(track.name, "item lanes that hide lower ones are mixed")
 
     def _remark(self, where: str, text: str) -> None:
@@ -211,14 +221,22 @@ class _Lanes:
 
     def __init__(self, track: Block) -> None:
         lanes = track.line("LANESOLO") if track.line("FREEMODE").number_at(0, 0) == 2 else None
-        words = [int(lanes.number_at(index, 0)) for index in range(len(lanes.values))] if lanes else []
+        words = [lanes.whole_at(index, 0) for index in range(len(lanes.values))] if lanes else []
+        if len(words) > MOST_LANES // 32:
+            raise SessionError(f"line {track.first_line + 1}: a track of more than {MOST_LANES} lanes")
         self.playing = sum(word << (32 * index) for index, word in enumerate(words)) if words else None
 
     def play(self, item: Block) -> bool:
         """Whether the lane of ``item`` is heard."""
-        top, height = item.line("YPOS").number_at(0, 0), item.line("YPOS").number_at(1, 0)
+        place = item.line("YPOS")
+        top, height = place.number_at(0, 0), place.number_at(1, 0)
         if self.playing is None or height <= 0:
             return True
+        if not 0 <= top < MOST_LANES * height:
+            raise SessionError(
+                f"line {place.first_line + 1}: YPOS holds {top:g} {height:g}; "
+                f"that is none of {MOST_LANES} lanes"
+            )
         return bool(self.playing >> round(top / height) & 1)
 
 
@@ -227,7 +245,7 @@ def _markers(root: Block) -> list[Marker]:
     markers: list[Marker] = []
     open_regions: dict[str, Line] = {}
     for line in root.lines("MARKER"):
-        is_region = int(line.number_at(3, 0)) & 1
+        is_region = line.whole_at(3, 0) & 1
         if not is_region:
             markers.append(Marker(line.number_at(1, 0), displayed(line.text(2))))
         elif (first := open_regions.pop(line.text(0), None)) is None:
@@ -236,6 +254,15 @@ def _markers(root: Block) -> list[Marker]:
             start = first.number_at(1, 0)
             markers.append(Marker(start, displayed(first.text(2)), max(0.0, line.number_at(1, 0) - start)))
     return sorted(markers, key=lambda marker: marker.seconds)
+
+
+def _channels(line: Line) -> int:
+    channels = line.whole_at(0, 2)
+    if channels > MOST_CHANNELS:
+        raise SessionError(
+            f"line {line.first_line + 1}: a track of {channels} channels; at most {MOST_CHANNELS} can be had"
+        )
+    return channels
 
 
 def _color(value: int) -> str:

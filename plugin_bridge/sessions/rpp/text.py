@@ -13,10 +13,13 @@ from pathlib import Path
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.sources import MAX_SECONDS
+from separators import regular_files
 
 MAX_BYTES = 256 << 20
 """Larger project files are refused; plug-in states make real ones some tens of megabytes."""
 MAX_DEPTH = 64
+"""Of blocks inside blocks, and of folders inside folders."""
+LARGEST_WHOLE = 2**32 - 1
 
 
 @dataclass
@@ -45,6 +48,16 @@ class Words:
                 f"line {self.first_line + 1}: {self.name} holds {self.values[index]!r} where a number belongs"
             )
         return value
+
+    def whole_at(self, index: int, default: int) -> int:
+        """The whole number at ``index``; REAPER's have 32 bits."""
+        value = self.number_at(index, default)
+        if abs(value) > LARGEST_WHOLE:
+            raise SessionError(
+                f"line {self.first_line + 1}: {self.name} holds {value:g}; "
+                f"it must be a whole number of at most {LARGEST_WHOLE}"
+            )
+        return int(value)
 
     def seconds_at(self, index: int, default: float = 0.0) -> float:
         """The time at ``index``; beyond a week it is damage or malice, not music."""
@@ -84,9 +97,7 @@ class Block(Words):
 def read_text(path: Path) -> str:
     """The project's text; bytes that are not UTF-8 survive a round trip. Line ends are kept."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SessionError(f"{path}: larger than {MAX_BYTES >> 20} MB, which no project file is")
-        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        return regular_files.read(path, MAX_BYTES).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise SessionError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
 

@@ -161,7 +161,7 @@ def _rows(tracks: list[Block], stems: Mapping[int, Sequence[PlacedStem]]) -> lis
     rows: list[_Row] = []
     level = 0
     for index, block in enumerate(tracks):
-        depth = max(int(block.line("ISBUS").number_at(1, 0)), -level)
+        depth = max(block.line("ISBUS").whole_at(1, 0), -level)
         level += depth
         rows.append(_Row(index, depth))
     # From the last to the first, so that what is put in does not move what is still to do.
@@ -207,7 +207,7 @@ def _edit_tracks(
         for receive in block.lines("AUXRECV"):
             if len(receive.values) < 2:
                 continue
-            source = int(receive.number_at(0, -1))
+            source = receive.whole_at(0, -1)
             rest = splice.lines[receive.first_line].split(maxsplit=2)[2].rstrip()
             for place in stem_places.get(source, ()):
                 splice.add_before(receive.first_line, f"AUXRECV {place} {rest}")

@@ -1,10 +1,15 @@
+import os
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_bridge.errors import SessionError
+from plugin_bridge.jobs.inputs import remarks
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.model import ChannelMode, Fade, FadeShape, TempoChange
+from plugin_bridge.sessions.rpp.reader import read_rpp
 from plugin_bridge.sessions.rpp.text import parse, quoted, split_lines, split_words
 from plugin_bridge.sessions.tempo import TempoMap
 from tests.plugin_bridge.session_helpers import item, noise, project, save, track, write
@@ -449,3 +454,61 @@ def test_any_text_is_read_or_refused(tmp_path_factory, lines):
         assert "cut short" in str(error)  # noqa: PT017
     else:
         assert root.last_line > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (project(head="TEMPO 120 1e200 4"), "TEMPO holds 1e\\+200; it must be a whole number"),
+        (project(head="TEMPO 1e200 4 4"), "a tempo of 1e\\+200"),
+        (project(track("A", strip="NCHAN 1e9")), "a track of 1000000000 channels; at most 128"),
+        (project(track("A", strip="PEAKCOL 1e99")), "PEAKCOL holds"),
+        (project(track("A", strip="FREEMODE 2\nLANESOLO" + " 1" * 40)), "more than 1024 lanes"),
+        *(
+            (
+                project(track("A", item(extra=f"YPOS {place} 2"), strip="FREEMODE 2\nLANESOLO 1 0")),
+                "YPOS holds",
+            )
+            for place in ("1e300 1e-300", "-1e20 0.5", "-1 0.5")
+        ),
+        (
+            project(track("A", item(source="<SOURCE MIDI\nE 1.7e308 90 3c 60\nE 1.7e308 80 3c 0\n>"))),
+            "a MIDI event lies .* s from the start; it must lie within 604800 s",
+        ),
+        (project(*[track("A", strip="ISBUS 1 1")] * 1000), "folders nested deeper than 64"),
+    ],
+)
+def test_numbers_beyond_all_reason_are_one_clear_line(song, text, words):
+    with pytest.raises(SessionError, match=words) as caught:
+        song(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_projects_of_many_tracks_are_read_in_time_that_grows_as_they_do(tmp_path):
+    """None of the tracks says its pan mode, which is the project's then."""
+
+    def seconds(count):
+        path = save(tmp_path, project(*[track(f"T{number}") for number in range(count)]))
+        started = time.process_time()
+        assert len(open_session(path).tracks) == count
+        return time.process_time() - started
+
+    few = min(seconds(400) for _ in range(3))
+    assert seconds(6400) < 5 * 16 * few  # a glance at all for each would take 16 * 16 times as long
+
+
+def test_what_is_said_of_a_track_is_found_whatever_the_names_hold(tmp_path):
+    chain = '<FXCHAIN\n<VST "VST: Comp"\n>\n>'
+    names = ("A", "A: B", "C")
+    session = open_session(save(tmp_path, project(*[track(name, strip=f"FX 1\n{chain}") for name in names])))
+    assert [remarks(session, one) for one in session.tracks] == [
+        ["A: plug-in VST: Comp is left out"],
+        ["A: B: plug-in VST: Comp is left out"],
+        ["C: plug-in VST: Comp is left out"],
+    ]
+
+
+def test_a_pipe_is_no_project(tmp_path):
+    os.mkfifo(tmp_path / "a.rpp")
+    with pytest.raises(SessionError, match="not a regular file"):
+        read_rpp(tmp_path / "a.rpp")
