@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from separators import regular_files
 from separators.base import Audio, Separator
 from separators.cascade import Cascade
 from separators.parameters import Content
@@ -89,6 +90,8 @@ class Manifest:
     """Paths of what was drawn, relative to the manifest's folder, with forward slashes."""
     format: int = FORMAT
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     def write(self, path: Path) -> None:
         """Write the manifest to ``path`` and onto the disk; callers move it into place."""
         with path.open("x", encoding="utf-8") as file:
@@ -101,15 +104,17 @@ class Manifest:
     def read(cls, path: Path) -> Manifest | None:
         """The manifest at ``path``, or None if there is none that this version understands."""
         try:
-            if path.stat().st_size > MAXIMUM_BYTES:
-                return None
-            return _reader().validate_json(path.read_bytes(), strict=True)
+            manifest = _reader().validate_json(regular_files.read(path, MAXIMUM_BYTES), strict=True)
         except (OSError, ValidationError):
             return None
+        return manifest if manifest.format == FORMAT else None
 
     def pictures_are_there(self, path: Path) -> bool:
         """Whether pictures were drawn and none of them is missing; this manifest lies at ``path``."""
-        return bool(self.pictures) and all((path.parent / picture).is_file() for picture in self.pictures)
+        try:
+            return bool(self.pictures) and all((path.parent / name).is_file() for name in self.pictures)
+        except (OSError, ValueError):
+            return False
 
     def files_are_there(self, path: Path) -> bool:
         """Whether all outputs of this manifest, which lies at ``path``, still have their size."""

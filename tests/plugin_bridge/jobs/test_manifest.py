@@ -103,6 +103,33 @@ def _manifest_damaged(path, out):
     (out / "manifest.json").write_text('{"format": 1, "outp')
 
 
+def _manifest_with(key, value):
+    def change(path, out):
+        values = json.loads((out / "manifest.json").read_text())
+        values[key] = value
+        (out / "manifest.json").write_text(json.dumps(values))
+
+    return change
+
+
+def _output_with(key, value):
+    def change(path, out):
+        values = json.loads((out / "manifest.json").read_text())
+        values["outputs"][1][key] = value
+        (out / "manifest.json").write_text(json.dumps(values))
+
+    return change
+
+
+def _manifest_of_brackets(path, out):
+    (out / "manifest.json").write_text("[" * 100_000)
+
+
+def _manifest_is_a_pipe(path, out):
+    (out / "manifest.json").unlink()
+    os.mkfifo(out / "manifest.json")
+
+
 def _manifest_of_another_version(path, out):
     values = json.loads((out / "manifest.json").read_text())
     (out / "manifest.json").write_text(
@@ -118,6 +145,16 @@ def _manifest_of_another_version(path, out):
         (_stem_deleted, "done"),
         (_stem_cut, "done"),
         (_manifest_damaged, "done"),
+        (_manifest_with("warnings", 0), "done"),
+        (_manifest_with("pictures", 10**30), "done"),
+        (_manifest_with("gain", "loud"), "done"),
+        (_manifest_with("gain", float("nan")), "done"),
+        (_manifest_with("outputs", {"path": "source-1.wav"}), "done"),
+        (_output_with("bytes", []), "done"),
+        (_output_with("path", "a\0b"), "done"),
+        (_output_with("path", "a" * 10_000), "done"),
+        (_manifest_of_brackets, "done"),
+        (_manifest_is_a_pipe, "done"),
         (_manifest_of_another_version, "done"),
     ],
 )
