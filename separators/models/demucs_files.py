@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from separators import regular_files
 from separators.base import Audio
 from separators.models import safe_pickle
-from separators.models.files import ModelError, find, first_line, missing_package
+from separators.models.files import ModelError, find, missing_package, reason
 from separators.models.running import in_segments
 
 SEGMENT_SECONDS = 12.0
@@ -35,6 +36,10 @@ SEGMENT_SECONDS = 12.0
 PATTERNS = ("{}", "{}.yaml", "{}.safetensors", "{}.th", "{}-*.th")
 SIGNATURE = re.compile(r"[0-9A-Za-z_]+")
 FRACTION = re.compile(r"\d{1,9}(/\d{1,9})?")
+COUNTS = frozenset({"depth", "dconv_depth", "lstm_layers", "t_layers", "lstm"})
+"""Arguments of the architectures that say how many layers of a kind there are."""
+LARGEST_BAG = 1 << 16
+"""Bytes."""
 CLASSES: dict[str, type[safe_pickle.Nothing]] = {
     name: type(name, (safe_pickle.Nothing,), {})
     for name in (
@@ -100,12 +105,16 @@ def load(path: Path, *listed: Path) -> Bag:
         ):
             raise ModelError(f"{path}: its checkpoints do not have the same stems, rate and channels")
     weights = np.ones((len(networks), len(stems)), np.float32)
+    wrong = ModelError(
+        f"{path}: weights must hold {len(stems)} numbers for each of its {len(networks)} models"
+    )
     if listed and (given := _bag(path).get("weights")):
+        fits = isinstance(given, list) and len(given) == len(networks)
+        if not fits or not all(_are_numbers(row, len(stems)) for row in given):
+            raise wrong
         weights = np.array(given, np.float32)
-        if weights.shape != (len(networks), len(stems)) or not (weights.sum(0) > 0).all():
-            raise ModelError(
-                f"{path}: weights must hold {len(stems)} numbers for each of its {len(networks)} models"
-            )
+        if not np.isfinite(weights).all() or not (weights.sum(0) > 0).all():
+            raise wrong
     return Bag(
         networks,
         weights / weights.sum(0),
@@ -116,15 +125,20 @@ def load(path: Path, *listed: Path) -> Bag:
     )
 
 
+def _are_numbers(row: object, count: int) -> bool:
+    return isinstance(row, list) and len(row) == count and all(isinstance(n, int | float) for n in row)
+
+
 def _bag(path: Path) -> dict[str, Any]:
     """The table in a bag's file."""
     import yaml  # it comes with Demucs
 
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-        named = [str(signature) for signature in table["models"]]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        raise ModelError(f"{path} is no bag of Demucs models: {first_line(error)}") from error
+        table = yaml.safe_load(regular_files.read(path, LARGEST_BAG))
+        # References let a short file hold endless lists, as long as nobody writes them out.
+        named = [str(signature) if isinstance(signature, str | int) else "" for signature in table["models"]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError) as error:
+        raise ModelError(f"{path} is no bag of Demucs models: {reason(error)}") from error
     if not named or not all(SIGNATURE.fullmatch(signature) for signature in named):
         raise ModelError(f"{path}: models must list signatures of letters and digits, not {named}")
     return {**table, "models": named}
@@ -145,7 +159,7 @@ def _network(path: Path) -> Any:
         network = _built(name, args, kwargs, state)
         network.load_state_dict(dict(state))
     except (RuntimeError, TypeError, ValueError, AssertionError, ArithmeticError, LookupError) as error:
-        raise ModelError(f"{path}: its weights do not fit its settings: {first_line(error)}") from error
+        raise ModelError(f"{path}: its weights do not fit its settings: {reason(error)}") from error
     _check(network, path)
     network.requires_grad_(False)
     return network.eval()
@@ -159,6 +173,7 @@ def _built(
     kind = getattr(import_module(module), attribute)
     accepted = inspect.signature(kind).parameters
     kwargs = {key: value for key, value in kwargs.items() if key in accepted}
+    _refuse_endless(inspect.signature(kind).bind(*args, **kwargs).arguments, len(state))
     with torch.device("meta"):
         needed = sum(value.numel() for value in kind(*args, **kwargs).state_dict().values())
     held = sum(value.numel() for value in state.values())
@@ -166,6 +181,13 @@ def _built(
         raise ValueError(f"{needed} numbers are needed, {held} are there")
     network: nn.Module = kind(*args, **kwargs)
     return network
+
+
+def _refuse_endless(settings: Mapping[str, Any], tensors: int) -> None:
+    """Raise ValueError for counts of layers, each of which has tensors, that exceed all ``tensors``."""
+    for key in COUNTS & settings.keys():
+        if isinstance(settings[key], int | float | Fraction) and not settings[key] <= tensors:
+            raise ValueError(f"{key} is {settings[key]!r:.40}, and there are {tensors} tensors in all")
 
 
 def _check(network: Any, path: Path) -> None:
@@ -200,13 +222,22 @@ def _from_pickle(path: Path) -> tuple[str, Sequence[Any], Mapping[str, Any], Any
 
 def _from_safetensors(path: Path) -> tuple[str, Sequence[Any], Mapping[str, Any], Any]:
     try:
+        regular_files.check(path)
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         name = metadata["klass"]
         args, kwargs = (_decoded(json.loads(metadata[key])) for key in ("args", "kwargs"))
-    except (OSError, SafetensorError, LookupError, ValueError, ArithmeticError) as error:
-        raise ModelError(f"{path} is no checkpoint of Demucs: {error}") from error
+    except (
+        OSError,
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise ModelError(f"{path} is no checkpoint of Demucs: {reason(error)}") from error
     if name not in CLASSES or "structure" in metadata:
         kind = "quantized weights" if name in CLASSES else f"the architecture {name}"
         raise ModelError(f"{path}: {kind} cannot be used; these can: {', '.join(CLASSES)}")
@@ -228,5 +259,5 @@ def _fraction(numerator: int | str, denominator: int = 1) -> Fraction:
     """``39, 5`` or, from older Pythons, ``"39/5"``; nothing that takes for ever, like ``1e999999999``."""
     text = f"{numerator}/{denominator}" if isinstance(numerator, int) else numerator
     if not (isinstance(text, str) and FRACTION.fullmatch(text)):
-        raise ValueError(f"{text!r:.40} is no fraction")
+        raise ModelError(f"{text!r:.40} is no fraction")  # a ValueError would be lost in torch's own words
     return Fraction(text)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import Path
 
+from separators import regular_files
 from separators.errors import SeparatorError
 
 VARIABLE = "STEMBRIDGE_MODELS"
@@ -45,19 +46,42 @@ def find(owner: str, given: str, patterns: Sequence[str] = ("{}",), further: Ite
         raise ModelError(f"{owner}: no checkpoint is given; set its parameter checkpoint ({GUIDE})")
     path = Path(given).expanduser()
     if path.is_absolute() or len(path.parts) > 1:
-        if path.exists():
-            return path
-        raise ModelError(f"{owner}: there is no {path}; set checkpoint to a model's file ({GUIDE})")
+        return _usable(path, f"{owner}: there is no ")
     looked = [*folders(), *further]
     for folder in looked:
         for pattern in patterns:
-            if found := sorted(folder.glob(pattern.format(escape(given)))):
-                return found[0]
+            try:
+                found = sorted(folder.glob(pattern.format(escape(given))))
+            except (OSError, ValueError):
+                raise ModelError(f"{owner}: no file can be called {given!r:.80}") from None
+            if found:
+                return _usable(found[0], f"{owner}: ")
     listed = ", ".join(str(folder.absolute()) for folder in looked)
     raise ModelError(
         f"{owner}: there is no {given} in {listed}; put the model's file into one of these folders, "
         f"or set checkpoint to its path ({GUIDE})"
     )
+
+
+def _usable(path: Path, before: str) -> Path:
+    """``path`` if it is a folder or a regular file."""
+    try:
+        if path.is_dir():
+            return path
+    except OSError:
+        pass  # its name is too long, for instance: said below
+    check_file(path, before, f"set checkpoint to a model's file ({GUIDE})")
+    return path
+
+
+def check_file(path: Path, before: str, advice: str) -> None:
+    """Raise :class:`ModelError` with these words around what is wrong, unless ``path`` is a regular file."""
+    try:
+        regular_files.check(path)
+    except FileNotFoundError:
+        raise ModelError(f"{before}{path}; {advice}") from None
+    except OSError as error:
+        raise ModelError(f"{before}{path}: {error.strerror}; {advice}") from None
 
 
 def missing_package(owner: str, package: str, extra: str) -> ModelError:
@@ -68,6 +92,17 @@ def missing_package(owner: str, package: str, extra: str) -> ModelError:
 def first_line(error: Exception) -> str:
     """What an error says, on one line."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a file, on one line; what only torch says of it means nothing to people."""
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    if isinstance(error, KeyError):
+        return f"it holds no {error.args[0]!r:.80}"
+    if isinstance(error, ValueError):
+        return first_line(error)
+    return "it is damaged, or its parts do not fit each other"
 
 
 def _data_folder(home: Path) -> Path:

@@ -30,8 +30,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from separators import regular_files
 from separators.base import Audio
-from separators.models.files import ModelError, find, first_line, missing_package
+from separators.models.files import ModelError, check_file, find, first_line, missing_package
 from separators.models.layout import Layout
 from separators.models.running import in_segments
 
@@ -126,8 +127,7 @@ def files_of(checkpoint: str) -> list[Path]:
     if name.is_absolute() or ".." in name.parts or "\\" in str(name):
         raise ModelError(f"{description}: model must be a file beside this one, not {str(name)!r}")
     model = description.parent / name
-    if not model.is_file():
-        raise ModelError(f"{description}: there is no {model}; put the model beside its description")
+    check_file(model, f"{description}: there is no ", "put the model beside its description")
     return [description, model]
 
 
@@ -183,10 +183,12 @@ def _session(model: Path) -> Any:
 def _table(description: Path) -> dict[str, Any]:
     """The description with its defaults, every key checked."""
     try:
-        if description.stat().st_size > LARGEST_DESCRIPTION:
-            raise ValueError(f"it is larger than {LARGEST_DESCRIPTION} bytes")
-        table = tomllib.loads(description.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        table = tomllib.loads(regular_files.read(description, LARGEST_DESCRIPTION).decode())
+    except OSError as error:
+        raise ModelError(
+            f"{description}: {error.strerror}; give the TOML file that describes a model"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{description} is no TOML file: {first_line(error)}") from error
     if missing := [key for key in REQUIRED if key not in table]:
         raise ModelError(f"{description}: {', '.join(missing)} missing")

@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from separators import regular_files
 from separators.base import Audio
 from separators.models import safe_pickle
-from separators.models.files import ModelError, find, first_line
+from separators.models.files import ModelError, find, reason
 from separators.models.open_unmix_network import OpenUnmixNetwork
 from separators.models.running import TAKES_REST
 from separators.models.wiener import multichannel_wiener
@@ -23,7 +24,10 @@ from separators.spectral import STFT, stems_from_models
 TARGETS = ("vocals", "drums", "bass", "other")
 SUFFIXES = (".pth", ".safetensors")
 SAMPLE_RATE = 44_100
-
+MOST_BINS = 16_385
+MOST_OVERLAP = 64
+LARGEST_SETTINGS = 1 << 16
+"""Bytes."""
 
 SETS = {
     "umx": ("vocals-c8df74a5", "drums-5a48008b", "bass-646024d3", "other-f8e132cc"),
@@ -107,12 +111,18 @@ def load(*files: Path) -> OpenUnmixModel:
     hop = hop or (bins - 1) // 2
     if not 0 < hop < bins:
         raise ModelError(f"open-unmix: a hop of {hop} does not fit {bins} bins; it must be below that")
+    if bins > MOST_BINS or MOST_OVERLAP * hop < 2 * (bins - 1):
+        raise ModelError(
+            f"open-unmix: {bins} bins at a hop of {hop} are too many; at most {MOST_BINS} bins, and windows "
+            f"that overlap {MOST_OVERLAP} times, are taken"
+        )
     ordered = sorted(networks, key=lambda name: TARGETS.index(name) if name in TARGETS else len(TARGETS))
     return OpenUnmixModel({name: networks[name] for name in ordered}, sample_rate, hop)
 
 
 def _network(file: Path) -> OpenUnmixNetwork:
     try:
+        regular_files.check(file)
         state = load_file(file) if file.suffix == ".safetensors" else safe_pickle.read(file)
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise ValueError("it holds more than tensors")
@@ -126,16 +136,16 @@ def _network(file: Path) -> OpenUnmixNetwork:
         ValueError,
         RuntimeError,
     ) as error:
-        raise ModelError(f"{file} is no state file of Open-Unmix: {first_line(error)}") from error
+        raise ModelError(f"{file} is no state file of Open-Unmix: {reason(error)}") from error
 
 
 def _settings(file: Path) -> tuple[int, int]:
     """Sample rate and hop."""
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
+        table = json.loads(regular_files.read(file, LARGEST_SETTINGS))
         sample_rate, hop = int(table["sample_rate"]), int(table["nhop"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{file} does not say sample_rate and nhop: {error}") from error
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError) as error:
+        raise ModelError(f"{file} does not say sample_rate and nhop as whole numbers") from error
     if not 1000 <= sample_rate <= 400_000:
         raise ModelError(f"{file}: sample_rate must be from 1000 to 400000, not {sample_rate}")
     return sample_rate, hop

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
-from separators.models.files import ModelError, first_line
+from separators.models.files import ModelError, reason
 from separators.neural.stereo import stereo_transform
 from separators.parameters import parameter
 
@@ -88,7 +88,7 @@ class LocalModel(Separator):
             try:
                 stems = model(np.float32(model.level) * audio)
             except (RuntimeError, AssertionError, TypeError, ValueError, LookupError) as error:
-                raise ModelError(f"{self.name}: the model cannot be run: {first_line(error)}") from error
+                raise ModelError(f"{self.name}: the model cannot be run: {reason(error)}") from error
             if not np.isfinite(stems).all():
                 raise ModelError(f"{self.name}: the model gives NaN or infinity; its file is not usable")
             stems /= np.float32(model.level)

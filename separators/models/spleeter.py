@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separators.base import Audio
 from separators.models import safe_pickle
-from separators.models.files import ModelError, find, first_line, missing_package
+from separators.models.files import ModelError, find, missing_package, reason
 from separators.models.running import LocalModel, Model, loaded
 from separators.models.spleeter_network import GRID, UNet
 from separators.parameters import parameter
@@ -125,7 +125,7 @@ def load(*files: Path) -> SpleeterModel:
         try:
             networks.append(UNet(tensors(arrays)))
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{file} holds no U-Net of Spleeter: {first_line(error)}") from error
+            raise ModelError(f"{file} holds no U-Net of Spleeter: {reason(error)}") from error
     if len({network.channels for network in networks}) != 1:
         raise ModelError(f"spleeter: the networks in {files[0].parent} do not have the same channels")
     return SpleeterModel(tuple(networks))

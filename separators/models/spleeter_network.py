@@ -22,9 +22,11 @@ class UNet:
     """Magnitudes ``(channels, frames, bins)`` of the mixture -> those of one stem."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        """Raises KeyError or RuntimeError if these are not the weights of such a network."""
+        """Raises KeyError, ValueError or RuntimeError if these are not the weights of such a network."""
         self.weights = weights
-        self.channels = weights["up7.0.weight"].shape[0]
+        self.channels = len(weights["up7.0.weight"])
+        if self.channels not in (1, 2):
+            raise ValueError(f"it gives {self.channels} channels, not one or two")
         with torch.inference_mode():
             self(torch.zeros(self.channels, GRID, GRID))
 

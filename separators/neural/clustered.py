@@ -37,6 +37,8 @@ class ClusteredVoices(VoiceSeparator):
     speakers: int = parameter(default=2, help="Number of voices.", minimum=2, maximum=3)
     seed: int = parameter(default=0, help="Seed of the k-means starts.", minimum=0)
 
+    head = "embeddings"
+
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``voice-1`` to ``voice-2`` or ``voice-3``."""
         return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from separators.neural import limits
+
 SAMPLE_RATE = 16_000
 """The rate the networks work at, in hertz."""
 WINDOW = 512
@@ -64,7 +66,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The inverse of :meth:`to_dict`; unknown keys are ignored."""
+        """The inverse of :meth:`to_dict`; unknown keys are ignored. Raises ValueError for what cannot be."""
         known = {field.name for field in fields(cls)}
         kept: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
@@ -72,7 +74,19 @@ class Architecture:
             if key in known
         }
         # Files that do not know of strides hold networks that were trained without.
-        return cls(**{"stride": 1, **kept})
+        made = cls(**{"stride": 1, **kept})
+        limits.one_of("head", made.head, ("masks", "embeddings"))
+        limits.whole("channels", made.channels, 1, 8192)
+        limits.wholes("dilations", made.dilations, 1, 1024)
+        limits.whole("speakers", made.speakers, 1, 16)
+        limits.whole("dimensions", made.dimensions, 1, 256)
+        limits.wholes("attention", made.attention, 1, 64)
+        limits.whole("stride", made.stride, 1, 16)
+        for name, window in (("long_window", made.long_window), ("short_window", made.short_window)):
+            limits.whole(name, window, 0, 8192)
+        if made.attention and made.channels % HEADS:
+            raise ValueError(f"channels must be a multiple of {HEADS} for attention, not {made.channels}")
+        return made
 
 
 class Block(nn.Module):
@@ -163,9 +177,10 @@ class Network(nn.Module):
         )
         self.norm = nn.GroupNorm(1, channels)
         self.outputs = nn.Conv1d(channels, outputs, 1)
-        self.register_buffer("window", torch.hann_window(WINDOW).sqrt(), persistent=False)
-        self.register_buffer("long", torch.hann_window(long), persistent=False)
-        self.register_buffer("short", torch.hann_window(short), persistent=False)
+        # In memory even where networks are made without: a window that is none takes seconds to make.
+        self.register_buffer("window", torch.hann_window(WINDOW, device="cpu").sqrt(), persistent=False)
+        self.register_buffer("long", torch.hann_window(long, device="cpu"), persistent=False)
+        self.register_buffer("short", torch.hann_window(short, device="cpu"), persistent=False)
         self.register_buffer("feature_mean", torch.zeros(features, 1))
         self.register_buffer("feature_std", torch.ones(features, 1))
 

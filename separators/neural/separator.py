@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from separators.base import Audio, Separator, Transform
 from separators.neural.inference import voices_transform
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
-from separators.neural.weights import given, network
+from separators.neural.weights import WeightsError, given, network
 from separators.parameters import parameter
 
 
@@ -20,6 +21,8 @@ class VoiceSeparator(Separator):
         default="", help="Weights file to use instead of the trained ones of this package.", file=True
     )
 
+    head: ClassVar[str] = "masks"
+    """What the network must put out; see :class:`separators.neural.network.Architecture`."""
     fit_seconds = 12.0
     block_seconds = 20.0
     overlap_seconds = 1.0
@@ -35,6 +38,13 @@ class VoiceSeparator(Separator):
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
+        found = trained.architecture
+        voices = len(self.stem_names(len(sample)))
+        if found.head != self.head or (found.head == "masks" and found.speakers != voices):
+            raise WeightsError(
+                f"{self.name}: the weights {self.weights} are of a network with {found.head} for "
+                f"{found.speakers} voices; {self.head} for {voices} are needed, as `stembridge train` makes"
+            )
         return voices_transform(
             trained, self.masks(trained), sample, sample_rate, self.block_seconds, self.overlap_seconds
         )

@@ -70,6 +70,11 @@ class WaveUNet(Separator):
         network = files.trained(self.name, self.weights, load)
         architecture = network.architecture
         estimated = self.stems - 1
+        if architecture.stems[:estimated] != self.stem_names(len(sample))[:estimated]:
+            raise files.WeightsError(
+                f"wave-u-net: the weights {self.weights} are of {', '.join(architecture.stems)}; "
+                "vocals, drums, bass and other are needed in this order"
+            )
         fast = self.fast and bfloat16_is_fast()
         return stereo_transform(
             lambda audio: separate_segments(network, audio, fast),

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
+from math import prod
 from operator import mul
 from typing import Any
 
@@ -27,6 +28,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from separators.neural import limits
+
+LONGEST_STRIDE = 1 << 20
+"""Frames for each of the lowest level that a network can have at most."""
 SLOPE = 0.2
 """Of the leaky rectifier below zero."""
 QUIET = 1e-3
@@ -79,14 +84,48 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The inverse of :meth:`to_dict`; unknown keys are ignored."""
+        """The inverse of :meth:`to_dict`; unknown keys are ignored. Raises ValueError for what cannot be."""
         known = {field.name for field in fields(cls)}
         kept: dict[str, Any] = {
             key: tuple(value) if isinstance(value, (list, tuple)) else value
             for key, value in values.items()
             if key in known
         }
-        return cls(**kept)
+        made = cls(**kept)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Raise ValueError unless a network can be made of this and run."""
+        limits.one_of("layout", self.layout, ("fourier", "paper"))
+        names = self.stems
+        if not (
+            isinstance(names, tuple) and 2 <= len(names) <= 16 and all(isinstance(n, str) for n in names)
+        ):
+            raise ValueError(f"stems must be 2 to 16 names, not {names!r:.40}")
+        limits.whole("audio_channels", self.audio_channels, 1, 2)
+        limits.whole("sample_rate", self.sample_rate, 1000, 400_000)
+        limits.wholes("channels", self.channels, 1, 8192)
+        limits.wholes("strides", self.strides, 1, 8192, most=24)
+        limits.wholes("kernels", self.kernels, 1, 16384, most=2)
+        limits.whole("resolution", self.resolution, 1, 16384)
+        limits.wholes("dilations", self.dilations, 1, 256, most=16)
+        limits.wholes("bottom_dilations", self.bottom_dilations, 1, 256, most=16)
+        levels = len(self.strides)
+        if len(self.kernels) != 2 or levels < 2 or prod(self.strides) > LONGEST_STRIDE:
+            raise ValueError(f"strides {self.strides} and kernels {self.kernels} make no network")
+        if self.layout == "paper":
+            fits = len(self.channels) == levels + 1 and set(self.strides) == {2}
+        else:
+            window, stride = self.kernels[0], self.strides[0]
+            # Windows overlap evenly, blocks are odd, and bands remain at the lowest level.
+            fits = len(self.channels) == levels - 1 and window % stride == 0 and window >= 2 * stride
+            fits = fits and self.kernels[1] % 2 == 1 and self.kernels[1] <= 15 and window >= 2**levels
+        if not fits:
+            raise ValueError(
+                f"channels {self.channels}, strides {self.strides} and kernels {self.kernels} "
+                f"do not fit the layout {self.layout}"
+            )
 
 
 class WaveUNet(nn.Module):
@@ -197,7 +236,7 @@ class FourierWaveUNet(WaveUNet):
         channels, strides = architecture.channels, architecture.strides[1:]
         window, kernel = architecture.kernels
         audio, stems = architecture.audio_channels, len(architecture.stems)
-        self.register_buffer("window", torch.hann_window(window).sqrt(), persistent=False)
+        self.register_buffer("window", torch.hann_window(window, device="cpu").sqrt(), persistent=False)
         self.register_buffer("band", bands(window, architecture.resolution), persistent=False)
         self.window: Tensor
         self.band: Tensor
@@ -384,7 +423,8 @@ def bands(window: int, resolution: int) -> Tensor:
     while len(band) <= window // 2:
         width = max(1, len(band) // resolution)
         band += width * [band[-1] + 1 if band else 0]
-    return torch.tensor(band[: window // 2 + 1])
+    # In memory even where networks are made without: their sizes depend on it.
+    return torch.tensor(band[: window // 2 + 1], device="cpu")
 
 
 def _trimmed(x: Tensor, frames: int) -> Tensor:

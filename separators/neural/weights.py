@@ -13,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
+from separators import regular_files
 from separators.errors import SeparatorError
+from separators.neural.limits import refuse_other_shapes
 from separators.neural.network import Architecture, Network
 
 FOLDER = Path(__file__).parent / "weights"
@@ -62,19 +64,51 @@ def write(
 
 
 def read(path: Path, format: str, build: Callable[[dict[str, Any]], N]) -> N:
-    """The network in ``path``, which must be of this ``format``, made by ``build(architecture)``."""
+    """The network in ``path``, which must be of this ``format``, made by ``build(architecture)``.
+
+    Its tensors are compared with its description first, so that it takes no more memory than its file.
+    Raises :class:`WeightsError`.
+    """
     try:
+        regular_files.check(path)
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             found = metadata.get("format")
             if found != format:
-                raise WeightsError(f"{path} holds weights of the format {found}, not {format}")
-            network = build(json.loads(metadata["architecture"]))
-            network.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"cannot load the weights {path}: {error}") from error
+                raise WeightsError(f"{path} holds weights of the format {found!s:.40}, not {format}")
+            architecture = json.loads(metadata["architecture"])
+            names = list(file.keys())
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            refuse_other_shapes(lambda: build(architecture), shapes)
+            tensors = {name: file.get_tensor(name).float() for name in names}
+            for name, tensor in tensors.items():
+                if not tensor.isfinite().all():
+                    raise ValueError(f"its tensor {name} holds NaN or infinity")
+            network = build(architecture)
+            network.load_state_dict(tensors)
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise WeightsError(f"cannot load the weights {path}: {_reason(error)}") from error
     network.requires_grad_(False)
     return network.eval()
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in words of our own: those of libraries say nothing to people."""
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    if isinstance(error, json.JSONDecodeError | LookupError | TypeError | AttributeError | RecursionError):
+        return "its description is missing or damaged"
+    if isinstance(error, ValueError):
+        return str(error)
+    return "it is damaged, or no safetensors file"
 
 
 def trained(name: str, path: str, load: Callable[[Path], N]) -> N:
@@ -96,8 +130,11 @@ def given(name: str, path: str) -> list[Path]:
 
 def _file(name: str, path: str) -> Path:
     file = Path(path) if path else FOLDER / f"{name}.safetensors"
-    if not file.is_file():
-        raise WeightsError(f"{name}: there is no weights file {file}")
+    try:
+        regular_files.check(file)
+    except OSError as error:
+        reason = f": {error.strerror}" if not isinstance(error, FileNotFoundError) else ""
+        raise WeightsError(f"{name}: there is no weights file {file}{reason}") from None
     return file
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,50 @@ def test_damaged_files_are_an_error_of_one_line(tmp_path, content):
     with pytest.raises(ModelError, match=r"model\.th cannot be read") as error:
         safe_pickle.read(file)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_tensors_larger_than_their_file_are_refused_before_they_cost_memory(tmp_path, old):
+    file = tmp_path / "model.pth"
+    repeated = torch.ones(1).expand(1 << 16, 1 << 20)  # whose one number torch saves once
+    torch.save({"a": [repeated]}, file, _use_new_zipfile_serialization=not old)
+    with pytest.raises(ModelError, match=r"it asks for 274877906944 bytes, more than the \d+ that it has"):
+        safe_pickle.read(file)
+
+
+def test_tensors_that_share_their_numbers_are_counted_once(tmp_path):
+    file = tmp_path / "model.pth"
+    tensor = torch.ones(5000)
+    torch.save({str(number): tensor for number in range(9)}, file)
+    assert len(safe_pickle.read(file)) == 9
+
+
+def test_compressed_files_and_tensors_without_numbers_are_refused(tmp_path):
+    file, packed = tmp_path / "model.pth", tmp_path / "packed.pth"
+    torch.save({"a": torch.zeros(1 << 20)}, file)
+    with zipfile.ZipFile(file) as plain, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as other:
+        for name in plain.namelist():
+            other.writestr(name, plain.read(name))
+    assert packed.stat().st_size < 10_000
+    with pytest.raises(ModelError, match="it is compressed"):
+        safe_pickle.read(packed)
+    torch.save({"a": torch.zeros(3).to_sparse()}, file)
+    with pytest.raises(ModelError, match="cannot be read"):
+        safe_pickle.read(file)
+
+
+@pytest.mark.parametrize("name", ["demucs", "open-unmix", "onnx", "spleeter"])
+def test_devices_and_pipes_and_impossible_names_are_no_models(tmp_path, name):
+    if name == "demucs":
+        pytest.importorskip("demucs")
+    os.mkfifo(tmp_path / "model")
+    for given in ("/dev/zero", str(tmp_path / "model")):
+        with pytest.raises(ModelError, match=f"{name}: .*not a regular file"):
+            separators.create(name, checkpoint=given).stem_names(2)
+    for given in ("x" * 1000, "/" + "x" * 1000, "a\0b", "/a\0b"):
+        with pytest.raises(ModelError) as error:
+            separators.create(name, checkpoint=given).stem_names(2)
+        assert "\n" not in str(error.value)
 
 
 # -- running ------------------------------------------------------------------------------------
