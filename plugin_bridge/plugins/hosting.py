@@ -37,6 +37,8 @@ from separators.near import did_you_mean
 LOAD_SECONDS = 30.0
 CALL_SECONDS = 60.0
 """For one request, at most 3 s of audio: no plug-in that works takes so long."""
+FRAMES_AT_ONCE = 1 << 17
+"""In one request."""
 PATIENCE_SECONDS = 60
 """A plug-in that gives nothing back for so much audio never will."""
 
@@ -147,12 +149,14 @@ class HostedPlugin(PythonPlugin):
     @property
     def state(self) -> str:
         """The plug-in's present state, base64, checked: the plug-in takes it back unchanged."""
-        state: str = self._ask("state", set=None)["state"]
-        self._take_state(state)
-        return state
+        self._state = str(self._ask("state", set=None)["state"])
+        return self._state
 
     def set(self, values: Mapping[str, Value]) -> None:
         """Set parameters, in order; raises :class:`PluginError` where one is not taken."""
+        values = {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()
+        }
         for key, value in values.items():
             if key not in self._rows:
                 near = did_you_mean(key, self._rows)
@@ -168,7 +172,7 @@ class HostedPlugin(PythonPlugin):
                     f"{self._name}: {key} was set to {value!r}, but the plug-in says {got[key]!r}; "
                     "it may depend on another parameter, which then has to be set before it"
                 )
-        self._values |= values
+        hosting_worker.put_last(self._values, values)
 
     def run(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
         """Process ``audio``; a whole signal, or with ``reset=False`` the next block of one."""
@@ -178,16 +182,19 @@ class HostedPlugin(PythonPlugin):
             return self._process(block, sample_rate, buffer_size)
 
         with self._running:
+            if reset or self._begun != channels:
+                self._begin(channels)
             if not reset:
-                if self._begun != channels:
-                    self._begin(channels)
-                return call(audio) if frames else audio.copy()
-            self._begin(channels)
+                at_once = max(1, FRAMES_AT_ONCE // buffer_size) * buffer_size
+                blocks = [call(audio[:, i : i + at_once]) for i in range(0, frames, at_once)]
+                return np.concatenate(blocks, axis=1) if blocks else audio.copy()
             stage = BlockStage(call, channels, round(PATIENCE_SECONDS * sample_rate), buffer_size)
             try:
+                # As in Pedalboard, the plug-in keeps its state: the next call may ask for the tail.
                 return np.concatenate([stage.process(audio), stage.flush()], axis=1)
-            finally:
+            except BaseException:
                 self._begun = 0
+                raise
 
     def reset(self) -> None:
         """Forget the audio of earlier calls; parameters stay."""
@@ -238,12 +245,7 @@ class HostedPlugin(PythonPlugin):
         return audio
 
     def _take_state(self, state: str) -> None:
-        got = self._ask("state", set=state)["state"]
-        if got != state:
-            raise PluginError(
-                f"{self._name} does not take this state: it gives back another one; "
-                "the state may be damaged, or of another version of the plug-in"
-            )
+        self._ask("state", set=state)
         self._state = state
 
     def _ask(self, do: str, **fields: Any) -> dict[str, Any]:
@@ -277,6 +279,7 @@ class _Child:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._parent = os.getpid()
         self._lock = RLock()
         # A script of its own (-P: without its folder on the path), so that starting it imports
         # numpy and pedalboard only.
@@ -291,7 +294,8 @@ class _Child:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        # After a fork its pipes belong to the parent; the fork starts a child of its own.
+        return os.getpid() == self._parent and self._process.poll() is None
 
     def ask(self, request: dict[str, Any], audio: Audio | None) -> tuple[dict[str, Any], Audio | None]:
         """Send a request and wait for its answer, at most ``request["seconds"]``.

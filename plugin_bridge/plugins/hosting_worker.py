@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from queue import SimpleQueue
 from threading import Thread
 from typing import IO, Any
@@ -38,9 +38,14 @@ class Host:
         self._instances: list[Any] = [self._load()]
         if not self._instances[0].is_effect:
             raise ValueError("it is an instrument, which takes no audio")
+        self._counts = [channels for channels in (1, 2) if self._takes(channels)]
         self._runs: list[pedalboard.Pedalboard] = []
         self._up_mix = False
+        self._spare: Any = None
+        """An instance to try states on."""
         self._values_set: dict[str, Any] = {}
+        self._pending: dict[str, Any] = {}
+        """What was set since the last audio: VST3 parameters reach the state only with the next."""
 
     def describe(self) -> dict[str, Any]:
         """The channel counts it takes, and its parameter table."""
@@ -55,7 +60,7 @@ class Host:
                 "unit": row.units or "",
                 "choices": list(row.valid_values) if kind == "str" else [],
             }
-        return {"parameters": table, "channels": [c for c in (1, 2) if self._takes(c)]}
+        return {"parameters": table, "channels": self._counts}
 
     def values(self) -> dict[str, Any]:
         """The present value of every parameter."""
@@ -64,35 +69,48 @@ class Host:
 
     def set_values(self, values: dict[str, Any]) -> None:
         """Set parameters, in order, on every instance."""
-        self._values_set |= values
+        for earlier in (self._values_set, self._pending):
+            put_last(earlier, values)
         for plugin in self._instances:
             for key, value in values.items():
                 setattr(plugin, key, value)
 
     def state(self) -> str:
-        """The plug-in's own state, base64."""
-        # VST3 parameters reach the part that keeps the state only with the next audio.
-        if not (self._takes(2) or self._takes(1)):
-            raise ValueError("it takes neither mono nor stereo audio")
-        return base64.b64encode(_state(self._instances[0])).decode()
+        """The plug-in's own state, base64; raises ValueError where the plug-in does not take it back.
+
+        All is tried on an instance of its own, so that a signal under way is not disturbed.
+        """
+        self._spare = spare = self._spare or self._load()
+        _set_state(spare, _state(self._instances[0]))
+        for key, value in self._pending.items():
+            setattr(spare, key, value)
+        data = self._flushed_state(spare)
+        self._check_state(data)
+        return base64.b64encode(data).decode()
 
     def set_state(self, state: str) -> None:
-        """Set the state on every instance."""
+        """Set the state on every instance; raises ValueError where the plug-in does not take it."""
         data = base64.b64decode(state, validate=True)
+        self._check_state(data)
         for plugin in self._instances:
             _set_state(plugin, data)
+        self._values_set.clear()
+        self._pending.clear()
 
     def begin(self, channels: int) -> None:
         """Start a new signal of ``channels`` channels: choose how they go through the plug-in."""
         self._up_mix = False
-        if self._takes(channels):
+        if channels in self._counts or (channels > 2 and self._takes(channels)):
             count, width = 1, channels
-        elif channels == 1 and self._takes(2):
+        elif channels == 1 and 2 in self._counts:
             count, width, self._up_mix = 1, 2, True
-        elif self._takes(1):
+        elif 1 in self._counts:
             count, width = channels, 1
         else:
-            raise ValueError(f"it takes 2 channels (or a mono signal), not {channels}")
+            raise ValueError(
+                f"it takes 2 channels (or a mono signal), not {channels}; stems behind a separator "
+                "go through it one by one if both stand in one Board"
+            )
         while len(self._instances) < count:
             plugin = self._load()
             _set_state(plugin, _state(self._instances[0]))
@@ -110,6 +128,7 @@ class Host:
 
     def process(self, audio: Audio, sample_rate: float, buffer_size: int) -> Audio:
         """The next block ``(channels, frames)``; as many frames or, where some are held back, fewer."""
+        self._pending.clear()
         if self._up_mix:
             audio = np.repeat(audio, 2, axis=0)
         parts = np.split(audio, len(self._runs))
@@ -125,6 +144,21 @@ class Host:
             if not key.startswith(HIDDEN_PREFIX):
                 yield key, row
 
+    def _check_state(self, data: bytes) -> None:
+        self._spare = spare = self._spare or self._load()
+        _set_state(spare, data)
+        if self._flushed_state(spare) != data:
+            raise ValueError(
+                "it does not take this state: it gives back another one; "
+                "the state may be damaged, or of another version of the plug-in"
+            )
+
+    def _flushed_state(self, plugin: Any) -> bytes:
+        if not self._counts:
+            raise ValueError("it takes neither mono nor stereo audio")
+        plugin.process(np.zeros((self._counts[0], PROBE_FRAMES), np.float32), 44100)
+        return _state(plugin)
+
     def _takes(self, channels: int) -> bool:
         try:
             self._instances[0].process(np.zeros((channels, PROBE_FRAMES), np.float32), 44100)
@@ -138,10 +172,21 @@ def _state(plugin: Any) -> bytes:
 
 
 def _set_state(plugin: Any, data: bytes) -> None:
-    if hasattr(plugin, "preset_data"):
-        plugin.preset_data = data
-    else:
-        plugin.raw_state = data
+    try:
+        if hasattr(plugin, "preset_data"):
+            plugin.preset_data = data
+        else:
+            plugin.raw_state = data
+    except RuntimeError:
+        if _state(plugin) != data:  # one without parameters keeps nothing, and says no to its own state
+            raise
+
+
+def put_last(values: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Put ``new`` into ``values`` as the last that was set: some parameters change others."""
+    for key, value in new.items():
+        values.pop(key, None)
+        values[key] = value
 
 
 def main() -> None:
@@ -169,9 +214,10 @@ def main() -> None:
                     answer = {"values": host.values()}
                 case "state":
                     assert host
-                    if header["set"] is not None:
+                    if header["set"] is None:
+                        answer = {"state": host.state()}
+                    else:
                         host.set_state(header["set"])
-                    answer = {"state": host.state()}
                 case "begin":
                     assert host
                     host.begin(header["channels"])

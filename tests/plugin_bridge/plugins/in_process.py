@@ -31,6 +31,13 @@ def run_blocks(name, values, audio, sample_rate, size):
     return [plugin(block, sample_rate, reset=False) for block in blocks]
 
 
+def run_calls(name, values, calls, sample_rate):
+    """The result of each of ``calls``: audio, and whether to reset."""
+    plugin = _loaded(name, values)
+    plugin.reset()  # a plug-in just loaded has heard what Pedalboard tries on it
+    return [plugin(audio, sample_rate, reset=reset) for audio, reset in calls]
+
+
 def run_between(name, values, audio, sample_rate, gain_db, limit_db):
     """Between two built-ins, in a native board."""
     plugins = [pedalboard.Gain(gain_db), _loaded(name, values), pedalboard.Limiter(limit_db)]

@@ -19,12 +19,13 @@ import numpy as np
 import pedalboard
 import pytest
 
-from plugin_bridge import Board, HostedPlugin, StemRack
+from plugin_bridge import Board, HostedPlugin, StemRack, load_preset
 from plugin_bridge.errors import PluginError
 from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
+from separators import NMF
 from tests.plugin_bridge.plugins import in_process
 from tests.plugin_bridge.plugins.vst3 import REQUIRED, needs_vst3
-from tests.plugin_bridge.splitters import Bands, noise
+from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 RATE = 44100
 HANGS_WHILE_LOADING = "ZamVerb"
@@ -171,6 +172,140 @@ def test_blocks_with_reset_false_continue_the_signal(comp, pedalboards):
     comp.reset()
     for index, block in enumerate(np.split(audio, range(8192, 30_000, 8192), axis=1)):
         np.testing.assert_array_equal(comp(block, RATE, reset=False), expected[index])
+
+
+DELAY = {"time_ms": 100, "feedback": 0.5, "dry_wet": 0.5}
+SILENCE = np.zeros((1, 12_000), np.float32)
+CALLS = {
+    "tail": lambda audio: [(audio[:, :12_000], True), (SILENCE, False), (SILENCE, False)],
+    "reset at the first block": lambda audio: [
+        (block, i == 0) for i, block in enumerate(np.split(audio, range(4096, 30_000, 4096), axis=1))
+    ],
+    "never reset": lambda audio: [(audio[:, :12_000], False), (SILENCE, False)],
+    "reset in between": lambda audio: [(audio[:, :12_000], False), (SILENCE, True), (SILENCE, False)],
+    "shorter blocks": lambda audio: [
+        (audio[:, :9000], True),
+        (SILENCE[:, :500], False),
+        (SILENCE[:, :3000], False),
+    ],
+}
+
+
+@needs_vst3("ZamDelay", "ZaMaximX2", "ZamCompX2")
+@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize(
+    ("name", "values", "channels"),
+    [("ZamDelay", DELAY, 1), ("ZaMaximX2", {"threshold_db": -20}, 2), ("ZamCompX2", COMP, 2)],
+)
+def test_tails_and_state_go_on_as_in_pedalboards_own_hosting(pedalboards, calls, name, values, channels):
+    planned = [
+        (np.repeat(audio, channels, axis=0) if len(audio) < channels else audio, reset)
+        for audio, reset in CALLS[calls](noise(channels, 30_000))
+    ]
+    plugin = HostedPlugin(name, values)
+    expected = pedalboards(in_process.run_calls, name, values, planned, RATE)
+    for (audio, reset), right in zip(planned, expected, strict=True):
+        np.testing.assert_array_equal(plugin(audio, RATE, reset=reset), right)
+
+
+@needs_vst3("ZamDelay")
+def test_a_delays_tail_is_heard_after_reset_and_until_reset():
+    plugin = HostedPlugin("ZamDelay", DELAY)
+    board = Board([pedalboard.Gain(0), HostedPlugin("ZamDelay", DELAY)])
+    for one in (plugin, board):
+        one(noise(1, 12_000), RATE)
+        assert np.abs(one(SILENCE, RATE, reset=False)).max() > 0.01
+        one(noise(1, 12_000), RATE)
+        one.reset()
+        assert np.abs(one(SILENCE, RATE, reset=False)).max() < 1e-6
+
+
+@needs_vst3("ZamDelay")
+def test_reading_state_and_parameters_does_not_disturb_a_signal():
+    plugin, other = (HostedPlugin("ZamDelay", DELAY) for _ in range(2))
+    audio = noise(1, 12_000)
+    for one in (plugin, other):
+        one(audio, RATE)
+        one.feedback = 0.6
+    assert HostedPlugin("ZamDelay", state=plugin.state).feedback == pytest.approx(0.6, abs=0.01)
+    assert plugin.time_ms == other.time_ms
+    tail = plugin(SILENCE, RATE, reset=False)
+    np.testing.assert_array_equal(tail, other(SILENCE, RATE, reset=False))
+    assert np.abs(tail).max() > 0.01
+
+
+@needs_vst3("ZamAutoSat")
+def test_a_plugin_without_parameters_in_stereo_and_in_presets(tmp_path, pedalboards):
+    audio = noise(2, 20_000)
+    plugin = HostedPlugin("ZamAutoSat")
+    expected = [pedalboards(in_process.run, "ZamAutoSat", {}, channel, RATE) for channel in audio]
+    np.testing.assert_array_equal(plugin(audio, RATE), np.stack(expected))
+    again = HostedPlugin("ZamAutoSat", state=plugin.state)
+    np.testing.assert_array_equal(again(audio, RATE), np.stack(expected))
+    separator = NMF(stems=2, components=4, iterations=2)
+    board = Board([plugin, StemRack(separator, {"stem-1": [HostedPlugin("ZamAutoSat")]}, remix=True)])
+    board.save(tmp_path / "saturated.toml", "Saturated")
+    np.testing.assert_array_equal(load_preset(tmp_path / "saturated.toml")(audio, RATE), board(audio, RATE))
+
+
+@needs_zam
+@pytest.mark.parametrize("channels", [1, 2])
+def test_behind_a_separator_stems_go_through_one_by_one(comp, channels):
+    audio = noise(channels, 20_000)
+    stems = Shares(stems=3).separate(audio, RATE)
+    expected = np.concatenate([comp(stem, RATE) for stem in stems.values()])
+    np.testing.assert_array_equal(Board([Shares(stems=3), comp])(audio, RATE), expected)
+    np.testing.assert_array_equal(
+        Board([Shares(stems=3), Board([pedalboard.Gain(0), comp])])(audio, RATE), expected
+    )
+    with pytest.raises(PluginError, match="not 6; stems behind a separator go through it one by one"):
+        comp(noise(6, 100), RATE)
+
+
+@needs_zam
+@pytest.mark.parametrize("sizes", [[1000, 5000, 300], [500]])
+@pytest.mark.parametrize("name", ["ZamCompX2", "ZaMaximX2"])
+def test_a_reverb_beside_a_hosted_plugin_keeps_its_state(name, sizes):
+    """Silence behind a noise: the reverb's tail lasts as long as in one call."""
+    audio = noise(2, 20_000)
+    audio[:, 4000:] = 0
+    whole = pedalboard.Pedalboard([pedalboard.Reverb(0.9, wet_level=1)])(audio, RATE)
+    hosted = HostedPlugin(name, {"threshold_db": 0})
+    for order in (slice(None), slice(None, None, -1)):
+        board = Board([pedalboard.Reverb(0.9, wet_level=1), hosted][order])
+        made, position, turn = [], 0, 0
+        while position < 20_000:
+            block = audio[:, position : position + sizes[turn % len(sizes)]]
+            made.append(board(block, RATE, reset=position == 0))
+            position, turn = position + block.shape[1], turn + 1
+        out = np.concatenate(made, axis=1)
+        tail, expected = (np.sqrt(np.mean(x[:, 12_000:19_000] ** 2)) for x in (out, whole))
+        assert tail == pytest.approx(expected, rel=0.1)
+
+
+@needs_zam
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64, np.int16])
+def test_numpys_numbers_are_numbers(comp, number):
+    plugin = HostedPlugin("ZamCompX2", {"threshold_db": number(-20)})
+    assert plugin.threshold_db == pytest.approx(-20, abs=0.1)
+    plugin.ratio = number(4)
+    assert type(plugin.values["ratio"]) in (int, float)
+    name, value = next((n, row.choices[0]) for n, row in comp.parameters.items() if row.kind == "str")
+    plugin.set({name: np.str_(value)})
+    with pytest.raises(PluginError, match="must be a number"):
+        plugin.ratio = np.bool_(True)
+    with pytest.raises(PluginError, match="must be a number"):
+        plugin.ratio = np.float64("nan")
+
+
+@needs_zam
+def test_the_order_in_which_values_were_last_set_is_kept():
+    """The program sets the threshold; what is set after it stays, in a new child too."""
+    plugin = HostedPlugin("ZamCompX2", {"threshold_db": -40})
+    plugin.current_program = "PoppySnare"
+    plugin.threshold_db = -25
+    plugin.close()
+    assert plugin.threshold_db == pytest.approx(-25, abs=0.1)
 
 
 @needs_zam
