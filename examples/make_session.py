@@ -36,7 +36,7 @@ from session_score import (
     notes,
 )
 
-from plugin_bridge.audio.riff import WavWriter
+from plugin_bridge.audio.wav_writer import WavWriter
 
 SESSION = Path(__file__).parent / "session"
 SONG = Path("/usr/share/games/fretsonfire/data/songs/sectoid/Feelings")

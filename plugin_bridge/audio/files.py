@@ -1,82 +1,40 @@
-"""Audio files: what they are, finding them, reading them at any position; writing is re-exported.
+"""Audio files: what they are and reading them at any position; writing and finding them is re-exported.
 
-Damaged files are errors and never shorter audio: libsndfile shortens a cut WAV, AIFF or Ogg file in
-silence, so their chunks and pages are checked against the file's size before anything is read.
+Damaged files are errors and never shorter audio: what a header says is checked against what the file holds,
+in both directions.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
-import soundfile
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
 
-from plugin_bridge.audio.riff import bext_time_reference, read_container
-from plugin_bridge.audio.sequential import SequentialReader
-from plugin_bridge.audio.tags import TIME_REFERENCE_TAG, from_id3, read_tags
+from plugin_bridge.audio.aiff import read_aiff
+from plugin_bridge.audio.ffmpeg import MediaSamples, flac_frames, read_media
+from plugin_bridge.audio.finding import find_audio_files as find_audio_files
+from plugin_bridge.audio.formats import HEAD, Format, readable_names, recognise
+from plugin_bridge.audio.info import AudioInfo as AudioInfo
+from plugin_bridge.audio.info import Reader, Samples, check_measures, cut_short
+from plugin_bridge.audio.mpeg import read_mpeg
+from plugin_bridge.audio.ogg import read_ogg
+from plugin_bridge.audio.riff import Container, read_container
+from plugin_bridge.audio.sound_file import Link, SeekableSound, SoundChain, open_sound, sound_errors
+from plugin_bridge.audio.stamps import time_reference
+from plugin_bridge.audio.tags import behind_id3, read_tags
+from plugin_bridge.audio.wav import MPEG, read_wav
 from plugin_bridge.audio.writer import AudioWriter as AudioWriter
 from plugin_bridge.audio.writer import check_output as check_output
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 
-SUFFIXES = frozenset(
-    {".wav", ".wave", ".bwf", ".rf64", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".mp3"}
-)
-"""What :func:`find_audio_files` takes for audio, in any case."""
-
-FORMATS = {
-    "WAV": "wav",
-    "WAVEX": "wav",
-    "RF64": "wav",
-    "AIFF": "aiff",
-    "FLAC": "flac",
-    "OGG": "ogg",
-    "MP3": "mp3",
-}
-"""libsndfile's major formats that are read -> our names; the others' damage could not be told."""
-BIT_DEPTHS = {"PCM_S8": "16", "PCM_U8": "16", "PCM_16": "16", "ULAW": "16", "ALAW": "16", "PCM_24": "24"}
-"""The smallest bit depth to write that keeps all of a subtype; everything else is kept by float32."""
-SEEKABLE = ("wav", "aiff", "flac")
-"""Only these are decoded exactly from the middle; Ogg and MP3 seeks land near the place asked for."""
-DECODED_AT_ONCE = 1 << 16
-LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 UNKNOWN_LENGTH = 1 << 62
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What an audio file says about itself."""
-
-    path: Path
-    format: str
-    """``wav`` (RF64 too), ``aiff``, ``flac``, ``ogg`` or ``mp3``."""
-    subtype: str
-    """libsndfile's name: ``PCM_16``, ``PCM_24``, ``FLOAT``, ``VORBIS``, ..."""
-    sample_rate: int
-    channels: int
-    frames: int
-    time_reference: int | None = None
-    """The first frame's place on the session's timeline, in samples since midnight; None without a stamp."""
-    tags: dict[str, list[str]] = field(default_factory=dict)
-    """Text tags by lower-case name: ``title``, ``artist``, ..."""
-
-    @property
-    def bit_depth(self) -> str:
-        """The smallest bit depth to write (``16``, ``24``, ``float32``) that keeps what is in the file."""
-        return BIT_DEPTHS.get(self.subtype, "float32")
-
-    @property
-    def seconds(self) -> float:
-        """The file's length."""
-        return self.frames / self.sample_rate
+"""libsndfile's lengths from here on mean that the header says none."""
 
 
 class AudioFileSource:
@@ -91,7 +49,7 @@ class AudioFileSource:
         self.sample_rate = self.info.sample_rate
         self.channels = self.info.channels
         self.frames = self.info.frames
-        self._reader: _Seeking | _Sequential | None = None
+        self._reader: Reader | None = None
 
     def read(self, start: int, frames: int) -> Audio:
         """Frames ``start`` to ``start + frames`` as ``(channels, frames)``.
@@ -106,16 +64,15 @@ class AudioFileSource:
             return np.zeros((self.channels, 0), np.float32)
         try:
             if self._reader is None:
-                kind = _Seeking if self.info.format in SEEKABLE else _Sequential
-                self._reader = kind(self.info)
+                self._reader = self.info.samples.open()
             return self._reader.read(start, frames)
-        except (OSError, soundfile.SoundFileError) as error:
+        except OSError as error:
             raise AudioFileError(f"{self.info.path}: cannot be read: {_reason(error)}") from error
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
         if self._reader is not None:
-            self._reader.file.close()
+            self._reader.close()
             self._reader = None
 
     def __enter__(self) -> Self:
@@ -133,102 +90,83 @@ class AudioFileSource:
         return f"<AudioFileSource {self.info.path}: {self.channels} channels, {self.frames} frames>"
 
 
-def open_sound(path: Path) -> soundfile.SoundFile:
-    """Open a file with libsndfile; soundfile takes names that are no UTF-8 only as bytes."""
-    return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
-
-
-class _Seeking:
-    """Reads formats that libsndfile seeks exactly."""
-
-    def __init__(self, info: AudioInfo) -> None:
-        self.info = info
-        self.file = open_sound(info.path)
-
-    def read(self, start: int, frames: int) -> Audio:
-        if self.file.tell() != start:
-            self.file.seek(start)
-        audio = self.file.read(frames, dtype="float32", always_2d=True)
-        if len(audio) < frames:
-            raise _cut_short(self.info, start + len(audio))
-        return np.ascontiguousarray(audio.T)
-
-
-class _Sequential:
-    """Reads formats that libsndfile seeks only roughly: Ogg near its end, MP3 with a variable rate."""
-
-    def __init__(self, info: AudioInfo) -> None:
-        self.info = info
-        self.file = open_sound(info.path)
-        self.reader = SequentialReader(info.channels, self._decode)
-
-    def read(self, start: int, frames: int) -> Audio:
-        audio = self.reader.read(start, frames)
-        if audio.shape[1] < frames:
-            raise _cut_short(self.info, start + audio.shape[1])
-        return audio
-
-    def _decode(self) -> Iterator[Audio]:
-        self.file.close()
-        self.file = open_sound(self.info.path)
-        while len(block := self.file.read(DECODED_AT_ONCE, dtype="float32", always_2d=True)):
-            yield block.T
-
-
 def read_info(path: Path) -> AudioInfo:
     """What the file at ``path`` is; see :class:`AudioFileSource` for what is refused."""
     _check_regular(path)
     try:
         with path.open("rb") as file:
             container = read_container(file, path)
-            bext = container.read(file, b"bext") if container else None
-            ixml = container.read(file, b"iXML") if container else None
-            id3 = (container.read(file, b"id3 ") or container.read(file, b"ID3 ")) if container else None
-            if file.seek(0) == 0 and file.read(4) == b"OggS":
-                _check_ogg_end(path)
-        with open_sound(path) as sound:
-            if sound.format not in FORMATS:
-                raise AudioFileError(f"{path}: {sound.format} files are not read; export WAV, AIFF or FLAC")
-            info = AudioInfo(
-                path, FORMATS[sound.format], sound.subtype, sound.samplerate, sound.channels, sound.frames
-            )
-            _check_end(sound, info)
-            tags = sound.copy_metadata() if container else {}
-    except (OSError, soundfile.SoundFileError) as error:
+            if container:
+                info = _in_container(file, path, container)
+                return _with_texts(info, *container.texts(file))
+            start = behind_id3(file)
+            file.seek(start)
+            info = _of_format(path, recognise(file.read(HEAD)), start)
+        own = {"flac": "flac", "ogg": "opus" if info.subtype == "OPUS" else "ogg", "mp3": "mp3"}
+        tags = read_tags(path, own[info.format]) if info.format in own else {}
+        return _with_texts(info, None, None, tags)
+    except OSError as error:
         raise AudioFileError(f"{path}: cannot be read as audio: {_reason(error)}") from error
 
-    all_tags = {name: [text] for name, text in tags.items() if text}
-    all_tags |= from_id3(id3) if id3 else {}
-    if container is None:
-        all_tags |= read_tags(path, "opus" if info.subtype == "OPUS" else info.format)
-    stamp = bext_time_reference(bext) if bext else None
-    if stamp is None and ixml:
-        stamp = _ixml_time_reference(ixml)
-    stamp_tag = all_tags.pop(TIME_REFERENCE_TAG, [""])[0]
-    if stamp is None and stamp_tag.isdecimal():
-        stamp = int(stamp_tag)
-    return AudioInfo(
-        path, info.format, info.subtype, info.sample_rate, info.channels, info.frames, stamp, all_tags
-    )
+
+def _in_container(file: BinaryIO, path: Path, container: Container) -> AudioInfo:
+    """WAV and AIFF: uncompressed samples are read here, MPEG frames too, the rest by libsndfile."""
+    found = (read_aiff if container.form.startswith(b"AIF") else read_wav)(file, path, container)
+    if isinstance(found, AudioInfo):
+        return found
+    if found in MPEG:
+        if mpeg := read_mpeg(path, container.audio.offset, container.audio.end, "wav"):
+            return mpeg
+        raise AudioFileError(f"{path}: says it holds MPEG audio, but there is none; export it again")
+    return _with_libsndfile(path)
 
 
-def find_audio_files(folder: str | os.PathLike[str], recursive: bool = True) -> list[Path]:
-    """The audio files in ``folder``, by suffix in any case, sorted; hidden files are left out."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise AudioFileError(f"{folder}: not a folder")
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=_raise_unreadable):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
-                found.append(path)
-    return sorted(found, key=lambda path: [part.casefold() for part in path.parts])
+def _of_format(path: Path, format: Format | None, start: int) -> AudioInfo:
+    if format is None:
+        if info := read_mpeg(path, start, path.stat().st_size):
+            return info
+        raise AudioFileError(f"{path}: cannot be read as audio: it is none of {readable_names()}")
+    if format.name == "ogg" and (found := read_ogg(path, start)):
+        return found
+    return _flac(path, format) if format.name == "flac" else read_media(path, format)
 
 
-def _raise_unreadable(error: OSError) -> None:
-    raise AudioFileError(f"{error.filename}: {error.strerror}")
+def _flac(path: Path, format: Format) -> AudioInfo:
+    """By libsndfile, which finds every frame at once, unless the header's length is wrong or missing."""
+    info = _with_libsndfile(path)
+    found = flac_frames(path, format)
+    if found == info.frames:
+        reader = info.samples.open()
+        try:
+            reader.read(found - 1, min(1, found))
+        except AudioFileError:
+            raise cut_short(path, found) from None
+        finally:
+            reader.close()
+        return info
+    if info.frames < UNKNOWN_LENGTH and found < info.frames:
+        raise cut_short(path, info.frames)
+    samples = MediaSamples(path, format, info.sample_rate, info.channels, found)
+    return dataclasses.replace(info, frames=found, samples=samples)
+
+
+def _with_libsndfile(path: Path) -> AudioInfo:
+    with sound_errors(path), open_sound(path) as sound:
+        check_measures(path, sound.samplerate, sound.channels)
+        name = {"FLAC": "flac", "AIFF": "aiff"}.get(sound.format, "wav")
+        rate, channels, frames = sound.samplerate, sound.channels, sound.frames
+        samples: Samples = SeekableSound(path, frames)
+        if not sound.seekable():
+            samples = SoundChain(path, channels, (Link(0, path.stat().st_size, frames),))
+        return AudioInfo(path, name, sound.subtype, rate, channels, frames, samples)
+
+
+def _with_texts(
+    info: AudioInfo, bext: bytes | None, ixml: bytes | None, tags: dict[str, list[str]]
+) -> AudioInfo:
+    tags = {**info.tags, **tags}
+    stamp = time_reference(bext, ixml, tags)
+    return dataclasses.replace(info, time_reference=stamp, tags=tags)
 
 
 def _check_regular(path: Path) -> None:
@@ -242,60 +180,7 @@ def _check_regular(path: Path) -> None:
         raise AudioFileError(f"{path}: the file is empty (0 bytes)")
 
 
-def _check_end(sound: soundfile.SoundFile, info: AudioInfo) -> None:
-    """FLAC and MP3 say how long they are: see that the last frame is there."""
-    if info.frames >= UNKNOWN_LENGTH:
-        raise AudioFileError(f"{info.path}: does not say how long it is; encode it again")
-    if info.format in ("flac", "mp3") and info.frames:
-        try:
-            sound.seek(info.frames - 1)
-            complete = len(sound.read(1)) == 1
-        except soundfile.SoundFileError:
-            complete = False
-        if not complete:
-            raise _cut_short(info, None)
-
-
-def _check_ogg_end(path: Path) -> None:
-    """A complete Ogg file ends with a whole page that is marked as its last (RFC 3533, section 6)."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LARGEST_OGG_PAGE))
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    segments = page[26] if len(page) > 26 else 0
-    whole = len(page) >= 27 + segments and len(page) >= 27 + segments + sum(page[27 : 27 + segments])
-    last_page_mark = 4
-    if not (page.startswith(b"OggS") and whole and page[5] & last_page_mark):
-        raise AudioFileError(f"{path}: cut short, its last Ogg page is missing or incomplete; copy it again")
-
-
-def _cut_short(info: AudioInfo, at: int | None) -> AudioFileError:
-    where = "before its end" if at is None else f"at frame {at}"
-    return AudioFileError(
-        f"{info.path}: cut short or damaged {where}, it says it has {info.frames} frames; "
-        "copy or export it again"
-    )
-
-
-def _ixml_time_reference(content: bytes) -> int | None:
-    """The time stamp in an iXML chunk (gallery.co.uk/ixml), for files without bext."""
-    try:
-        root = ElementTree.fromstring(content.rstrip(b"\0"))
-    except (ElementTree.ParseError, DefusedXmlException, ValueError):
-        return None
-    for prefix in ("SPEED/TIMESTAMP_SAMPLES_SINCE_MIDNIGHT", "BEXT/BWF_TIME_REFERENCE"):
-        low, high = (
-            root.findtext(f"{prefix}_{half}")
-            for half in (("LO", "HI") if "SPEED" in prefix else ("LOW", "HIGH"))
-        )
-        if low and low.strip().isdecimal():
-            return int(low) + ((int(high) << 32) if high and high.strip().isdecimal() else 0)
-    return None
-
-
 def _reason(error: Exception) -> str:
-    if isinstance(error, soundfile.LibsndfileError):
-        return str(error.error_string).removeprefix("Error : ").rstrip(".")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return str(error)

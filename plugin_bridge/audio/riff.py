@@ -1,20 +1,21 @@
-"""RIFF chunks: what WAV and AIFF files say beside their samples, and a WAV writer that uses it.
+"""The chunks of WAV and AIFF files: where the audio lies, and what stands beside it.
 
-libsndfile neither tells nor writes Broadcast WAV time stamps, and it shortens damaged files in
-silence; so the chunks are walked here. The writer reserves room for a ``ds64`` chunk and turns the
-file into RF64 when it outgrows 4 GiB.
+Lengths in headers are not believed: audio that is missing is an error, and so is whatever lies behind the
+audio and is neither chunk, tag nor padding, since a header that was closed too early hides audio there.
+Writers that could not go back (pipes) leave a length that no file has; then the audio reaches to the end.
 
-Formats: EBU Tech 3285 (bext), EBU Tech 3306 (RF64), Microsoft's multimedia data standards (fmt, fact).
+Formats: EBU Tech 3285 (bext), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Microsoft's multimedia data
+standards (RIFF), Apple's Audio Interchange File Format.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
+from plugin_bridge.audio.tags import AIFF_NAMES, behind_id3, from_id3, from_info_list, plain_text
 from plugin_bridge.errors import AudioFileError
 
 MAX_32_BIT = 0xFFFFFFFF
@@ -26,6 +27,39 @@ TIME_REFERENCE_AT = 338
 PCM_FORMAT, FLOAT_FORMAT, EXTENSIBLE_FORMAT = 1, 3, 0xFFFE
 SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format code in the GUID of an extensible WAV."""
+FORMS = {
+    (b"RIFF", b"WAVE"),
+    (b"RIFX", b"WAVE"),
+    (b"RF64", b"WAVE"),
+    (b"BW64", b"WAVE"),
+    (b"FORM", b"AIFF"),
+    (b"FORM", b"AIFC"),
+}
+UNKNOWN_SIZES = (0x7F000000, 0x7FFFF000, 0x7FFFFFFF, MAX_32_BIT, (1 << 63) - 1, (1 << 64) - 1)
+"""What SoX (AIFF, WAV), ALSA and others write when they cannot know the length yet; the last two in RF64."""
+UNKNOWN_WITHIN = 128
+"""Some count the header in, some subtract it."""
+BESIDE_AUDIO = {
+    *(
+        b"LIST",
+        b"bext",
+        b"iXML",
+        b"id3 ",
+        b"ID3 ",
+        b"cue ",
+        b"smpl",
+        b"inst",
+        b"fact",
+        b"PEAK",
+        b"acid",
+        b"cart",
+    ),
+    *(b"axml", b"chna", b"JUNK", b"PAD ", b"FLLR", b"minf", b"elm1", b"regn", b"umid", b"_PMX", b"afsp"),
+    *(b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL"),
+}
+"""Chunks that may be damaged when they stand behind the audio: nothing of it is lost with them."""
+TAGS_BEHIND = (b"TAG", b"APETAGEX", b"ID3", b"3DI", b"LYRICSBEGIN")
+SCANNED_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,12 +70,29 @@ class Chunk:
     offset: int
     size: int
 
+    @property
+    def end(self) -> int:
+        """The byte behind it, without padding."""
+        return self.offset + self.size
+
+    @property
+    def name(self) -> str:
+        """Its letters, for messages."""
+        return self.identifier.decode("ascii").strip()
+
 
 @dataclass
 class Container:
     """The chunks of a WAV, RF64 or AIFF file that later steps ask for."""
 
+    form: bytes
+    """``WAVE``, ``AIFF`` or ``AIFC``."""
+    big_endian: bool
+    audio: Chunk
+    open_ended: bool
+    """Whether the writer did not know the audio's length, so that it reaches to the file's end."""
     chunks: dict[bytes, Chunk] = field(default_factory=dict)
+    """By identifier; the first of each. A ``LIST`` of the type ``INFO`` is called ``INFO``."""
 
     def read(self, file: BinaryIO, identifier: bytes) -> bytes | None:
         """The content of a small chunk, or None if there is no such chunk."""
@@ -51,62 +102,134 @@ class Container:
         file.seek(chunk.offset)
         return file.read(chunk.size)
 
+    def texts(self, file: BinaryIO) -> tuple[bytes | None, bytes | None, dict[str, list[str]]]:
+        """The chunks bext and iXML, and the text tags."""
+        order: Literal["big", "little"] = "big" if self.big_endian else "little"
+        tags = from_info_list(self.read(file, b"INFO") or b"", order)
+        for identifier, name in AIFF_NAMES.items():
+            if self.form != b"WAVE" and (text := plain_text(self.read(file, identifier) or b"")):
+                tags[name] = [text]
+        id3 = self.read(file, b"id3 ") or self.read(file, b"ID3 ")
+        tags |= from_id3(id3) if id3 else {}
+        return self.read(file, b"bext"), self.read(file, b"iXML"), tags
+
 
 def read_container(file: BinaryIO, path: Path) -> Container | None:
-    """The chunks of ``file``, or None if it is neither WAV nor AIFF.
+    """The chunks of ``file``, or None if it is neither WAV nor AIFF; a tag in front of it is passed over.
 
     Raises :class:`AudioFileError` where the header and the file's size contradict each other: audio
     is missing, or there is more of it than the header says.
     """
-    file.seek(0)
+    start = behind_id3(file)
+    file.seek(start)
     head = file.read(12)
-    form = head[:4]
-    if len(head) < 12 or (form, head[8:]) not in {
-        (b"RIFF", b"WAVE"),
-        (b"RIFX", b"WAVE"),
-        (b"RF64", b"WAVE"),
-        (b"FORM", b"AIFF"),
-        (b"FORM", b"AIFC"),
-    }:
+    magic, form = head[:4], head[8:]
+    if (magic, form) not in FORMS:
         return None
-    audio_chunk = b"SSND" if form == b"FORM" else b"data"
-    file_size = file.seek(0, 2)
-    container = Container()
-    for chunk in _walk(file, form, file_size):
-        missing = chunk.offset + chunk.size - file_size
-        if missing > 0:
-            if audio_chunk in container.chunks:
-                break  # damage behind the audio is harmless
-            held = file_size - chunk.offset
-            raise AudioFileError(
-                f"{path}: cut short, its {_name(chunk)} chunk says {chunk.size} bytes but the file holds "
-                f"{held}; copy or export it again"
-            )
-        container.chunks.setdefault(chunk.identifier, chunk)
-    audio = container.chunks.get(audio_chunk)
-    if audio is None:
-        raise AudioFileError(f"{path}: cut short, there is no {audio_chunk.decode()} chunk; export it again")
-    _refuse_unclaimed_audio(file, path, form, audio, file_size)
-    return container
+    walk = _Walk(file, path, ">" if magic in (b"FORM", b"RIFX") else "<", magic in (b"RF64", b"BW64"))
+    audio_name = b"SSND" if magic == b"FORM" else b"data"
+    position, open_ended = start + 12, False
+    chunks: dict[bytes, Chunk] = {}
+    while chunk := walk.chunk_at(position):
+        if chunk.identifier == audio_name:
+            if audio_name in chunks:
+                raise AudioFileError(f"{path}: holds several {chunk.name} chunks; export it again")
+            chunk, open_ended = walk.with_known_size(chunk)
+        if chunk.end > walk.file_size:
+            if audio_name not in chunks:
+                raise AudioFileError(
+                    f"{path}: cut short, its {chunk.name} chunk says {chunk.size} bytes but the file holds "
+                    f"{walk.file_size - chunk.offset}; copy or export it again"
+                )
+            if chunk.identifier not in BESIDE_AUDIO:
+                break
+        chunks.setdefault(*walk.named(chunk))
+        position = walk.behind(chunk)
+    if audio_name not in chunks:
+        raise AudioFileError(f"{path}: cut short, there is no {audio_name.decode()} chunk; export it again")
+    walk.refuse_unclaimed_audio(chunks[audio_name], position)
+    return Container(form, walk.order == ">", chunks[audio_name], open_ended, chunks)
 
 
-def _walk(file: BinaryIO, form: bytes, file_size: int) -> Iterator[Chunk]:
-    order = ">" if form in (b"FORM", b"RIFX") else "<"
-    long_sizes: dict[bytes, int] = {}
-    position = 12
-    while position + 8 <= file_size:
-        file.seek(position)
-        identifier, size = struct.unpack(order + "4sI", file.read(8))
-        if not _is_identifier(identifier):
-            return
-        position += 8
-        if identifier == b"ds64" and form == b"RF64":
-            long_sizes = _parse_ds64(file.read(min(size, METADATA_LIMIT)))
+class _Walk:
+    """From chunk to chunk."""
+
+    def __init__(self, file: BinaryIO, path: Path, order: str, long: bool) -> None:
+        self.file = file
+        self.path = path
+        self.order = order
+        self.long = long
+        self.file_size = file.seek(0, 2)
+        self.long_sizes: dict[bytes, int] = {}
+
+    def chunk_at(self, position: int) -> Chunk | None:
+        """The chunk at a byte, or None if none begins there."""
+        if position + 8 > self.file_size:
+            return None
+        self.file.seek(position)
+        identifier, size = struct.unpack(self.order + "4sI", self.file.read(8))
+        if not all(32 <= letter < 127 for letter in identifier):
+            return None
+        if identifier == b"ds64" and self.long:
+            self.long_sizes = _parse_ds64(self.file.read(min(size, METADATA_LIMIT)))
         if size == MAX_32_BIT:
-            # Streamed files, whose writer could not go back to say their length, reach to their end.
-            size = long_sizes.get(identifier, file_size - position)
-        yield Chunk(identifier, position, size)
-        position += size + size % 2
+            size = self.long_sizes.get(identifier, size)
+        return Chunk(identifier, position + 8, size)
+
+    def with_known_size(self, audio: Chunk) -> tuple[Chunk, bool]:
+        """The audio's chunk, to the file's end where its writer did not know the length, and whether."""
+        if all(abs(audio.size - unknown) > UNKNOWN_WITHIN for unknown in UNKNOWN_SIZES):
+            return audio, False
+        if audio.end == self.file_size or (audio.end < self.file_size and self._is_chunk(audio.end)):
+            return audio, False
+        return Chunk(audio.identifier, audio.offset, self.file_size - audio.offset), True
+
+    def named(self, chunk: Chunk) -> tuple[bytes, Chunk]:
+        """What it is filed under, and what it holds."""
+        if chunk.identifier == b"LIST" and chunk.size >= 4:
+            self.file.seek(chunk.offset)
+            if self.file.read(4) == b"INFO":
+                return b"INFO", Chunk(b"INFO", chunk.offset + 4, chunk.size - 4)
+        return chunk.identifier, chunk
+
+    def behind(self, chunk: Chunk) -> int:
+        """Where the next chunk begins: after a byte of padding if the size is odd, which some leave out."""
+        if chunk.size % 2 == 0:
+            return chunk.end
+        self.file.seek(chunk.end)
+        padding = self.file.read(1)
+        if padding == b"\0" or self._is_chunk(chunk.end + 1) or not self._is_chunk(chunk.end):
+            return chunk.end + 1
+        return chunk.end
+
+    def _is_chunk(self, position: int) -> bool:
+        """Whether one lies there that ends within the file, or whose length was not known."""
+        chunk = self.chunk_at(position)
+        return chunk is not None and (chunk.end <= self.file_size or chunk.size == MAX_32_BIT)
+
+    def refuse_unclaimed_audio(self, audio: Chunk, position: int) -> None:
+        """Raise for a header that was never completed, or that wrapped around at 4 GiB.
+
+        ``position`` is where the chunks end.
+        """
+        wrapped = not self.long and self.file_size - audio.end > MAX_32_BIT - METADATA_LIMIT
+        if wrapped or not self._is_padding(position):
+            raise AudioFileError(
+                f"{self.path}: its {audio.name} chunk says {audio.size} bytes, but "
+                f"{self.file_size - audio.end} more follow that are no chunk (a recording that was never "
+                "closed?); open it in an editor and save it again"
+            )
+
+    def _is_padding(self, position: int) -> bool:
+        """Whether nothing follows from there on but zeros, less than a chunk, or another format's tag."""
+        self.file.seek(position)
+        if self.file_size - position < 8 or self.file.read(16).startswith(TAGS_BEHIND):
+            return True
+        self.file.seek(position)
+        while content := self.file.read(SCANNED_AT_ONCE):
+            if content.count(0) < len(content):
+                return False
+        return True
 
 
 def _parse_ds64(content: bytes) -> dict[bytes, int]:
@@ -120,120 +243,8 @@ def _parse_ds64(content: bytes) -> dict[bytes, int]:
     return sizes
 
 
-def _refuse_unclaimed_audio(file: BinaryIO, path: Path, form: bytes, audio: Chunk, file_size: int) -> None:
-    """A header that was never completed, or that wrapped around at 4 GiB, hides audio."""
-    end = audio.offset + audio.size + audio.size % 2
-    file.seek(4)
-    claimed = struct.unpack(">I" if form in (b"FORM", b"RIFX") else "<I", file.read(4))[0] + 8
-    left = file_size - end
-    file.seek(end)
-    inside = left >= 8 and (end + 8 <= claimed or audio.size == 0)
-    if (inside and not _is_identifier(file.read(4))) or (
-        form != b"RF64" and left > MAX_32_BIT - METADATA_LIMIT
-    ):
-        raise AudioFileError(
-            f"{path}: its {_name(audio)} chunk says {audio.size} bytes, but {left} more follow that are no "
-            "chunk (a recording that was never closed?); open it in an editor and save it again"
-        )
-
-
-def _is_identifier(letters: bytes) -> bool:
-    return len(letters) == 4 and all(32 <= letter < 127 for letter in letters)
-
-
-def _name(chunk: Chunk) -> str:
-    return chunk.identifier.decode("ascii").strip()
-
-
 def bext_time_reference(content: bytes) -> int | None:
     """The time stamp of a bext chunk in samples since midnight; None if the chunk is too short."""
     if len(content) < TIME_REFERENCE_AT + 8:
         return None
     return int(struct.unpack_from("<Q", content, TIME_REFERENCE_AT)[0])
-
-
-def build_bext(time_reference: int, originator: str = "Stembridge") -> bytes:
-    """A bext chunk of version 1 that carries a time stamp, in samples since midnight."""
-    content = bytearray(BEXT_SIZE)
-    name = originator.encode("ascii", "replace")[:32]
-    content[256 : 256 + len(name)] = name
-    struct.pack_into("<QH", content, TIME_REFERENCE_AT, time_reference, 1)
-    return bytes(content)
-
-
-class WavWriter:
-    """Writes a WAV file into ``file``, chunk by chunk; RF64 when it outgrows 4 GiB.
-
-    The bytes depend on the audio alone (no time of day inside), so equal stems are equal files.
-    """
-
-    def __init__(
-        self,
-        file: BinaryIO,
-        sample_rate: int,
-        channels: int,
-        bits: int,
-        is_float: bool,
-        time_reference: int | None = None,
-        largest_riff: int = MAX_32_BIT,
-    ) -> None:
-        """Write the header. ``largest_riff`` is where RF64 begins; tests lower it."""
-        self.file = file
-        self.frame_size = channels * bits // 8
-        self.frames = 0
-        self.largest_riff = largest_riff
-        # The reserved chunk of EBU Tech 3306: a reader skips JUNK; past 4 GiB it becomes ds64.
-        file.write(struct.pack("<4sI4s4sI28x", b"RIFF", 0, b"WAVE", b"JUNK", 28))
-        if time_reference is not None:
-            self._chunk(b"bext", build_bext(time_reference))
-        code = FLOAT_FORMAT if is_float else PCM_FORMAT
-        extensible = channels > 2
-        fmt = struct.pack(
-            "<HHIIHH",
-            EXTENSIBLE_FORMAT if extensible else code,
-            channels,
-            sample_rate,
-            sample_rate * self.frame_size,
-            self.frame_size,
-            bits,
-        )
-        if extensible:
-            # Channel mask 0: the channels are stems, not loudspeakers.
-            fmt += struct.pack("<HHIH", 22, bits, 0, code) + SUBFORMAT_TAIL
-        elif is_float:
-            fmt += struct.pack("<H", 0)
-        self._chunk(b"fmt ", fmt)
-        self.fact_at = file.tell() + 8 if is_float else None
-        if is_float:
-            self._chunk(b"fact", bytes(4))
-        file.write(struct.pack("<4sI", b"data", 0))
-        self.data_at = file.tell()
-
-    def write(self, samples: bytes | memoryview) -> None:
-        """Append interleaved little-endian samples, whole frames only."""
-        self.file.write(samples)
-        self.frames += len(samples) // self.frame_size
-
-    def finish(self, id3: bytes = b"") -> None:
-        """Write what follows the audio and the sizes, which are known only now."""
-        data_size = self.frames * self.frame_size
-        self.file.write(bytes(data_size % 2))
-        if id3:
-            self._chunk(b"id3 ", id3)
-        riff_size = self.file.tell() - 8
-        if riff_size <= self.largest_riff:
-            self._patch(4, struct.pack("<I", riff_size))
-            self._patch(self.data_at - 4, struct.pack("<I", data_size))
-        else:
-            self._patch(0, struct.pack("<4sI", b"RF64", MAX_32_BIT))
-            self._patch(12, struct.pack("<4sIQQQI", b"ds64", 28, riff_size, data_size, self.frames, 0))
-            self._patch(self.data_at - 4, struct.pack("<I", MAX_32_BIT))
-        if self.fact_at is not None:
-            self._patch(self.fact_at, struct.pack("<I", min(self.frames, MAX_32_BIT)))
-
-    def _chunk(self, identifier: bytes, content: bytes) -> None:
-        self.file.write(struct.pack("<4sI", identifier, len(content)) + content + bytes(len(content) % 2))
-
-    def _patch(self, position: int, content: bytes) -> None:
-        self.file.seek(position)
-        self.file.write(content)

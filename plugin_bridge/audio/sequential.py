@@ -31,7 +31,7 @@ class SequentialReader:
 
     def read(self, start: int, frames: int) -> Audio:
         """Frames ``start`` to ``start + frames``; fewer if the stream ends before."""
-        if self._stream is None or start < (self._kept[0][0] if self._kept else self.position):
+        if self._stream is None or not self.holds(start):
             self.close()
             self._stream = self.start_stream()
         while self.position < start + frames:
@@ -48,6 +48,10 @@ class SequentialReader:
             if first < last:
                 audio[:, first - start : last - start] = block[:, first - at : last - at]
         return audio
+
+    def holds(self, start: int) -> bool:
+        """Whether frame ``start`` can be read without starting the stream again."""
+        return self._stream is not None and start >= (self._kept[0][0] if self._kept else self.position)
 
     def _end_of_oldest(self) -> int:
         at, block = self._kept[0]

@@ -1,18 +1,21 @@
 """Text tags of audio files (title, artist, ...) under one set of names, whatever the format calls them.
 
-ID3 in WAV, AIFF and MP3, Vorbis comments in FLAC and Ogg, through mutagen. Pictures are not carried over.
+ID3 in WAV, AIFF and MP3, Vorbis comments in FLAC and Ogg, through mutagen; text chunks of WAV and AIFF.
+Pictures are not carried over.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 from mutagen import MutagenError
 from mutagen.aiff import AIFF
 from mutagen.flac import FLAC
-from mutagen.id3 import ID3, TXXX, Frames
+from mutagen.id3 import ID3, TXXX, Frames, Frames_2_2
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
@@ -45,12 +48,90 @@ ID3_FRAMES = {
 }
 """Our names (those of Vorbis comments) -> ID3v2.4 text frames; every other name becomes a TXXX frame."""
 _NAMES = {frame: name for name, frame in ID3_FRAMES.items()}
+_READ_FRAMES = {
+    name: frame
+    for name, frame in {**Frames, **Frames_2_2}.items()
+    if name in {*_NAMES, "TXXX", "COMM", "TYER", "TDAT", "TIME"}
+    or frame.__base__.__name__ in {*_NAMES, "COMM"}
+}
+"""All others (pictures above all) are passed over; those of ID3v2.2 derive from their successors."""
+
+
+INFO_NAMES = {
+    b"INAM": "title",
+    b"IART": "artist",
+    b"ICMT": "comment",
+    b"ICOP": "copyright",
+    b"ISFT": "software",
+    b"ICRD": "date",
+    b"IPRD": "album",
+    b"ITRK": "tracknumber",
+    b"IGNR": "genre",
+}
+"""Texts of a WAV's LIST chunk of the type INFO."""
+AIFF_NAMES = {b"NAME": "title", b"AUTH": "artist", b"ANNO": "comment", b"(c) ": "copyright"}
+ID3_HEADER = 10
+TAG_LIMIT = 1 << 24
+"""No more than so many bytes of a tag are read."""
+
+
+def id3_size(head: bytes) -> int:
+    """The bytes of the ID3v2 tag that begins with ``head``, ten bytes; 0 if it is none."""
+    if len(head) < ID3_HEADER or not head.startswith(b"ID3"):
+        return 0
+    # Four bytes of seven bits: the size of what follows the header, and perhaps a footer.
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    return ID3_HEADER + size + (ID3_HEADER if head[5] & 0x10 else 0)
+
+
+def behind_id3(file: BinaryIO) -> int:
+    """Where a file's own format begins: at 0, or behind the ID3v2 tags in front of it."""
+    start = 0
+    while True:
+        file.seek(start)
+        size = id3_size(file.read(ID3_HEADER))
+        if not size:
+            return start
+        start += size
+
+
+def from_info_list(content: bytes, order: Literal["big", "little"]) -> dict[str, list[str]]:
+    """The texts of a WAV's INFO list."""
+    tags: dict[str, list[str]] = {}
+    at = 0
+    while at + 8 <= len(content):
+        name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], order)
+        if name in INFO_NAMES and (text := plain_text(content[at + 8 : at + 8 + size])):
+            tags.setdefault(INFO_NAMES[name], [text])
+        at += 8 + size + size % 2
+    return tags
+
+
+def plain_text(content: bytes) -> str:
+    """Text of a chunk that does not say its encoding: UTF-8 if it can be, else the one byte encoding."""
+    content = content.partition(b"\0")[0]
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _is_compressed(content: bytes) -> bool:
+    """Whether a text frame of an ID3v2 tag is, which nobody does: a few bytes may fill the memory."""
+    version, unsynchronised = content[3], content[5] & 0x80
+    if unsynchronised and version < 4:
+        content = content.replace(b"\xff\0", b"\xff")
+    flag = 0x08 if version >= 4 else 0x80
+    names = "|".join(_READ_FRAMES).encode()
+    return any(frame[1][0] & flag for frame in re.finditer(b"(?:" + names + b").{5}(.)", content, re.DOTALL))
 
 
 def from_id3(content: bytes) -> dict[str, list[str]]:
-    """The text frames of an ID3v2 tag; none if it is damaged."""
+    """The text frames of an ID3v2 tag; none if it is damaged or compressed."""
+    if len(content) < ID3_HEADER or _is_compressed(content):
+        return {}
     try:
-        frames = ID3(io.BytesIO(content)).values()
+        frames = ID3(io.BytesIO(content), known_frames=_READ_FRAMES).values()
     except MutagenError:
         return {}
     tags: dict[str, list[str]] = {}
@@ -91,12 +172,9 @@ def read_tags(path: Path, format: str) -> dict[str, list[str]]:
     try:
         if format == "mp3":
             with path.open("rb") as file:
-                head = file.read(10)
-                # Four bytes of seven bits: the size of an ID3v2 tag without its header.
-                size = sum(
-                    (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False)
-                )
-                return from_id3(head + file.read(size)) if head.startswith(b"ID3") else {}
+                size = id3_size(file.read(ID3_HEADER))
+                file.seek(0)
+                return from_id3(file.read(min(size, TAG_LIMIT)))
         if format == "flac":
             comments = FLAC(path).tags
         elif format == "opus":

@@ -20,8 +20,9 @@ from mutagen import MutagenError
 from numpy.typing import NDArray
 
 from plugin_bridge.atomic import put_in_place, temporary_beside
-from plugin_bridge.audio.riff import MAX_32_BIT, WavWriter
+from plugin_bridge.audio.riff import MAX_32_BIT
 from plugin_bridge.audio.tags import TIME_REFERENCE_TAG, to_id3, write_tags
+from plugin_bridge.audio.wav_writer import WavWriter
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 

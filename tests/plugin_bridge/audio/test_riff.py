@@ -6,7 +6,8 @@ import pytest
 import soundfile
 
 from plugin_bridge.audio.files import AudioFileSource, read_info
-from plugin_bridge.audio.riff import BEXT_SIZE, WavWriter, bext_time_reference, build_bext, read_container
+from plugin_bridge.audio.riff import BEXT_SIZE, bext_time_reference, read_container
+from plugin_bridge.audio.wav_writer import WavWriter, build_bext
 from plugin_bridge.errors import AudioFileError
 
 RATE = 48000

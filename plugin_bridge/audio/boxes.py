@@ -1,0 +1,102 @@
+"""The outermost parts of media files, each with its length: whether the file holds all that it says.
+
+Decoders end in silence where a file does, so a cut one is told from its parts. Formats: ISO 14496-12 (MP4),
+Apple's Core Audio Format, Sony's Wave64, Microsoft's ASF and AVI, RFC 8794 (Matroska).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from plugin_bridge.errors import AudioFileError
+
+TO_THE_END = -1
+"""The size of a part whose writer did not know it."""
+Part = tuple[bytes, int]
+"""A name for messages, and the part's whole size, its header included."""
+
+
+def refuse_if_cut(file: BinaryIO, path: Path, format: str) -> None:
+    """Raise :class:`AudioFileError` if a part reaches beyond the file's end."""
+    walk = _READERS.get(format)
+    if walk is None:
+        return
+    first, alignment, read = walk
+    file_size = file.seek(0, 2)
+    at = first
+    while at < file_size:
+        file.seek(at)
+        part = read(file.read(32))
+        if part is None or part[1] == TO_THE_END:
+            return
+        name, size = part
+        if size <= 0:
+            return
+        if at + size > file_size:
+            shown = name.decode("ascii", "replace").strip() or "last"
+            raise AudioFileError(
+                f"{path}: cut short, its {shown} part says {size} bytes but the file holds {file_size - at}; "
+                "copy or export it again"
+            )
+        at += size + -size % alignment
+
+
+def _mp4(head: bytes) -> Part | None:
+    if len(head) < 16:
+        return None
+    size, name = struct.unpack_from(">I4s", head)
+    if size == 0:
+        return name, TO_THE_END
+    return name, struct.unpack_from(">Q", head, 8)[0] if size == 1 else size
+
+
+def _caf(head: bytes) -> Part | None:
+    if len(head) < 12:
+        return None
+    name, size = struct.unpack_from(">4sq", head)
+    return name, TO_THE_END if size == TO_THE_END else size + 12
+
+
+def _w64(head: bytes) -> Part | None:
+    if len(head) < 24:
+        return None
+    (size,) = struct.unpack_from("<q", head, 16)
+    return head[:4], 40 if head.startswith(b"riff") else size
+
+
+def _asf(head: bytes) -> Part | None:
+    return (b"", struct.unpack_from("<q", head, 16)[0]) if len(head) >= 24 else None
+
+
+def _avi(head: bytes) -> Part | None:
+    if len(head) < 8:
+        return None
+    name, size = struct.unpack_from("<4sI", head)
+    return (name, 8 + size) if name == b"RIFF" else None
+
+
+def _matroska(head: bytes) -> Part | None:
+    """An EBML element: the number of leading zero bits says how many bytes its name and size have."""
+    if len(head) < 13 or not head[0]:
+        return None
+    name = 9 - head[0].bit_length()
+    if not head[name]:
+        return None
+    length = 9 - head[name].bit_length()
+    mask = (1 << 7 * length) - 1
+    size = int.from_bytes(head[name : name + length], "big") & mask
+    return b"segment", TO_THE_END if size == mask else name + length + size
+
+
+_READERS: dict[str, tuple[int, int, Callable[[bytes], Part | None]]] = {
+    "mp4": (0, 1, _mp4),
+    "caf": (8, 1, _caf),
+    "w64": (0, 8, _w64),
+    "wma": (0, 1, _asf),
+    "avi": (0, 2, _avi),
+    "matroska": (0, 1, _matroska),
+}
+"""By format: where the first part lies, to how many bytes parts are padded, what reads a part's header."""

@@ -1,0 +1,164 @@
+"""What libsndfile decodes: FLAC, Ogg Vorbis and Opus, and the compressions of WAV and AIFF.
+
+Only in some of them it finds a frame in the middle exactly; the others are decoded from their start.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from plugin_bridge.audio.info import cut_short
+from plugin_bridge.audio.sequential import SequentialReader
+from plugin_bridge.errors import AudioFileError
+from separators.base import Audio
+
+DECODED_AT_ONCE = 1 << 16
+
+
+@contextmanager
+def sound_errors(path: Path) -> Iterator[None]:
+    """Turn libsndfile's errors into ours."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        reason = str(error.error_string).removeprefix("Error : ").rstrip(".")
+        raise AudioFileError(f"{path}: cannot be read as audio: {reason}") from error
+    except soundfile.SoundFileError as error:
+        raise AudioFileError(f"{path}: cannot be read as audio: {error}") from error
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open a file with libsndfile: by number, since it refuses names of more than 1,024 bytes."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    with sound_errors(path):
+        return soundfile.SoundFile(number)  # which closes it, also where it raises
+
+
+@dataclass(frozen=True)
+class SeekableSound:
+    """A file in which libsndfile finds every frame exactly."""
+
+    path: Path
+    frames: int
+
+    def open(self) -> SeekingReader:
+        """Open the file."""
+        return SeekingReader(self)
+
+
+class SeekingReader:
+    """Reads a :class:`SeekableSound`."""
+
+    def __init__(self, samples: SeekableSound) -> None:
+        self.samples = samples
+        self.file = open_sound(samples.path)
+
+    def read(self, start: int, frames: int) -> Audio:
+        """Frames ``start`` to ``start + frames`` as ``(channels, frames)``."""
+        with sound_errors(self.samples.path):
+            if self.file.tell() != start:
+                self.file.seek(start)
+            audio = self.file.read(frames, dtype="float32", always_2d=True)
+        if len(audio) < frames:
+            raise cut_short(self.samples.path, self.samples.frames, start + len(audio))
+        return np.ascontiguousarray(audio.T)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stretch of a file that libsndfile takes for a whole one: its bytes and its frames."""
+
+    start: int
+    end: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class SoundChain:
+    """Stretches of a file that are decoded one after the other."""
+
+    path: Path
+    channels: int
+    links: tuple[Link, ...]
+
+    def open(self) -> ChainReader:
+        """Open the file."""
+        return ChainReader(self)
+
+
+class _Window(io.RawIOBase):
+    """A stretch of a file as a file of its own, as libsndfile reads it."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
+        self.file, self.start, self.end = file, start, end
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = (0, self.position, self.end - self.start)[whence]
+        self.position = min(max(0, base + offset), self.end - self.start)
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self.file.seek(self.start + self.position)
+        content = self.file.read(min(len(buffer), self.end - self.start - self.position))
+        buffer[: len(content)] = content
+        self.position += len(content)
+        return len(content)
+
+
+def open_part(file: BinaryIO, start: int, end: int) -> soundfile.SoundFile:
+    """Open the bytes ``start`` to ``end``."""
+    return soundfile.SoundFile(_Window(file, start, end))
+
+
+class ChainReader:
+    """Reads :class:`SoundChain`; a step back starts the link again."""
+
+    def __init__(self, samples: SoundChain) -> None:
+        self.samples = samples
+        self.file = samples.path.open("rb")
+        self.reader = SequentialReader(samples.channels, self._decode)
+
+    def read(self, start: int, frames: int) -> Audio:
+        """Frames ``start`` to ``start + frames`` as ``(channels, frames)``."""
+        audio = self.reader.read(start, frames)
+        if audio.shape[1] < frames:
+            raise cut_short(self.samples.path, start + frames, start + audio.shape[1])
+        return audio
+
+    def _decode(self) -> Iterator[Audio]:
+        path = self.samples.path
+        for link in self.samples.links:
+            with sound_errors(path), open_part(self.file, link.start, link.end) as sound:
+                done = 0
+                while len(block := sound.read(DECODED_AT_ONCE, dtype="float32", always_2d=True)):
+                    done += len(block)
+                    yield block.T
+            if done < link.frames:
+                raise cut_short(path, link.frames, done)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
