@@ -44,12 +44,13 @@ class AudioFileSource:
     Raises :class:`AudioFileError` for files that are missing, not regular, empty, damaged or of another kind.
     """
 
+    _reader: Reader | None = None
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.info = read_info(Path(path))
         self.sample_rate = self.info.sample_rate
         self.channels = self.info.channels
         self.frames = self.info.frames
-        self._reader: Reader | None = None
 
     def read(self, start: int, frames: int) -> Audio:
         """Frames ``start`` to ``start + frames`` as ``(channels, frames)``.
@@ -81,6 +82,9 @@ class AudioFileSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
