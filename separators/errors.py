@@ -4,7 +4,8 @@ SeparatorError
 ├── ParameterError    a parameter's name, type or range is wrong (also a ValueError)
 │   └── ScoreError    the method follows a score, and was given none
 ├── AudioError        the audio itself cannot be separated: NaN, wrong shape (also a ValueError)
-└── ChannelError      too few or too many channels for this method (also a ValueError)
+├── ChannelError      too few or too many channels for this method (also a ValueError)
+└── ForkError         a network in the fork of a process that has run one (also a RuntimeError)
 
 SeparatorWarning      a result was made, but the method says itself that it may be poor (a UserWarning)
 
@@ -32,6 +33,10 @@ class AudioError(SeparatorError, ValueError):
 
 class ChannelError(AudioError):
     """The method needs another number of channels than the audio has."""
+
+
+class ForkError(SeparatorError, RuntimeError):
+    """A network cannot run in the fork of a process that has run one."""
 
 
 class SeparatorWarning(UserWarning):

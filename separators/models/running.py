@@ -15,6 +15,7 @@ from torch import Tensor
 
 from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
+from separators.forks import refuse_after_fork
 from separators.models.files import ModelError, reason
 from separators.neural.stereo import stereo_transform
 from separators.parameters import parameter
@@ -140,7 +141,11 @@ def in_segments(
 
 
 def loaded(load: Callable[..., M], *files: Path) -> M:
-    """``load(*files)``, done once for all threads; files that have changed are loaded anew."""
+    """``load(*files)``, done once for all threads; files that have changed are loaded anew.
+
+    Raises :class:`~separators.errors.ForkError`.
+    """
+    refuse_after_fork()
     state = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     with _lock:
         found: M = _cached(load, files, state)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from separators.base import Audio, Transform
+from separators.forks import network_runs
 from separators.neural.allocator import keep_block_memory
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
 from separators.neural.pauses import Masks, masks_without_pauses
@@ -57,6 +58,7 @@ def voices_transform(
 
     def transform(block: Audio) -> Audio:
         nonlocal before, known
+        network_runs()
         separated = separate_block(network, masks, block, sample_rate, front_of(block))
         alike = np.zeros((len(separated.stems), len(separated.stems)))
         if before is None:

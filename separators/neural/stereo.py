@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from separators.base import Audio, Transform
+from separators.forks import network_runs
 from separators.neural.inference import resample
 
 
@@ -30,6 +31,7 @@ def stereo_transform(
     polarity = np.float32(1.0 if np.power(sample, 3, dtype=np.float64).sum() >= 0 else -1.0)
 
     def transform(block: Audio) -> Audio:
+        network_runs()
         stems = np.zeros((max(count, rest + 1), *block.shape), np.float32)
         for first in range(0, len(block), channels):
             sounding = first + np.flatnonzero(block[first : first + channels].any(1))

@@ -15,6 +15,7 @@ from torch import nn
 
 from separators import regular_files
 from separators.errors import SeparatorError
+from separators.forks import refuse_after_fork
 from separators.neural.limits import refuse_other_shapes
 from separators.neural.network import Architecture, Network
 
@@ -115,7 +116,9 @@ def trained(name: str, path: str, load: Callable[[Path], N]) -> N:
     """The trained network of separator ``name``: the file at ``path``, or the package's own if that is empty.
 
     Loaded on first use, one copy for all threads; a file that has changed is loaded anew.
+    Raises :class:`~separators.errors.ForkError`.
     """
+    refuse_after_fork()
     file = _file(name, path)
     status = file.stat()
     with _lock:

@@ -508,3 +508,32 @@ def test_calls_from_several_threads_take_turns(comp):
     with ThreadPoolExecutor(4) as threads:
         for out, right in zip(threads.map(lambda one: comp(one, RATE), audio), expected, strict=True):
             np.testing.assert_array_equal(out, right)
+
+
+FORK = """
+import os, sys
+import numpy as np
+from plugin_bridge import HostedPlugin
+plugin = HostedPlugin("ZamCompX2", {"threshold_db": -30, "ratio": 4})
+audio = 0.1 * np.random.default_rng(0).standard_normal((2, 50000)).astype(np.float32)
+expected = plugin(audio, 44100)
+children = [os.fork() for _ in range(2)]
+for _ in range(5):
+    assert np.array_equal(plugin(audio, 44100), expected)
+if all(children):
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert np.array_equal(plugin(audio, 44100), expected)
+    print("done", flush=True)
+    os._exit(0)
+plugin.close()
+os._exit(0)
+"""
+
+
+@needs_zam
+@posix
+def test_after_a_fork_each_process_has_a_child_of_its_own():
+    program = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK], cwd=ROOT, capture_output=True, timeout=120
+    )
+    assert program.stdout.split() == [b"done"], program.stderr
