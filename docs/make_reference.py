@@ -1,4 +1,7 @@
-"""Writes docs/reference.md from the code: every command, separator and preset. ``make reference`` runs it."""
+"""Writes docs/reference.md from the code: every command, separator, preset and session format.
+
+``make reference`` runs it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import click
 import separators
 from plugin_bridge.cli import main
 from plugin_bridge.presets.preset import Preset
+from plugin_bridge.sessions.formats import FORMATS, Format
 
 REFERENCE = Path(__file__).parent / "reference.md"
 
@@ -53,6 +57,12 @@ def preset_row(name: str) -> str:
     return f"| `{name}` | {preset.title} | {methods} | {preset.purpose or preset.description} |"
 
 
+def session_row(row: Format) -> str:
+    """One line of the table of session formats."""
+    suffixes = ", ".join(f"`{suffix}`" for suffix in row.suffixes)
+    return f"| {row.project} | {suffixes} | {'is read' if row.read else f'export the tracks: {row.export}'} |"
+
+
 def reference() -> str:
     """The whole page."""
     parts = [
@@ -64,7 +74,11 @@ def reference() -> str:
         *map(separator_section, separators.names()),
         "## Presets\n",
         "| name | title | separator | for |\n|---|---|---|---|\n"
-        + "\n".join(map(preset_row, Preset.names())),
+        + "\n".join(map(preset_row, Preset.names()))
+        + "\n",
+        "## Sessions\n",
+        "A folder of audio files, as every DAW exports them, is a session. Projects of these are known:\n",
+        "| project | files | |\n|---|---|---|\n" + "\n".join(map(session_row, FORMATS)),
     ]
     return "\n".join(parts) + "\n"
 

@@ -28,7 +28,7 @@ def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
     """
     files = find_audio_files(folder, recursive=False)
     if not files:
-        raise SessionError(f"{folder}: no audio files and no REAPER project (.rpp) in this folder")
+        raise SessionError(f"{folder}: no audio files in this folder")
     media = MediaFolders(folder, media_roots)
     infos = {file: _info(file, media) for file in files}
     readable = [info for info in infos.values() if isinstance(info, AudioInfo)]

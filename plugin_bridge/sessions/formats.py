@@ -1,8 +1,9 @@
-"""Which reader reads what: opening a session, finding sessions in a folder."""
+"""Which reader reads what: the table of session formats, opening a session, finding sessions in a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files
@@ -11,53 +12,137 @@ from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.rpp.reader import read_rpp
 
-RPP_SUFFIX = ".rpp"
 STEMS_SUFFIX = "_stems"
 """Projects that this program wrote end in this and are not taken for the user's."""
 
+Reader = Callable[[Path, Sequence[Path]], Session]
+"""Reads the project at a path; media may lie in its folder and in the roots. Raises :class:`SessionError`."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the table: how projects of a DAW are called, and who reads them."""
+
+    project: str
+    """What users call it: ``REAPER project``."""
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot. A project may also be a folder with such a name (a macOS package)."""
+    read: Reader | None = None
+    """None if no reader knows it."""
+    export: str = ""
+    """Without a reader: how the DAW writes its tracks as audio files."""
+
+    def __str__(self) -> str:
+        return f"{self.project} ({', '.join(self.suffixes)})"
+
+
+FORMATS = (
+    Format("REAPER project", (".rpp",), read_rpp),
+    Format(
+        "Ableton Live set",
+        (".als",),
+        export="File > Export Audio/Video, Rendered Track: All Individual Tracks",
+    ),
+    Format("Ardour session", (".ardour",), export="Session > Export > Stem export"),
+    Format("Audacity project", (".aup3", ".aup"), export="File > Export, multiple files: one for each track"),
+    Format("Bitwig project", (".bwproject",), export="File > Export Audio, all tracks"),
+    Format(
+        "Cubase or Nuendo project",
+        (".cpr", ".npr"),
+        export="File > Export > Audio Mixdown, multiple channels",
+    ),
+    Format("DAWproject", (".dawproject",), export="open it in its DAW and export all tracks"),
+    Format("FL Studio project", (".flp",), export="File > Export > Wave file, with Split mixer tracks"),
+    Format("GarageBand project", (".band",), export="Share > Export Song to Disk, once with each track solo"),
+    Format("LMMS project", (".mmp", ".mmpz"), export="File > Export Tracks"),
+    Format("Logic Pro project", (".logicx", ".logic"), export="File > Export > All Tracks as Audio Files"),
+    Format(
+        "Pro Tools session",
+        (".ptx", ".ptf", ".pts"),
+        export="select all tracks, then Bounce in a track name's menu",
+    ),
+    Format("Reason song", (".reason",), export="File > Bounce Mixer Channels"),
+    Format("Studio One song", (".song",), export="Song > Export Stems"),
+    Format("AAF or OMF file", (".aaf", ".omf"), export="import it into a DAW and export all tracks"),
+)
+"""Every format by its suffixes; those with a reader first. A folder of audio files is a session, too."""
+
+
+def format_of(path: Path) -> Format | None:
+    """The row for the project at ``path`` by its suffix, None for everything else."""
+    suffix = path.suffix.lower()
+    return next((row for row in FORMATS if suffix in row.suffixes), None)
+
+
+def readable() -> str:
+    """What can be read, in words: ``REAPER project (.rpp)``."""
+    return " or ".join(str(row) for row in FORMATS if row.read)
+
 
 def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:
-    """Read the session at ``path``: a REAPER project, a folder that holds one, or a folder of audio files.
+    """Read the session at ``path``: a project of :data:`FORMATS`, a folder with one, or one of audio files.
 
-    Media are opened only inside the project's folder and ``media_roots``. Raises :class:`SessionError`.
+    Media are opened only inside the project's folder and ``media_roots``. Raises :class:`SessionError`, for a
+    project that no reader knows with what to export instead.
     """
     path = Path(path)
     if path.is_dir():
         projects = _projects(path)
         if not projects:
+            _refuse_without_audio(path)
             return read_folder(path, media_roots)
         if len(projects) > 1:
+            kinds = " and ".join(dict.fromkeys(f"{row.project}s" for row in map(format_of, projects) if row))
             names = ", ".join(project.name for project in projects)
-            raise SessionError(f"{path}: holds several REAPER projects; name one of them: {names}")
-        return read_rpp(projects[0], media_roots)
+            raise SessionError(f"{path}: holds several {kinds}; name one of them: {names}")
+        path = projects[0]
+    row = format_of(path)
     if not path.exists():
         raise SessionError(f"{path}: no such file or folder")
     if not path.is_file():
         raise SessionError(f"{path}: not a regular file")
-    if path.suffix.lower() != RPP_SUFFIX:
-        raise SessionError(f"{path}: not a session; give a REAPER project (.rpp) or a folder of audio files")
-    return read_rpp(path, media_roots)
+    if row is None:
+        raise SessionError(f"{path}: not a session; give a {readable()} or a folder of audio files")
+    if row.read is None:
+        raise SessionError(f"{path}: not a session that can be read; {_instead(row)}")
+    return row.read(path, media_roots)
 
 
 def find_sessions(folder: Path) -> Iterator[Path]:
     """The sessions in ``folder`` and below, in the order of their paths.
 
-    A folder that holds a REAPER project or audio files is one session, whose own sub-folders hold its
-    media. Folders whose name begins with a dot are left out.
+    A folder that holds a project that can be read, or audio files, is one session, whose own sub-folders hold
+    its media. Folders whose name begins with a dot, and those that are a DAW's project, are left out.
     """
     if _projects(folder) or find_audio_files(folder, recursive=False):
         yield folder
+        return
+    if format_of(folder):
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
             yield from find_sessions(path)
 
 
+def _instead(row: Format) -> str:
+    return f"export the tracks of your {row.project} as audio files ({row.export}) and give their folder"
+
+
+def _refuse_without_audio(folder: Path) -> None:
+    """Raise :class:`SessionError` if no audio lies in ``folder``; a project that does says what to do."""
+    if find_audio_files(folder, recursive=False):
+        return
+    said = f"{folder}: no audio files and no {readable()} in this folder"
+    rows = [row for row in map(format_of, (folder, *sorted(folder.iterdir()))) if row]
+    raise SessionError(f"{said}; {_instead(rows[0])}" if rows else said)
+
+
 def _projects(folder: Path) -> list[Path]:
-    """The user's own REAPER projects directly in ``folder``."""
+    """The user's own projects directly in ``folder`` that can be read."""
+    suffixes = {suffix for row in FORMATS if row.read for suffix in row.suffixes}
     try:
         found = sorted(
-            file for file in folder.iterdir() if file.suffix.lower() == RPP_SUFFIX and file.is_file()
+            file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file()
         )
     except OSError as error:
         raise SessionError(f"{folder}: cannot be read: {(error.strerror or str(error)).lower()}") from error
