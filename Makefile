@@ -18,8 +18,9 @@ lint: $(READY)         ## style and types; tests/typing also as editors see it
 	$(BIN)/mypy tests/typing
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
-reference: $(READY)     ## rewrite docs/reference.md from the code
+reference: $(READY)     ## rewrite docs/reference.md and docs/api.md from the code
 	$(BIN)/python -m docs.make_reference
+	$(BIN)/python -m docs.make_api
 
 bench: $(READY)         ## speed and quality beside the peers, DATA=folder of recordings; writes benchmarks/results
 	$(BIN)/python -m benchmarks --data $(DATA)

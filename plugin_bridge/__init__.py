@@ -1,9 +1,9 @@
 """Everything between a separator and a DAW.
 
-    from plugin_bridge import Board, StemRack, load_preset
+    from plugin_bridge import render
 
-    board = Board([StemRack(NMF(mode="drums"), chains={"kick": [Compressor(-20, 4)]}, remix=True)])
-    out = board(audio, sample_rate)
+    for track in render("My Song.rpp", "drum-loop", "stems", tracks="Drums*").tracks:
+        print(track.track, track.stems["kick"])
 
 Each name is imported on first use.
 """
@@ -14,38 +14,89 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from plugin_bridge.api import bounce, render, separate
+    from plugin_bridge.errors import (
+        AudioFileError,
+        BridgeError,
+        JobError,
+        JobsFailedError,
+        PluginError,
+        PresetError,
+        SessionError,
+    )
+    from plugin_bridge.jobs.contract import Result, Results, StemFile, TrackResult
     from plugin_bridge.plugins.board import Board
     from plugin_bridge.plugins.hosting import HostedPlugin
     from plugin_bridge.plugins.processor import SeparatorPlugin
     from plugin_bridge.plugins.rack import StemRack
     from plugin_bridge.plugins.streamed_chain import StreamedChain
-    from plugin_bridge.presets.preset import Preset, load_preset
+    from plugin_bridge.presets.preset import Preset, load_preset, save_preset
+    from plugin_bridge.sessions.formats import open_session
+    from plugin_bridge.sessions.model import Session, Track
+
+    __version__: str
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
-_LAZY = {
-    "Board": "plugin_bridge.plugins.board",
-    "HostedPlugin": "plugin_bridge.plugins.hosting",
-    "Preset": "plugin_bridge.presets.preset",
-    "SeparatorPlugin": "plugin_bridge.plugins.processor",
-    "StemRack": "plugin_bridge.plugins.rack",
-    "StreamedChain": "plugin_bridge.plugins.streamed_chain",
-    "load_preset": "plugin_bridge.presets.preset",
+_ROOMS = {
+    "plugin_bridge.api": ("bounce", "render", "separate"),
+    "plugin_bridge.errors": (
+        "AudioFileError",
+        "BridgeError",
+        "JobError",
+        "JobsFailedError",
+        "PluginError",
+        "PresetError",
+        "SessionError",
+    ),
+    "plugin_bridge.jobs.contract": ("Result", "Results", "StemFile", "TrackResult"),
+    "plugin_bridge.plugins.board": ("Board",),
+    "plugin_bridge.plugins.hosting": ("HostedPlugin",),
+    "plugin_bridge.plugins.processor": ("SeparatorPlugin",),
+    "plugin_bridge.plugins.rack": ("StemRack",),
+    "plugin_bridge.plugins.streamed_chain": ("StreamedChain",),
+    "plugin_bridge.presets.preset": ("Preset", "load_preset", "save_preset"),
+    "plugin_bridge.sessions.formats": ("open_session",),
+    "plugin_bridge.sessions.model": ("Session", "Track"),
 }
+_LAZY = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "AudioFileError",
     "Board",
+    "BridgeError",
     "HostedPlugin",
+    "JobError",
+    "JobsFailedError",
+    "PluginError",
     "Preset",
+    "PresetError",
+    "Result",
+    "Results",
     "SeparatorPlugin",
+    "Session",
+    "SessionError",
+    "StemFile",
     "StemRack",
     "StreamedChain",
+    "Track",
+    "TrackResult",
+    "__version__",
+    "bounce",
     "load_preset",
+    "open_session",
+    "render",
+    "save_preset",
+    "separate",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from plugin_bridge.version import number
+
+        return number()
     raise AttributeError(f"module 'plugin_bridge' has no attribute {name!r}")
 
 

@@ -1,16 +1,22 @@
 """Every error the bridge raises on purpose; the command line prints it as one line.
 
 BridgeError
-├── AudioFileError    a file cannot be read or written as audio
-├── SessionError      a project cannot be read
-├── PresetError       a preset file is wrong (also a ValueError)
-├── PluginError       a third-party plug-in is missing, crashed, hung or refused a value
-└── JobError          a job cannot be done: name collisions, nothing selected, no space
+├── AudioFileError       a file cannot be read or written as audio
+├── SessionError         a project cannot be read
+├── PresetError          a preset file is wrong (also a ValueError)
+├── PluginError          a third-party plug-in is missing, crashed, hung or refused a value
+└── JobError             a job cannot be done: name collisions, nothing selected, no space
+    └── JobsFailedError  some of several jobs failed; holds the results of all
 
 Errors of the algorithms are :mod:`separators.errors`.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plugin_bridge.jobs.contract import Results
 
 
 class BridgeError(Exception):
@@ -35,3 +41,12 @@ class PluginError(BridgeError):
 
 class JobError(BridgeError):
     """A job cannot be done."""
+
+
+class JobsFailedError(JobError):
+    """Some of several jobs failed; the others are done."""
+
+    def __init__(self, message: str, results: Results) -> None:
+        super().__init__(message)
+        self.results = results
+        """How all of them ended."""

@@ -7,9 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 @cache
+def number() -> str:
+    """``0.1.0``; ``0+unknown`` in a checkout that was never installed."""
+    try:
+        return version("stembridge")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
 def program_version() -> str:
     """``stembridge 0.1.0``."""
-    try:
-        return f"stembridge {version('stembridge')}"
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "stembridge, not installed"
+    return f"stembridge {number()}"

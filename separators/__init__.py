@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from separators.parameters import Parameter, parameter
     from separators.score.separator import ScoreNMF
 
+    __version__: str
+
 # Imported on first use: to list separators takes none of them, not even numpy.
 _LAZY = {
     "Audio": "separators.base",
@@ -60,6 +62,7 @@ __all__ = [
     "SeparatorError",
     "Stems",
     "WaveUNet",
+    "__version__",
     "create",
     "get",
     "names",
@@ -71,4 +74,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("stembridge")
+        except PackageNotFoundError:  # a checkout that was never installed
+            return "0+unknown"
     raise AttributeError(f"module 'separators' has no attribute {name!r}")

@@ -13,7 +13,9 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+import plugin_bridge
 import separators
+from docs import make_api
 from docs.make_reference import REFERENCE, commands, reference
 from plugin_bridge.cli import main
 from plugin_bridge.presets.preset import Preset
@@ -24,6 +26,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line.strip()]
 COMMANDS = [line.split("  #")[0].strip() for line in SHELL if line.startswith("stembridge ")]
 PROGRAMS = [text for kind, text in BLOCKS if kind == "python"]
+PROGRAMS += re.findall(r"^```python\n(.*?)^```", make_api.HEAD, re.MULTILINE | re.DOTALL)
 PRESETS = [text for kind, text in BLOCKS if kind == "toml"]
 
 
@@ -45,6 +48,18 @@ def user_folder(tmp_path_factory):
 
 def test_reference_is_what_the_code_says():
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "run `make reference`"
+
+
+def test_the_page_of_the_python_calls_is_what_the_docstrings_say():
+    assert make_api.API.read_text(encoding="utf-8") == make_api.page(), "run `make reference`"
+
+
+def test_the_page_of_the_python_calls_holds_all_that_is_offered():
+    shown = [name for names in make_api.CHAPTERS.values() for name in names]
+    assert sorted([*shown, "__version__"]) == sorted(plugin_bridge.__all__)
+    for name in ("render", "separate", "bounce"):  # every argument is told of
+        rows = re.findall(rf"### `{name}`\n.*?(?=\n### )", make_api.page(), re.DOTALL)[0].splitlines()
+        assert not [row for row in rows if row.startswith("| `") and row.endswith("|  |")]
 
 
 def test_readme_has_the_recipes_it_promises():

@@ -41,8 +41,11 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     band of which nothing is known. The sources of the others are known, so that the stems can be measured
     against them.
     """
+    from plugin_bridge.jobs.contract import Results
+    from plugin_bridge.jobs.job import Settings
     from plugin_bridge.jobs.plan import preset_text, session_jobs, session_parts
     from plugin_bridge.jobs.stems_project import write_project
+    from plugin_bridge.presets.preset import Preset
 
     folder = example_session()
     rows = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))["job"]
@@ -50,19 +53,20 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     known: list[dict[str, str] | list[str]] = []
     for row in rows:
         parts = session_parts(folder, [row["tracks"]], out)
-        preset = preset_text(row["preset"])
-        together = row.get("together", preset.preset.together)
-        made = session_jobs(parts, preset, options.settings(preset, force=force, strict=strict), together)
+        preset = Preset.load(row["preset"])
+        together = row.get("together", preset.together)
+        settings = Settings.chosen(preset.output, force=force, strict=strict)
+        made = session_jobs(parts, preset_text(preset), settings, together)
         planned += made
         known += [row.get("sources", {})] * len(made)
-    results = run(planned, workers=jobs, quiet=quiet)
-    project = write_project(planned, results, out)
+    done = run(planned, workers=jobs, quiet=quiet)
+    results = Results(done, write_project(planned, done, out))
     measured = [
         {"preset": job.preset.name, **stem}
-        for job, result, sources in zip(planned, results, known, strict=True)
+        for job, result, sources in zip(planned, done, known, strict=True)
         for stem in measure(result, sources, folder)
     ]
-    status = report(results, out, project, quiet=quiet, as_json=as_json, measured=measured)
+    status = report(results, out, quiet=quiet, as_json=as_json, measured=measured)
     if measured and not as_json:
         click.echo(f"\n{_table(measured)}")
     return status

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.job import PresetText, Settings
+    from plugin_bridge.presets.preset import Preset
+    from separators.parameters import Value
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -37,12 +38,12 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
     return names
 
 
-def _preset(context: click.Context, parameter: click.Parameter, value: str) -> PresetText:
+def _preset(context: click.Context, parameter: click.Parameter, value: str) -> Preset:
     from plugin_bridge.errors import PresetError
-    from plugin_bridge.jobs.plan import preset_text
+    from plugin_bridge.presets.preset import Preset
 
     try:
-        return preset_text(value)
+        return Preset.load(value)
     except PresetError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -99,7 +100,6 @@ stem_options = together(
     ),
     click.option(
         "--name",
-        "template",
         callback=template,
         metavar="TEMPLATE",
         help="Names of the results, with {track} {stem} {preset} {separator} {index} {parent}; "
@@ -151,7 +151,6 @@ media_root_option = click.option(
 track_options = together(
     click.option(
         "--tracks",
-        "patterns",
         multiple=True,
         metavar="PATTERN",
         help="Only tracks whose name fits, with * and ?; may be repeated.",
@@ -171,59 +170,23 @@ run_options = together(
 )
 
 
-def with_score(preset: PresetText, score: Path | None = None, align: bool = False) -> PresetText:
-    """The preset with what the command line says of its score."""
+def score_parameters(preset: Preset, score: Path | None = None, align: bool = False) -> dict[str, Value]:
+    """The separator's parameters that the command line's options for the score stand for."""
     from separators.errors import ParameterError
     from separators.score import Score
 
     if score is None and not align:
-        return preset
-    if not preset.preset.make_separator().follows_score:
+        return {}
+    if not preset.make_separator().follows_score:
         raise click.UsageError(
             f"{'--align' if score is None else '--score'} needs a preset that follows a score, such as "
-            f"midi-stems; {preset.name} uses {', '.join(preset.preset.methods)}"
+            f"midi-stems; {preset.name} uses {', '.join(preset.methods)}"
         )
-    values: dict[str, bool | str] = {"align": True} if align else {}
+    values: dict[str, Value] = {"align": True} if align else {}
     if score is not None:
         try:
             Score.from_text(str(score))
         except ParameterError as error:
             raise click.BadParameter(str(error), param_hint="--score") from None
         values["score"] = str(score.absolute())
-    return preset.with_parameters(**values)
-
-
-def settings(
-    preset: PresetText,
-    *,
-    format: str | None = None,
-    bit_depth: str | None = None,
-    layout: str | None = None,
-    template: str | None = None,
-    stems: tuple[str, ...] | None = None,
-    plugin_paths: tuple[Path, ...] = (),
-    force: bool = False,
-    strict: bool = False,
-    plots: bool = False,
-) -> Settings:
-    """What the command line says, over what the preset says, over the defaults."""
-    from plugin_bridge.jobs.job import Settings
-    from plugin_bridge.report.pictures import require_matplotlib
-
-    if plots:
-        require_matplotlib()
-
-    output = preset.preset.output
-    depth = bit_depth or output.bit_depth
-    wanted = stems if stems is not None else output.stems
-    return Settings(
-        format=format or output.format,
-        bit_depth=None if depth is None else str(depth),
-        multichannel=(layout or output.layout) == "multichannel",
-        template=template or output.name,
-        stems=None if wanted is None else tuple(wanted),
-        force=force,
-        strict=strict,
-        plots=plots,
-        plugin_paths=tuple(plugin_paths),
-    )
+    return values

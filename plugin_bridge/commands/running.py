@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +14,25 @@ import click
 from plugin_bridge.commands.group import FAILED, debugging
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.contract import Job, Result
+    from plugin_bridge.jobs.contract import Job, Result, Results
 
 
-def run_plan(
-    jobs: Sequence[Job],
-    out: Path,
-    *,
-    workers: int = 1,
-    only: Collection[str] | None = None,
-    dry_run: bool = False,
-    quiet: bool = False,
-    as_json: bool = False,
-    finish: Callable[[list[Result]], list[Path]] | None = None,
+def run_call(
+    call: Callable[..., Results], out: Path, *, jobs: int, dry_run: bool, quiet: bool, as_json: bool
 ) -> int:
-    """Check the plan, run it (or the jobs labelled ``only``) and report; returns the exit status.
-
-    ``finish`` gets all results and may write further files, whose paths it returns.
-    """
-    from plugin_bridge.jobs.plan import planned_outputs
+    """Make one of the calls of :mod:`plugin_bridge.api` and report; returns the exit status."""
+    from plugin_bridge.errors import JobsFailedError
+    from plugin_bridge.jobs.progress import reporter
 
     if dry_run:
-        _show_plan(planned_outputs(jobs), as_json)
+        _show_plan(call(dry_run=True).jobs, as_json)
         return 0
-    results = run(jobs, workers=workers, only=only, quiet=quiet)
-    further = finish(results) if finish else []
-    return report(results, out, further, quiet=quiet, as_json=as_json)
+    with reporter(quiet) as progress:
+        try:
+            results = call(jobs=jobs, progress=progress)
+        except JobsFailedError as error:
+            results = error.results
+    return report(results, out, quiet=quiet, as_json=as_json)
 
 
 def run(
@@ -56,40 +49,38 @@ def run(
         return run_jobs(chosen, progress, workers)
 
 
-def _show_plan(outputs: Mapping[str, Sequence[Path]], as_json: bool) -> None:
+def _show_plan(planned: Sequence[Result], as_json: bool) -> None:
     if as_json:
-        plan = [{"job": job, "outputs": [str(path) for path in paths]} for job, paths in outputs.items()]
+        plan = [{"job": result.job, "outputs": [str(path) for path in result.outputs]} for result in planned]
         click.echo(json.dumps({"jobs": plan}, indent=2, ensure_ascii=False))
         return
-    for job, paths in outputs.items():
-        click.echo(f"{job}:")
-        for path in paths:
+    for result in planned:
+        click.echo(f"{result.job}:")
+        for path in result.outputs:
             click.echo(f"  {path}")
-        if not paths:
+        if not result.outputs:
             click.echo("  cannot be planned, since its input cannot be opened or does not suit the preset")
 
 
 def report(
-    results: Sequence[Result],
+    results: Results,
     out: Path,
-    further: Iterable[Path] = (),
     *,
     quiet: bool,
-    as_json: bool,
+    as_json: bool = False,
     **more: Any,
 ) -> int:
     """Print what was done, what was not honoured and, last, what failed; returns the exit status.
 
     ``more`` goes into the JSON.
     """
-    failed = [result for result in results if result.status == "failed"]
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    "status": "failed" if failed else "done",
-                    "jobs": [result.as_json() for result in results],
-                    "further_outputs": [str(path) for path in further],
+                    "status": "failed" if results.failed else "done",
+                    "jobs": [result.as_json() for result in results.jobs],
+                    "further_outputs": [str(results.project)] if results.project else [],
                     **more,
                 },
                 indent=2,
@@ -97,32 +88,32 @@ def report(
             )
         )
     elif not quiet:
-        _summarise(results, out, further)
-    for result in results:
+        _summarise(results, out)
+    for result in results.jobs:
         for line in result.warnings:
             click.echo(f"warning: {result.job}: {line}", err=True)
-    for result in failed:
+    for result in results.failed:
         click.echo(f"failed: {result.job}: {result.error}", err=True)
         if result.details and debugging():
             click.echo(result.details, err=True)
-    return FAILED if failed else 0
+    return FAILED if results.failed else 0
 
 
-def _summarise(results: Sequence[Result], out: Path, further: Iterable[Path]) -> None:
-    for result in results:
+def _summarise(results: Results, out: Path) -> None:
+    for result in results.jobs:
         for line in result.notes:
             click.echo(f"{result.job}: {line}")
-    lines = dict.fromkeys(line for result in results for line in result.not_honoured)
+    lines = dict.fromkeys(line for result in results.jobs for line in result.not_honoured)
     if lines:
         click.echo(f"Not honoured ({len(lines)}):")
         for line in lines:
             click.echo(f"  {line}")
-    counts: Counter[str] = Counter(result.status for result in results)
+    counts: Counter[str] = Counter(result.status for result in results.jobs)
     words = {"done": "done", "skipped": "up to date", "failed": "failed"}
     said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
     click.echo(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
-    for path in further:
-        click.echo(f"Open in REAPER: {path}")
+    if results.project:
+        click.echo(f"Open in REAPER: {results.project}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,11 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
-from plugin_bridge.commands.running import run_plan
+from plugin_bridge.commands.running import report, run, run_call
 from plugin_bridge.errors import JobError
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.job import PresetText
+    from plugin_bridge.presets.preset import Preset
 
 
 @click.command(cls=Command)
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
 @options.run_options
 def separate(
     paths: tuple[Path, ...],
-    preset: PresetText,
+    preset: Preset,
     out: Path,
     score: Path | None,
     align: bool,
-    together: bool | None,
     jobs: int,
     dry_run: bool,
     quiet: bool,
@@ -46,13 +46,11 @@ def separate(
     The results of a folder keep its tree. What is done already, from the same samples with the same
     preset, is not done again.
     """
-    from plugin_bridge.jobs.plan import file_jobs
+    import plugin_bridge
 
-    preset = options.with_score(preset, score, align)
-    settings = options.settings(preset, **chosen)
-    as_one = preset.preset.together if together is None else together
-    planned = file_jobs(paths, out, preset, settings, as_one)
-    return run_plan(planned, out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    parameters = options.score_parameters(preset, score, align)
+    call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, **chosen)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @click.command(cls=Command)
@@ -70,16 +68,18 @@ def separate(
     help="Seconds between looks.",
 )
 def watch(
-    folder: Path, preset: PresetText, out: Path, jobs: int, quiet: bool, interval: float, **chosen: Any
+    folder: Path, preset: Preset, out: Path, jobs: int, quiet: bool, interval: float, **chosen: Any
 ) -> int:
     """Separate every audio file that comes into FOLDER, until Ctrl-C.
 
     A file is taken when it has not changed from one look to the next, so that copying it may take its
     time; a file that changes later is separated again.
     """
-    from plugin_bridge.jobs.plan import file_jobs, files_in
+    from plugin_bridge.jobs.contract import Results
+    from plugin_bridge.jobs.job import Settings
+    from plugin_bridge.jobs.plan import file_jobs, files_in, preset_text
 
-    settings = options.settings(preset, **chosen)
+    text, settings = preset_text(preset), Settings.chosen(preset.output, **chosen)
     click.echo(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}
@@ -89,10 +89,10 @@ def watch(
         if settled:
             taken.update((path, seen[path]) for path in settled)
             # All files are planned, so that names that collide with earlier results are found.
-            planned = file_jobs([folder], out, preset, settings)
+            planned = file_jobs([folder], out, text, settings)
             new = {job.label for job in planned if job.parts[0].input.path in settled}
             try:
-                run_plan(planned, out, only=new, workers=jobs, quiet=quiet)
+                report(Results(run(planned, only=new, workers=jobs, quiet=quiet)), out, quiet=quiet)
             except JobError as error:
                 click.echo(f"failed: {error}", err=True)
         time.sleep(interval)

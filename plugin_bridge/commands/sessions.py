@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,10 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import FAILED, Command
-from plugin_bridge.commands.running import run_plan, table
+from plugin_bridge.commands.running import run_call, table
 
 if TYPE_CHECKING:
-    from plugin_bridge.jobs.contract import Result
-    from plugin_bridge.jobs.job import PresetText
+    from plugin_bridge.presets.preset import Preset
     from plugin_bridge.sessions import Session, Track
 
 project_argument = click.argument("project", type=options.EXISTING)
@@ -47,12 +47,10 @@ post_fader_option = click.option(
 @options.run_options
 def render(
     project: Path,
-    preset: PresetText,
+    preset: Preset,
     out: Path,
     align: bool,
-    patterns: tuple[str, ...],
-    media_roots: tuple[Path, ...],
-    post_fader: bool,
+    tracks: tuple[str, ...],
     groups: tuple[str, ...],
     no_together: bool,
     jobs: int,
@@ -67,27 +65,21 @@ def render(
     DAW exports them. It is never changed. Beside the stems lies a REAPER project with the original
     tracks muted and the stems under them.
     """
-    from plugin_bridge.jobs.plan import session_jobs, session_parts
-    from plugin_bridge.jobs.stems_project import write_project
+    import plugin_bridge
 
-    preset = options.with_score(preset, align=align)
-    settings = options.settings(preset, **chosen)
-    if groups and (patterns or no_together):
+    if groups and (tracks or no_together):
         raise click.UsageError("--together names its tracks itself; leave out --tracks and --no-together")
-    together = bool(groups) or (preset.preset.together and not no_together)
-    selections: list[tuple[str, ...]] = [(group,) for group in groups] or [patterns]
-    planned = [
-        job
-        for tracks in selections
-        for job in session_jobs(
-            session_parts(project, tracks, out, media_roots, post_fader), preset, settings, together
-        )
-    ]
-
-    def finish(results: list[Result]) -> list[Path]:
-        return write_project(planned, results, out)
-
-    return run_plan(planned, out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, finish=finish)
+    call = partial(
+        plugin_bridge.render,
+        project,
+        preset,
+        out,
+        tracks=tracks,
+        together=groups or (False if no_together else None),
+        parameters=options.score_parameters(preset, align=align),
+        **chosen,
+    )
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @click.command(cls=Command)
@@ -99,7 +91,6 @@ def render(
 @options.format_options
 @click.option(
     "--name",
-    "template",
     default="{track}",
     show_default=True,
     callback=options.template,
@@ -114,38 +105,25 @@ def render(
 def bounce(
     project: Path,
     out: Path,
-    patterns: tuple[str, ...],
-    media_roots: tuple[Path, ...],
-    post_fader: bool,
+    tracks: tuple[str, ...],
     mix: bool,
-    format: str | None,
-    bit_depth: str | None,
-    template: str,
     jobs: int,
-    strict: bool,
     quiet: bool,
     dry_run: bool,
     as_json: bool,
+    **chosen: Any,
 ) -> int:
     """Write the tracks of a DAW session, or its mix, without separating them.
 
     All files begin at the session's start and are equally long. Tracks are taken before their faders
     and effects; third-party effects are never rendered.
     """
-    from plugin_bridge.jobs.job import Settings
-    from plugin_bridge.jobs.plan import bounce_jobs, mix_part, session_parts
+    import plugin_bridge
 
-    if mix and patterns:
+    if mix and tracks:
         raise click.UsageError("--mix is all tracks; leave out --tracks")
-    settings = Settings(format=format or "wav", bit_depth=bit_depth, template=template, strict=strict)
-    parts = (
-        [mix_part(project, out, media_roots)]
-        if mix
-        else session_parts(project, patterns, out, media_roots, post_fader, whole=True)
-    )
-    return run_plan(
-        bounce_jobs(parts, settings), out, workers=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json
-    )
+    call = partial(plugin_bridge.bounce, project, out, tracks=tracks, mix=mix, **chosen)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @click.command(cls=Command)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 
 from plugin_bridge.jobs.contract import Job, Result, attempt
-from plugin_bridge.jobs.progress import Event, Reporter
+from plugin_bridge.jobs.progress import Cancelled, Event, Reporter
 from plugin_bridge.jobs.workers import run_in_worker, worker_pools
 
 ExecutorFactory = Callable[[int], Executor]
@@ -30,14 +31,20 @@ def run_jobs(
     """Run ``jobs`` and return their results in the same order.
 
     One worker runs in this process; more run in processes of their own, or in the executors
-    that ``pools`` makes. An interrupt (Ctrl-C) stops the running jobs, which clean up, and is raised.
+    that ``pools`` makes. An interrupt (Ctrl-C, or :class:`~plugin_bridge.jobs.progress.Cancelled`) stops the
+    running jobs, which clean up, and is raised.
     """
     reporter.begin(len(jobs))
     if pools is None and min(workers, len(jobs)) <= 1:
         return [_here(job, reporter) for job in jobs]
     if pools is not None:
         return _Batch(jobs, reporter, pools).run(workers)
-    with worker_pools(reporter.update) as local:
+
+    def update(event: Event) -> None:
+        with suppress(Cancelled):  # in a thread that nobody waits for; see Reporter.check
+            reporter.update(event)
+
+    with worker_pools(update) as local:
         return _Batch(jobs, reporter, local).run(min(workers, len(jobs)))
 
 
@@ -82,8 +89,10 @@ class _Batch:
                         flying[executor.submit(run_in_worker, self._jobs[number])] = number
                     except BrokenExecutor:
                         lost.append(number)
-                # With a timeout, since Windows cannot interrupt an endless wait.
-                for future in wait(flying, timeout=1, return_when=FIRST_COMPLETED).done:
+                # With a timeout: neither Windows nor a reporter can interrupt an endless wait.
+                done = wait(flying, timeout=0.5, return_when=FIRST_COMPLETED).done
+                self._reporter.check()
+                for future in done:
                     number = flying.pop(future)
                     try:
                         self._end(number, future.result())

@@ -68,7 +68,7 @@ class BounceJob:
         return Result(
             self.label,
             "done",
-            outputs=[str(final)],
+            outputs=[final],
             seconds=round(time.monotonic() - started, 3),
             not_honoured=list(track.not_honoured),
             warnings=warnings,
@@ -77,7 +77,8 @@ class BounceJob:
                 TrackResult(
                     self.part.track,
                     self.part.index,
-                    (StemFile((), str(final)),),
+                    (StemFile((), final),),
+                    start_seconds=track.start_seconds,
                     bit_depth=fitted.bit_depth,
                     gain=fitted.gain,
                 )

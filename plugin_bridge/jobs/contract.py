@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ class StemFile:
 
     stems: tuple[str, ...]
     """What its channels hold: one stem, or several one after the other; nothing for a bounced track."""
-    path: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,11 @@ class TrackResult:
     index: int
     """Its number in the session, or among the files."""
     files: tuple[StemFile, ...]
-    manifest: str = ""
-    """The path of the manifest beside the files; a bounced track has none."""
-    pictures: tuple[str, ...] = ()
+    manifest: Path | None = None
+    """What lies beside the files and says what they were made from; None of a bounced track."""
+    pictures: tuple[Path, ...] = ()
+    start_seconds: float | None = None
+    """The first frame's place on the DAW's timeline; None if nothing says so."""
     bit_depth: str = ""
     gain: float = 1.0
     """Linear, the same for all stems; below 1 only where integers were asked for and would have clipped."""
@@ -43,7 +46,7 @@ class TrackResult:
     @property
     def stems(self) -> dict[str, Path]:
         """The path of each stem's file."""
-        return {stem: Path(file.path) for file in self.files for stem in file.stems}
+        return {stem: file.path for file in self.files for stem in file.stems}
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ class Result:
     """How one job ended; small, so that it travels between processes."""
 
     job: str
-    status: Literal["done", "skipped", "failed"]
-    outputs: list[str] = field(default_factory=list)
-    """Paths of the files that are there now."""
+    status: Literal["planned", "done", "skipped", "failed"]
+    """``skipped``: all of it was there already."""
+    outputs: list[Path] = field(default_factory=list)
+    """The audio files that are there now; of a planned job all that it will write."""
     error: str = ""
     """One line: why it failed."""
     details: str = ""
@@ -76,7 +80,27 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``; without the traceback."""
-        return {key: value for key, value in asdict(self).items() if key != "details"}
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return {key: value for key, value in values.items() if key != "details"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """How the jobs of one call ended."""
+
+    jobs: list[Result]
+    project: Path | None = None
+    """The REAPER project beside a session's stems, if there is one."""
+
+    @property
+    def tracks(self) -> list[TrackResult]:
+        """What there is of each track (or file) now, over all jobs."""
+        return [track for job in self.jobs for track in job.tracks]
+
+    @property
+    def failed(self) -> list[Result]:
+        """The jobs that failed."""
+        return [job for job in self.jobs if job.status == "failed"]
 
 
 class Job(Protocol):

@@ -39,6 +39,11 @@ class Opened:
     not_honoured: tuple[str, ...] = ()
     """What the session holds for this track and rendering leaves out."""
 
+    @property
+    def start_seconds(self) -> float | None:
+        """The first frame's place on the DAW's timeline; None if nothing says so."""
+        return None if self.time_reference is None else self.time_reference / self.source.sample_rate
+
 
 class Input(Protocol):
     """A small description, to be pickled, of audio to work on."""

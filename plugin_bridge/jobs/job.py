@@ -5,7 +5,8 @@ Jobs are small descriptions that travel to workers; :mod:`plugin_bridge.jobs.sep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,8 @@ from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
 from plugin_bridge.jobs.together import BLEED, DIRECT
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside
-from plugin_bridge.presets.preset import Preset, SeparatorTable
-from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS
+from plugin_bridge.presets.preset import Output, Preset, SeparatorTable
+from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplotlib
 from separators import registry
 from separators.base import Separator
 from separators.parameters import Value
@@ -44,6 +45,40 @@ class Settings:
     plots: bool = False
     """Draw pictures of what was done beside the stems."""
     plugin_paths: tuple[Path, ...] = ()
+
+    @classmethod
+    def chosen(
+        cls,
+        output: Output,
+        *,
+        format: str | None = None,
+        bit_depth: str | int | None = None,
+        layout: str | None = None,
+        name: str | None = None,
+        stems: Sequence[str] | None = None,
+        plots: bool = False,
+        plugin_paths: Sequence[str | os.PathLike[str]] = (),
+        force: bool = False,
+        strict: bool = False,
+    ) -> Settings:
+        """What is said here, over what the preset's ``output`` says, over the defaults.
+
+        Raises :class:`PresetError` for what cannot be, :class:`JobError` if there is no matplotlib for plots.
+        """
+        if plots:
+            require_matplotlib()
+        output = output.changed(format=format, bit_depth=bit_depth, layout=layout, name=name, stems=stems)
+        return cls(
+            format=output.format,
+            bit_depth=None if output.bit_depth is None else str(output.bit_depth),
+            multichannel=output.layout == "multichannel",
+            template=output.name,
+            stems=None if output.stems is None else tuple(output.stems),
+            force=force,
+            strict=strict,
+            plots=plots,
+            plugin_paths=tuple(map(Path, plugin_paths)),
+        )
 
     @property
     def asks_for_depth(self) -> bool:
@@ -92,17 +127,25 @@ class PresetText:
         return Preset.parse(self.text, self.source)
 
     def with_parameters(self, **values: Value) -> PresetText:
-        """The preset with these parameters of each of its separators that has them; raises PresetError."""
+        """The preset with each of these parameters in those of its separators that have it.
 
-        def changed(table: SeparatorTable) -> SeparatorTable:
-            known = registry.get(table.name).parameters
-            return (
-                SeparatorTable(**{**table.model_dump(), **values}) if known.keys() >= values.keys() else table
-            )
-
+        Raises PresetError for wrong values, and for a parameter that none of them has.
+        """
         preset = self.preset
+        known = [
+            registry.get(table.name).parameters for table in (preset.separator, *preset.separate.values())
+        ]
+        # What nobody has is the first one's to refuse.
+        nobodys = {key for key in values if not any(key in parameters for parameters in known)}
+
+        def changed(table: SeparatorTable, further: Set[str] = frozenset()) -> SeparatorTable:
+            own = registry.get(table.name).parameters.keys() | further
+            said = {key: value for key, value in values.items() if key in own}
+            return SeparatorTable(**{**table.model_dump(), **said})
+
         tables = {stem: changed(table) for stem, table in preset.separate.items()}
-        made = preset.model_copy(update={"separator": changed(preset.separator), "separate": tables})
+        update = {"separator": changed(preset.separator, nobodys), "separate": tables}
+        made = preset.model_copy(update=update)
         made.check()
         return replace(self, text=made.dump())
 

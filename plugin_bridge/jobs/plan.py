@@ -17,10 +17,9 @@ from plugin_bridge.presets.preset import Preset
 from plugin_bridge.rendering.tracks import selected_tracks
 
 
-def preset_text(name_or_path: str) -> PresetText:
-    """The preset called ``name_or_path``, checked, as jobs carry it; raises PresetError."""
-    preset = Preset.load(name_or_path)
-    return PresetText(Path(name_or_path).stem, preset.dump(), str(name_or_path))
+def preset_text(preset: Preset) -> PresetText:
+    """``preset`` as jobs carry it."""
+    return PresetText(preset.name, preset.dump(), preset.source)
 
 
 def files_in(path: Path, out: Path) -> list[tuple[Path, Path]]:

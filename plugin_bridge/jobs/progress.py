@@ -16,6 +16,10 @@ Report = Callable[[str, float], None]
 """Called by a job with its stage and the fraction of the whole job that is done; may raise to stop it."""
 
 
+Callback = Callable[[str, str, float], None]
+"""Called with a job's name, its stage and the fraction of it that is done (0 to 1)."""
+
+
 @dataclass(frozen=True)
 class Event:
     """A job, the stage it is in and the fraction of the whole job that is done (0 to 1)."""
@@ -49,6 +53,44 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """Something happened that is worth a line."""
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` if the jobs are to stop; called now and then by who waits for them."""
+
+
+class Cancelled(BaseException):
+    """Somebody who is told of the progress wants all jobs to stop; passes through them as Ctrl-C does."""
+
+
+class CallbackReporter(Reporter):
+    """Tells a function; what that raises ends all jobs and stands in ``error`` then."""
+
+    def __init__(self, callback: Callback) -> None:
+        self.error: BaseException | None = None
+        self._callback = callback
+        self._lock = threading.Lock()
+
+    def update(self, event: Event) -> None:
+        """Call it; raises :class:`Cancelled` if it raises."""
+        self._call(event.job, event.stage, event.fraction)
+
+    def finish(self, job: str, outcome: str) -> None:
+        """Call it for the last time for this job."""
+        self._call(job, outcome, 1.0)
+
+    def check(self) -> None:
+        """Whether it has raised, in any thread."""
+        if self.error is not None:
+            raise Cancelled
+
+    def _call(self, job: str, stage: str, fraction: float) -> None:
+        with self._lock:
+            self.check()
+            try:
+                self._callback(job, stage, fraction)
+            except BaseException as error:
+                self.error = error
+                raise Cancelled from error
 
 
 class LineReporter(Reporter):

@@ -47,6 +47,10 @@ class JobTrack:
         """``path`` as the manifest names it."""
         return Path(os.path.relpath(path, self.manifest.parent)).as_posix()
 
+    def beside(self, name: str) -> Path:
+        """The path that the manifest names ``name``."""
+        return Path(os.path.normpath(self.manifest.parent / name))
+
     def take(self, stems: Sequence[Audio]) -> list[Audio]:
         """Look at the next block of all stems; returns those that are written."""
         if self.rounding is not None:

@@ -5,7 +5,6 @@ Everything is made in a temporary folder and moved into place when it is complet
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -64,11 +63,11 @@ def _result(
             track=track.part.track,
             index=track.part.index,
             files=tuple(
-                StemFile(tuple(output.stems), os.path.normpath(track.manifest.parent / output.path))
-                for output in manifest.outputs
+                StemFile(tuple(output.stems), track.beside(output.path)) for output in manifest.outputs
             ),
-            manifest=str(track.manifest),
-            pictures=tuple(os.path.normpath(track.manifest.parent / name) for name in manifest.pictures),
+            manifest=track.manifest,
+            pictures=tuple(map(track.beside, manifest.pictures)),
+            start_seconds=track.opened.start_seconds,
             bit_depth=manifest.bit_depth,
             gain=manifest.gain,
             residual_db=manifest.residual_db,

@@ -35,7 +35,7 @@ class _Set:
         return str(preset.get("name", "")) if isinstance(preset, dict) else ""
 
 
-def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> list[Path]:
+def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> Path | None:
     """Write the project for all stems of one session that lie in ``out``; returns its path, if there is one.
 
     ``jobs`` are those that just ran, with their ``results``; what earlier ones made is found by its
@@ -47,19 +47,19 @@ def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: P
     source = jobs[0].parts[0].input
     assert isinstance(source, TrackInput)
     session = read_session(source.path, source.media_roots)
-    fresh = {Path(track.manifest).resolve() for result in results for track in result.tracks}
+    fresh = {track.manifest.resolve() for result in results for track in result.tracks if track.manifest}
     placed = {
         identifier: [stem for index, one in enumerate(sets) for stem in _placed(one, session, index > 0)]
         for identifier, sets in _sets(session, out, fresh).items()
     }
     if not placed:
-        return []
+        return None
     project = out / f"{safe_name(session.name)}{STEMS_SUFFIX}.rpp"
     if project.exists():
         if all(result.status == "skipped" for result in results):
-            return [project]
+            return project
         project.replace(project.with_suffix(BACKUP_SUFFIX))
-    return [write_stems_project(session, placed, project)]
+    return write_stems_project(session, placed, project)
 
 
 def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]]:

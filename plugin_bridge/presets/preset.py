@@ -99,6 +99,18 @@ class Output(_Table):
     stems: list[str] | None = None
     """The stems to write; None: all."""
 
+    def changed(self, **values: Any) -> Output:
+        """With those of ``values`` that are not None; raises :class:`PresetError`."""
+        said = {key: value for key, value in values.items() if value is not None}
+        if str(said.get("bit_depth")).isdecimal():
+            said["bit_depth"] = int(said["bit_depth"])
+        if "stems" in said:
+            said["stems"] = list(said["stems"])
+        try:
+            return Output.model_validate({**self.model_dump(), **said})
+        except ValidationError as error:
+            raise PresetError(_first_error(error)) from None
+
     @field_validator("name")
     @classmethod
     def _template(cls, value: str) -> str:
@@ -151,6 +163,16 @@ class Preset(_Table):
         return self
 
     # -- files -------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The file that it was read from, for error messages."""
+        return self._source
+
+    @property
+    def name(self) -> str:
+        """What it is called: its file's name; ``preset`` for one that was made by a program."""
+        return Path(self._source).stem
 
     @classmethod
     def names(cls) -> list[str]:
@@ -413,6 +435,16 @@ def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Pat
     Raises :class:`PresetError` with the file, the key, what is wrong and what would be right.
     """
     return Preset.load(name_or_path).board(plugin_paths)
+
+
+def save_preset(board: pedalboard.Chain, path: str | os.PathLike[str], title: str, **fields: Any) -> None:
+    """Save ``board`` as a preset file at ``path``, whole or not at all; loaded, it gives the same audio.
+
+    ``board`` holds plug-ins, then one separator or :class:`StemRack`, then (after a rack that remixes)
+    plug-ins. ``fields`` are further ones of the file: ``description``, ``purpose``, ``output``. Raises
+    :class:`PresetError` for a board of another shape, and if the file cannot be written.
+    """
+    Preset.from_board(board, title, **fields).save(path)
 
 
 def _on_one_line(key: str) -> str:

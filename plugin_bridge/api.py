@@ -1,0 +1,270 @@
+"""The main calls: DAW sessions and audio files into stems. The commands make the same ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from plugin_bridge.errors import JobError, JobsFailedError
+from plugin_bridge.jobs.batch import run_jobs
+from plugin_bridge.jobs.contract import Job, Result, Results
+from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.plan import (
+    bounce_jobs,
+    file_jobs,
+    mix_part,
+    planned_outputs,
+    preset_text,
+    session_jobs,
+    session_parts,
+)
+from plugin_bridge.jobs.progress import Callback, CallbackReporter, Cancelled, Reporter
+from plugin_bridge.jobs.stems_project import write_project
+from plugin_bridge.presets.preset import Output, Preset
+from separators.parameters import Value
+
+if TYPE_CHECKING:
+    import pedalboard
+
+AnyPath = str | os.PathLike[str]
+AnyPreset: TypeAlias = "str | os.PathLike[str] | Preset | pedalboard.Chain"
+Format = Literal["wav", "flac", "aiff", "ogg", "mp3"]
+BitDepth = Literal["16", "24", "float32", 16, 24]
+Layout = Literal["files", "multichannel"]
+BOUNCED = "{track}"
+"""How bounced tracks are called."""
+
+
+def render(
+    project: AnyPath,
+    preset: AnyPreset,
+    out: AnyPath = "stems",
+    *,
+    tracks: str | Sequence[str] = (),
+    together: bool | str | Sequence[str] | None = None,
+    post_fader: bool = False,
+    media_roots: Sequence[AnyPath] = (),
+    parameters: Mapping[str, Value] | None = None,
+    stems: Sequence[str] | None = None,
+    format: Format | None = None,
+    bit_depth: BitDepth | None = None,
+    layout: Layout | None = None,
+    name: str | None = None,
+    plots: bool = False,
+    plugin_paths: Sequence[AnyPath] = (),
+    force: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    progress: Callback | Reporter | None = None,
+) -> Results:
+    """Separate the tracks of a DAW session into stems.
+
+    Beside the stems lies a REAPER project (``Results.project``) with the original tracks muted and the stems
+    under them. ``project`` is never changed. What is done already, from the same samples with the same
+    preset, is not done again.
+
+    :param project: a REAPER project (``.rpp``), a folder that holds one, or a folder of audio files as every
+        DAW exports them
+    :param preset: a shipped preset's name, the path of a preset file, a :class:`Preset` or a :class:`Board`
+    :param out: the folder for the results; made if it is missing
+    :param tracks: patterns with ``*`` and ``?`` for the names of tracks; all tracks if there are none
+    :param together: take tracks as the microphones of one recording and give each its own source: all that
+        fit ``tracks`` (True), or for each pattern given here those that fit it; None: as the preset says
+    :param post_fader: with the tracks' volume, pan, polarity, mute and solo
+    :param media_roots: folders outside the project that its audio may be read from
+    :param parameters: of the preset's separator, in place of the preset's: ``{"speakers": 3}``
+    :param stems: the stems to write; None: the preset's, or all
+    :param format: of the files; None: the preset's, or WAV
+    :param bit_depth: of the files; None: the preset's, or the input's or better, and 32-bit float where
+        integers cannot hold the stems
+    :param layout: a file for each stem, or one with all stems in its channels; None: as the preset says
+    :param name: the template of the files' names, with ``{track}``, ``{stem}``, ``{preset}``,
+        ``{separator}``, ``{index}`` and ``{parent}``; None: the preset's, or ``{track}/{stem}``
+    :param plots: draw spectrograms beside the stems
+    :param plugin_paths: folders to look for third-party plug-ins in, besides the system's
+    :param force: do again what is done already
+    :param strict: fail where something cannot be honoured or a method warns
+    :param dry_run: do nothing: the results are ``planned`` and say what would be written
+    :param jobs: worker processes; with several, a script makes this call under
+        ``if __name__ == "__main__":``, since its workers import it
+    :param progress: called as ``progress(job, stage, fraction)``, from any thread, with the fraction of the
+        job that is done; a job's last call has the fraction 1 and says how it ended. If it raises, all jobs
+        stop and clean up, and its exception comes out of this call: the way to cancel
+    :raises SessionError: the project cannot be read
+    :raises PresetError: the preset, or what is asked for in its place, is wrong
+    :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
+    :raises JobError: nothing fits ``tracks``, or two results would share a name
+    """
+    text = _preset(preset, parameters)
+    settings = Settings.chosen(
+        text.preset.output,
+        format=format,
+        bit_depth=bit_depth,
+        layout=layout,
+        name=name,
+        stems=stems,
+        plots=plots,
+        plugin_paths=[_existing(path) for path in plugin_paths],
+        force=force,
+        strict=strict,
+    )
+    patterns = _patterns(tracks)
+    groups = () if together is None or isinstance(together, bool) else _patterns(together)
+    if groups and patterns:
+        raise JobError("together= names its tracks itself; leave out tracks=")
+    as_one = bool(groups) or (text.preset.together if together is None else bool(together))
+    path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    planned: list[SeparateJob] = [
+        job
+        for selection in (zip(groups) if groups else [patterns])
+        for job in session_jobs(
+            session_parts(path, selection, target, roots, post_fader), text, settings, as_one
+        )
+    ]
+
+    def project_of(results: list[Result]) -> Path | None:
+        return write_project(planned, results, target)
+
+    return _run(planned, project_of, dry_run=dry_run, jobs=jobs, progress=progress)
+
+
+def separate(
+    paths: AnyPath | Sequence[AnyPath],
+    preset: AnyPreset,
+    out: AnyPath = "stems",
+    *,
+    together: bool | None = None,
+    parameters: Mapping[str, Value] | None = None,
+    stems: Sequence[str] | None = None,
+    format: Format | None = None,
+    bit_depth: BitDepth | None = None,
+    layout: Layout | None = None,
+    name: str | None = None,
+    plots: bool = False,
+    plugin_paths: Sequence[AnyPath] = (),
+    force: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    progress: Callback | Reporter | None = None,
+) -> Results:
+    """Separate audio files, and all audio files in folders, into stems.
+
+    The results of a folder keep its tree. All other arguments are those of :func:`render`.
+
+    :param paths: a file or folder, or several
+    :param together: take the files as the channels of one mixture; None: as the preset says
+    :raises PresetError: the preset, or what is asked for in its place, is wrong
+    :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
+    :raises JobError: there is nothing to separate, or two results would share a name
+    """
+    text = _preset(preset, parameters)
+    settings = Settings.chosen(
+        text.preset.output,
+        format=format,
+        bit_depth=bit_depth,
+        layout=layout,
+        name=name,
+        stems=stems,
+        plots=plots,
+        plugin_paths=[_existing(path) for path in plugin_paths],
+        force=force,
+        strict=strict,
+    )
+    files = [paths] if isinstance(paths, str | os.PathLike) else paths
+    as_one = text.preset.together if together is None else together
+    planned = file_jobs(list(map(_existing, files)), Path(out), text, settings, as_one)
+    return _run(planned, dry_run=dry_run, jobs=jobs, progress=progress)
+
+
+def bounce(
+    project: AnyPath,
+    out: AnyPath = "stems",
+    *,
+    tracks: str | Sequence[str] = (),
+    mix: bool = False,
+    post_fader: bool = False,
+    media_roots: Sequence[AnyPath] = (),
+    format: Format | None = None,
+    bit_depth: BitDepth | None = None,
+    name: str = BOUNCED,
+    strict: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    progress: Callback | Reporter | None = None,
+) -> Results:
+    """Write the tracks of a DAW session, or its mix, without separating them.
+
+    All files begin at the session's start and are equally long. Tracks are taken before their faders and
+    effects; third-party effects are never rendered. All other arguments are those of :func:`render`.
+
+    :param mix: the whole mix through all faders instead of the tracks
+    :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
+    :raises SessionError: the project cannot be read
+    :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
+    :raises JobError: nothing fits ``tracks``, or two results would share a name
+    """
+    patterns = _patterns(tracks)
+    if mix and patterns:
+        raise JobError("mix is all tracks; leave out tracks")
+    settings = Settings.chosen(Output(), format=format, bit_depth=bit_depth, name=name, strict=strict)
+    path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    parts = (
+        [mix_part(path, target, roots)]
+        if mix
+        else session_parts(path, patterns, target, roots, post_fader, whole=True)
+    )
+    return _run(bounce_jobs(parts, settings), dry_run=dry_run, jobs=jobs, progress=progress)
+
+
+def _run(
+    planned: Sequence[Job],
+    project_of: Callable[[list[Result]], Path | None] = lambda results: None,
+    *,
+    dry_run: bool,
+    jobs: int,
+    progress: Callback | Reporter | None,
+) -> Results:
+    """Check the plan and do it; raises JobsFailedError, and whatever ``progress`` raises."""
+    outputs = planned_outputs(planned)
+    if dry_run:
+        return Results([Result(job.label, "planned", outputs=outputs[job.label]) for job in planned])
+    reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
+    try:
+        done = run_jobs(planned, reporter, jobs)
+    except Cancelled:
+        assert isinstance(reporter, CallbackReporter)
+        assert reporter.error is not None
+        raise reporter.error from None
+    results = Results(done, project_of(done))
+    if results.failed:
+        first = results.failed[0]
+        many = f"{len(results.failed)} of {len(done)} jobs failed: " if len(done) > 1 else ""
+        raise JobsFailedError(f"{many}{first.job}: {first.error}", results)
+    return results
+
+
+def _ignore(job: str, stage: str, fraction: float) -> None:
+    pass
+
+
+def _preset(preset: AnyPreset, parameters: Mapping[str, Value] | None) -> PresetText:
+    if isinstance(preset, str | os.PathLike):
+        preset = Preset.load(preset)
+    elif not isinstance(preset, Preset):
+        preset = Preset.from_board(preset, "Board")
+    text = preset_text(preset)
+    return text.with_parameters(**parameters) if parameters else text
+
+
+def _patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+
+
+def _existing(path: AnyPath) -> Path:
+    if not Path(path).exists():
+        raise JobError(f"{os.fspath(path)}: there is no such file or folder")
+    return Path(path)
