@@ -132,11 +132,9 @@ class PresetText:
         Raises PresetError for wrong values, and for a parameter that none of them has.
         """
         preset = self.preset
-        known = [
-            registry.get(table.name).parameters for table in (preset.separator, *preset.separate.values())
-        ]
-        # What nobody has is the first one's to refuse.
-        nobodys = {key for key in values if not any(key in parameters for parameters in known)}
+        names = [table.name for table in (preset.separator, *preset.separate.values())]
+        known = {key for name in names for key in registry.get(name).parameters}
+        nobodys = values.keys() - known  # the first one refuses them
 
         def changed(table: SeparatorTable, further: Set[str] = frozenset()) -> SeparatorTable:
             own = registry.get(table.name).parameters.keys() | further

@@ -69,14 +69,19 @@ class CallbackReporter(Reporter):
         self.error: BaseException | None = None
         self._callback = callback
         self._lock = threading.Lock()
+        self._ended: set[str] = set()
 
     def update(self, event: Event) -> None:
-        """Call it; raises :class:`Cancelled` if it raises."""
-        self._call(event.job, event.stage, event.fraction)
+        """Call it, unless the job's worker is heard late; raises :class:`Cancelled` if it raises."""
+        with self._lock:
+            if event.job not in self._ended:
+                self._call(event.job, event.stage, event.fraction)
 
     def finish(self, job: str, outcome: str) -> None:
         """Call it for the last time for this job."""
-        self._call(job, outcome, 1.0)
+        with self._lock:
+            self._ended.add(job)
+            self._call(job, outcome, 1.0)
 
     def check(self) -> None:
         """Whether it has raised, in any thread."""
@@ -84,13 +89,12 @@ class CallbackReporter(Reporter):
             raise Cancelled
 
     def _call(self, job: str, stage: str, fraction: float) -> None:
-        with self._lock:
-            self.check()
-            try:
-                self._callback(job, stage, fraction)
-            except BaseException as error:
-                self.error = error
-                raise Cancelled from error
+        self.check()
+        try:
+            self._callback(job, stage, fraction)
+        except BaseException as error:
+            self.error = error
+            raise Cancelled from error
 
 
 class LineReporter(Reporter):
@@ -168,6 +172,8 @@ class BarReporter(Reporter):
     def update(self, event: Event) -> None:
         """Move the job's bar and the batch's."""
         with self._lock:
+            if self._fractions.get(event.job) == 1.0:
+                return  # from a worker that is heard late
             if event.job not in self._tasks:
                 self._tasks[event.job] = self._progress.add_task(event.job, total=1.0)
             self._progress.update(

@@ -76,7 +76,7 @@ def test_a_sessions_midi_tracks_are_the_score_at_their_place_on_the_timeline(tmp
     }
     save_midi(folder / "notes.mid", moved)
     result = run("render", folder, "-p", "midi-stems", "--tracks", "Mix", "-o", tmp_path / "out")
-    assert "score" not in result.stdout  # nothing to warn of
+    assert "score" not in result.output  # nothing to warn of
     assert_separated(tmp_path / "out" / "Mix", sources)
 
 
@@ -86,7 +86,7 @@ def test_a_score_that_is_off_is_said_and_align_shifts_it(song, sources, tmp_path
         for name, notes in TRACKS.items()
     }
     command = ["separate", song, "-p", "midi-stems", "--score", save_midi(tmp_path / "late.mid", late)]
-    assert "s earlier; align (--align)" in run(*command, "-o", tmp_path / "off").stdout
+    assert "s earlier; align (--align)" in run(*command, "-o", tmp_path / "off").stderr
     run(*command, "--align", "-o", tmp_path / "out")
     assert_separated(tmp_path / "out" / "song", sources, level=7)
 
