@@ -37,26 +37,27 @@ def check_members(plugins: Iterable[pedalboard.Plugin | None]) -> None:
     kept = []  # while a member is held, its id is its own
     for plugin, container in inside(plugins):
         kept.append(plugin)
-        if is_tripwire(plugin):  # all that is left of a Python plug-in that nobody held
-            raise RuntimeError(in_native_container("a separator or another plug-in in Python", None))
+        if reason := python_in_native(plugin, container):
+            raise RuntimeError(reason)
         if id(plugin) in seen:
             which = type(plugin).__name__ if is_container(plugin) else repr(plugin)  # it may hold itself
             raise RuntimeError(
                 f"the same plugin instance is used twice in one board: {which}; make one for each place"
             )
         seen.add(id(plugin))
-        if container is None or isinstance(container, RunsInPython) or runs_in_python(container):
-            continue
-        if runs_in_python(plugin):
-            raise RuntimeError(in_native_container(type(plugin).__name__, type(container).__name__))
 
 
-def in_native_container(plugin: str, container: str | None) -> str:
-    """The error message where ``plugin`` stands in a native container."""
-    return (
-        f"{plugin} cannot run inside a native {container or 'Pedalboard, Chain or Mix'}, "
-        "which would skip it; put it into a Board"
-    )
+def python_in_native(plugin: pedalboard.Plugin, container: pedalboard.Plugin | None) -> str | None:
+    """The error message if ``plugin`` runs in Python and ``container``, which holds it, does not."""
+    if is_tripwire(plugin):  # all that is left of a Python plug-in that nobody held
+        who, where = "a separator or another plug-in in Python", "Pedalboard, Chain or Mix"
+    elif container is None or isinstance(container, RunsInPython) or runs_in_python(container):
+        return None
+    elif runs_in_python(plugin):
+        who, where = type(plugin).__name__, type(container).__name__
+    else:
+        return None
+    return f"{who} cannot run inside a native {where}, which would skip it; put it into a Board"
 
 
 def run_native(
@@ -75,7 +76,7 @@ def run_native(
                 f"MP3Compressor takes 1 or 2 channels, not {channels}; "
                 "behind a separator, put it into the chain of a stem"
             )
-    native = pedalboard.Pedalboard([])
+    native = pedalboard.Chain([])
     if frames <= channels:
         # A new container takes the smaller dimension for channels, but remembers the last call.
         native.process(np.zeros((channels, channels + 1), np.float32), sample_rate)

@@ -2,9 +2,8 @@
 
 Pedalboard's containers run C++ and would skip what Python overrides, passing the audio through
 untouched. A :class:`PythonPlugin` therefore holds a tripwire: one ``Gain`` twice, on which the
-native engine stops with "the same plugin instance is being used multiple times". So a Python
-plug-in inside a native ``Pedalboard``, ``Chain`` or ``Mix`` raises; a
-:class:`~plugin_bridge.plugins.board.Board` runs it.
+native engine stops. So a Python plug-in inside a native ``Pedalboard``, ``Chain`` or ``Mix`` raises
+(:mod:`plugin_bridge.plugins.native_containers`); a :class:`~plugin_bridge.plugins.board.Board` runs it.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ from typing import Any, ClassVar, NoReturn, cast
 import numpy as np
 import pedalboard
 
+from plugin_bridge.plugins import native_containers
 from plugin_bridge.plugins.array_contract import LayoutMemory, check_call
 from separators import Audio
 from separators.near import did_you_mean
+
+native_containers.install()
 
 TRIPWIRE_DB = -137.25
 """The gain by which a tripwire is known where its Python object is gone."""
