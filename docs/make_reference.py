@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import separators
+from plugin_bridge.audio.formats import readable
 from plugin_bridge.cli import main
 from plugin_bridge.presets.preset import Preset
 from plugin_bridge.sessions.formats import FORMATS, Format
@@ -78,7 +79,10 @@ def reference() -> str:
         + "\n",
         "## Sessions\n",
         "A folder of audio files, as every DAW exports them, is a session. Projects of these are known:\n",
-        "| project | files | |\n|---|---|---|\n" + "\n".join(map(session_row, FORMATS)),
+        "| project | files | |\n|---|---|---|\n" + "\n".join(map(session_row, FORMATS)) + "\n",
+        "## Audio files\n",
+        "What is read, told by its content; folders are searched for these suffixes:\n",
+        "\n".join(f"- {line}" for line in readable().splitlines()),
     ]
     return "\n".join(parts) + "\n"
 

@@ -18,6 +18,7 @@ import numpy as np
 from plugin_bridge.audio.aiff import read_aiff
 from plugin_bridge.audio.ffmpeg import MediaSamples, flac_frames, read_media
 from plugin_bridge.audio.finding import find_audio_files as find_audio_files
+from plugin_bridge.audio.finding import search as search
 from plugin_bridge.audio.formats import HEAD, Format, readable_names, recognise
 from plugin_bridge.audio.info import AudioInfo as AudioInfo
 from plugin_bridge.audio.info import Reader, Samples, check_measures, cut_short
@@ -25,7 +26,7 @@ from plugin_bridge.audio.mpeg import read_mpeg
 from plugin_bridge.audio.ogg import read_ogg
 from plugin_bridge.audio.riff import Container, read_container
 from plugin_bridge.audio.sound_file import Link, SeekableSound, SoundChain, open_sound, sound_errors
-from plugin_bridge.audio.stamps import time_reference
+from plugin_bridge.audio.stamps import channel_mask, time_reference
 from plugin_bridge.audio.tags import behind_id3, read_tags
 from plugin_bridge.audio.wav import MPEG, read_wav
 from plugin_bridge.audio.writer import AudioWriter as AudioWriter
@@ -170,7 +171,8 @@ def _with_texts(
 ) -> AudioInfo:
     tags = {**info.tags, **tags}
     stamp = time_reference(bext, ixml, tags)
-    return dataclasses.replace(info, time_reference=stamp, tags=tags)
+    mask = info.channel_mask or channel_mask(tags, info.channels)
+    return dataclasses.replace(info, time_reference=stamp, tags=tags, channel_mask=mask)
 
 
 def _check_regular(path: Path) -> None:

@@ -82,8 +82,8 @@ def recognise(head: bytes) -> Format | None:
 
 
 def readable() -> str:
-    """All formats and their suffixes, for help and documents."""
-    return "; ".join(f"{kind.title}: {' '.join(kind.suffixes)}" for kind in FORMATS)
+    """All formats and their suffixes, one line each, for help and documents."""
+    return "\n".join(f"{kind.title}: {' '.join(kind.suffixes)}" for kind in FORMATS)
 
 
 def readable_names() -> str:

@@ -1,4 +1,4 @@
-"""Where a file's first frame lies on the session's timeline: Broadcast WAV, iXML, a tag of our own."""
+"""What texts in a file say of its audio: its place on the session's timeline, and its loudspeakers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from plugin_bridge.audio.riff import bext_time_reference
-from plugin_bridge.audio.tags import TIME_REFERENCE_TAG
+from plugin_bridge.audio.tags import CHANNEL_MASK_TAG, TIME_REFERENCE_TAG
 
 LARGEST = (1 << 64) - 1
 """Samples; what a bext chunk can hold."""
@@ -15,7 +15,10 @@ DIGITS = 20
 
 
 def time_reference(bext: bytes | None, ixml: bytes | None, tags: dict[str, list[str]]) -> int | None:
-    """Samples since midnight, or None if nothing says it; takes the tag out of ``tags``."""
+    """Where the first frame lies, in samples since midnight, or None if nothing says it.
+
+    From Broadcast WAV, iXML or a tag of our own, which is taken out of ``tags``.
+    """
     tag = tags.pop(TIME_REFERENCE_TAG, [""])[0]
     for stamp in (
         bext_time_reference(bext) if bext else None,
@@ -46,3 +49,13 @@ def _of_ixml(content: bytes) -> int | None:
 def _number(text: str | None) -> int | None:
     digits = (text or "").strip()
     return int(digits) if digits.isdecimal() and len(digits) <= DIGITS else None
+
+
+def channel_mask(tags: dict[str, list[str]], channels: int) -> int:
+    """The loudspeakers that a tag names, which is taken out of ``tags``; 0 if they are not ``channels``."""
+    text = tags.pop(CHANNEL_MASK_TAG, ["0"])[0].lower()
+    try:
+        mask = int(text, 16) if len(text) <= DIGITS else 0
+    except ValueError:
+        return 0
+    return mask if 0 <= mask < 1 << 32 and mask.bit_count() == channels else 0

@@ -23,6 +23,8 @@ Tags = Mapping[str, list[str]]
 
 TIME_REFERENCE_TAG = "time_reference"
 """Carries the time stamp (samples) where the format has no bext chunk."""
+CHANNEL_MASK_TAG = "waveformatextensible_channel_mask"
+"""Carries the loudspeakers in FLAC, as its reference encoder writes them."""
 
 ID3_FRAMES = {
     "album": "TALB",

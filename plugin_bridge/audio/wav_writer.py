@@ -20,6 +20,9 @@ from plugin_bridge.audio.riff import (
     TIME_REFERENCE_AT,
 )
 
+USUAL_MASKS = (0, 0x4, 0x3)
+"""Loudspeakers of none, one and two channels, which need not be said."""
+
 
 def build_bext(time_reference: int, originator: str = "Stembridge") -> bytes:
     """A bext chunk of version 1 that carries a time stamp, in samples since midnight."""
@@ -44,6 +47,7 @@ class WavWriter:
         bits: int,
         is_float: bool,
         time_reference: int | None = None,
+        channel_mask: int = 0,
         largest_riff: int = MAX_32_BIT,
     ) -> None:
         """Write the header. ``largest_riff`` is where RF64 begins; tests lower it."""
@@ -56,7 +60,7 @@ class WavWriter:
         if time_reference is not None:
             self._chunk(b"bext", build_bext(time_reference))
         code = FLOAT_FORMAT if is_float else PCM_FORMAT
-        extensible = channels > 2
+        extensible = channels > 2 or channel_mask not in (0, USUAL_MASKS[channels])
         fmt = struct.pack(
             "<HHIIHH",
             EXTENSIBLE_FORMAT if extensible else code,
@@ -68,7 +72,7 @@ class WavWriter:
         )
         if extensible:
             # Channel mask 0: the channels are stems, not loudspeakers.
-            fmt += struct.pack("<HHIH", 22, bits, 0, code) + SUBFORMAT_TAIL
+            fmt += struct.pack("<HHIH", 22, bits, channel_mask, code) + SUBFORMAT_TAIL
         elif is_float:
             fmt += struct.pack("<H", 0)
         self._chunk(b"fmt ", fmt)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.atomic import put_in_place, temporary_beside
 from plugin_bridge.audio.riff import MAX_32_BIT
-from plugin_bridge.audio.tags import TIME_REFERENCE_TAG, to_id3, write_tags
+from plugin_bridge.audio.tags import CHANNEL_MASK_TAG, TIME_REFERENCE_TAG, to_id3, write_tags
 from plugin_bridge.audio.wav_writer import WavWriter
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
@@ -97,7 +97,8 @@ class AudioWriter:
     Blocks ``(channels, frames)`` are written one after the other. On leaving the ``with`` block the file
     is flushed to disk and renamed to ``path``; on any exception it is deleted. WAV gets ``time_reference``
     (samples since midnight) as a bext chunk, the other formats as a tag of that name; ``tags`` go into
-    every format. WAV becomes RF64 beyond 4 GiB. MP3 is written at the highest constant rate, with the
+    every format. The loudspeakers of ``channel_mask`` (bits of WAV's) go into WAV and FLAC, if they are as
+    many as the channels. WAV becomes RF64 beyond 4 GiB. MP3 is written at the highest constant rate, with the
     header that lets players leave out the encoder's delay: read by libsndfile it is as long as it was.
 
     Raises :class:`AudioFileError` for what :func:`check_output` refuses, samples beyond full scale (but
@@ -114,6 +115,7 @@ class AudioWriter:
         bit_depth: str = "24",
         time_reference: int | None = None,
         tags: Mapping[str, list[str]] | None = None,
+        channel_mask: int = 0,
     ) -> None:
         check_output(format, bit_depth, channels, sample_rate)
         if time_reference is not None and not 0 <= time_reference < 1 << 64:
@@ -127,6 +129,7 @@ class AudioWriter:
         self.bit_depth = bit_depth
         self.time_reference = time_reference
         self.tags = dict(tags or {})
+        self.channel_mask = channel_mask if channel_mask.bit_count() == channels else 0
         self.frames = 0
         """Frames written so far."""
         self._temporary = temporary_beside(self.path)
@@ -203,9 +206,12 @@ class AudioWriter:
         put_in_place(self._temporary, self.path)
 
     def _file_tags(self) -> dict[str, list[str]]:
-        if self.time_reference is None or self.format == "wav":
-            return self.tags
-        return {**self.tags, TIME_REFERENCE_TAG: [str(self.time_reference)]}
+        tags = dict(self.tags)
+        if self.time_reference is not None and self.format != "wav":
+            tags[TIME_REFERENCE_TAG] = [str(self.time_reference)]
+        if self.channel_mask and self.channels > 2 and self.format == "flac":
+            tags[CHANNEL_MASK_TAG] = [f"0x{self.channel_mask:X}"]
+        return tags
 
     def _discard(self) -> None:
         self._temporary.unlink(missing_ok=True)
@@ -240,7 +246,13 @@ class _WavEncoder:
         is_float = self.bits == 32
         try:
             self.wav = WavWriter(
-                self.file, writer.sample_rate, writer.channels, self.bits, is_float, writer.time_reference
+                self.file,
+                writer.sample_rate,
+                writer.channels,
+                self.bits,
+                is_float,
+                writer.time_reference,
+                writer.channel_mask,
             )
         except BaseException:
             self.file.close()

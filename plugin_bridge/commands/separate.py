@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plugin_bridge.audio.formats import readable
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
 from plugin_bridge.commands.running import report, run, run_call
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from plugin_bridge.presets.preset import Preset
 
 
-@click.command(cls=Command)
+READ = "\b\nAudio that is read, told by its content:\n" + readable()
+
+
+@click.command(cls=Command, epilog=READ)
 @click.argument("paths", type=options.EXISTING, nargs=-1, required=True, metavar="FILE|FOLDER...")
 @options.preset_option
 @options.out_option
@@ -53,7 +57,7 @@ def separate(
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog=READ)
 @click.argument("folder", type=options.EXISTING_FOLDER)
 @options.preset_option
 @options.out_option

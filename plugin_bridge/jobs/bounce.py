@@ -51,6 +51,7 @@ class BounceJob:
                 sample_rate=source.sample_rate,
                 time_reference=track.time_reference,
                 tags=track.tags,
+                channel_mask=track.channel_mask,
             )
             form.check(source.channels, 1)
             work = opened.enter_context(workspace(self.part.folder))

@@ -30,6 +30,8 @@ class Opened:
     time_reference: int | None = None
     """The first frame's place on the timeline, in samples since midnight; None if nothing says so."""
     tags: Mapping[str, list[str]] = field(default_factory=dict)
+    channel_mask: int = 0
+    """The loudspeakers that the channels are meant for, as bits of WAV's; 0 if nothing says so."""
     rendered: bool = False
     """Whether reading costs more than reading a file, so that it is worth doing once only."""
     score: Callable[[], Score] = Score
@@ -69,7 +71,15 @@ class FileInput:
         """Open the file; raises :class:`~plugin_bridge.errors.AudioFileError`."""
         with AudioFileSource(self.path) as source:
             info = source.info
-            yield Opened(source, self.path, info.bit_depth, info.time_reference, info.tags, score=self._score)
+            yield Opened(
+                source,
+                self.path,
+                info.bit_depth,
+                info.time_reference,
+                info.tags,
+                info.channel_mask,
+                score=self._score,
+            )
 
     def _score(self) -> Score:
         """That of the MIDI file beside the audio file."""
@@ -135,6 +145,7 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
         session.path,
         "float32",
         round(session.start * source.sample_rate) + source.start_frame,
+        channel_mask=source.channel_mask,
         rendered=True,
         score=score,
         track=track,

@@ -246,6 +246,7 @@ class SeparateJob:
             multichannel=self.settings.multichannel and not self.preset.preset.remix,
             time_reference=track.time_reference,
             tags=track.tags,
+            channel_mask=track.channel_mask,
         )
 
     def _fields(self, part: Part, separator: Separator) -> dict[str, str | int]:

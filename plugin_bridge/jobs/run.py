@@ -87,6 +87,7 @@ class Run:
                 "together": [other.samples for other in self.tracks] if job.together else [],
                 "time_reference": track.opened.time_reference,
                 "tags": dict(track.opened.tags),
+                "channel_mask": track.opened.channel_mask,
             },
             "output": {
                 "format": track.form.format,

@@ -39,6 +39,8 @@ class FileFormat:
     """All stems of a track in one file, stem by stem, rather than a file for each."""
     time_reference: int | None = None
     tags: Mapping[str, list[str]] = field(default_factory=dict)
+    channel_mask: int = 0
+    """The input's loudspeakers; a file with all stems in its channels has none."""
 
     def check(self, channels: int, stems: int) -> None:
         """Raise :class:`~plugin_bridge.errors.AudioFileError` if the format cannot hold such stems."""
@@ -56,6 +58,7 @@ class FileFormat:
             bit_depth=self.bit_depth,
             time_reference=self.time_reference,
             tags=self.tags,
+            channel_mask=0 if self.multichannel else self.channel_mask,
         )
 
 

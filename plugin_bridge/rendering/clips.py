@@ -36,6 +36,7 @@ class ClipSource:
         self.channels = 2 if clip.pan and file.channels == 1 else file.channels
         if clip.channel_mode in (ChannelMode.MONO, ChannelMode.LEFT, ChannelMode.RIGHT) and not clip.pan:
             self.channels = 1
+        self.channel_mask = file.info.channel_mask if self.channels == file.channels else 0
         self.fade_in, self.fade_out = fade_lengths(clip.fade_in, clip.fade_out, clip.length)
         self._input = self._open(file)
 

@@ -57,6 +57,7 @@ class TrackSource:
         """Where the first frame lies on the timeline."""
         self.frames = max(0, extent[1] - self.start_frame)
         self.channels: int = self._strip.channels
+        self.channel_mask: int = self._strip.channel_mask
         self.not_honoured = list(self._strip.not_honoured())
         """What the reader could not know: one line each."""
 
@@ -178,6 +179,10 @@ class _Strip:
         self._mixed_channels: int = max(widths, default=1)
         is_panned = post_fader and track.pan != 0
         self.channels: int = max(2, self._mixed_channels) if is_panned else self._mixed_channels
+        # Of more than stereo; narrower clips play on the first loudspeakers.
+        parts: list[ClipSource | _Strip] = [*self.clips, *self.children]
+        masks = {part.channel_mask for part in parts if part.channels == self.channels > 2}
+        self.channel_mask: int = masks.pop() if len(masks) == 1 else 0
         self._read_lately: set[ClipSource] = set()
 
     def read(self, start: int, frames: int) -> Audio:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from plugin_bridge.audio.files import AudioInfo, find_audio_files, read_info
+from plugin_bridge.audio.files import AudioInfo, read_info, search
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.sessions.midi import read_midi
 from plugin_bridge.sessions.model import Clip, Session, Track
@@ -26,7 +26,8 @@ def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
     Raises :class:`SessionError` if there are none that can be read. A single bad file is a track that
     cannot be rendered, and said in ``not_honoured``.
     """
-    files = find_audio_files(folder, recursive=False)
+    found = search(folder, recursive=False)
+    files = found.files
     if not files:
         raise SessionError(f"{folder}: no audio files in this folder")
     media = MediaFolders(folder, media_roots)
@@ -38,6 +39,9 @@ def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
     stamps = [info.time_reference / info.sample_rate for info in readable if info.time_reference is not None]
     all_stamped = len(stamps) == len(readable)
     session = Session(folder, "folder", _common_rate(readable), start=min(stamps) if all_stamped else 0.0)
+    session.not_honoured += [
+        f"Session: left out: {path.name} {reason}" for path, reason in found.left_out.items()
+    ]
     for file in files:
         session.tracks.append(_track(file, infos[file], session, some_stamped=bool(stamps)))
     _read_midi(folder, session)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.audio.files import find_audio_files
+from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
@@ -130,9 +130,12 @@ def _instead(row: Format) -> str:
 
 def _refuse_without_audio(folder: Path) -> None:
     """Raise :class:`SessionError` if no audio lies in ``folder``; a project that does says what to do."""
-    if find_audio_files(folder, recursive=False):
+    found = search(folder, recursive=False)
+    if found.files:
         return
     said = f"{folder}: no audio files and no {readable()} in this folder"
+    for path, reason in found.left_out.items():
+        said += f"; {path.name} {reason}"
     rows = [row for row in map(format_of, (folder, *sorted(folder.iterdir()))) if row]
     raise SessionError(f"{said}; {_instead(rows[0])}" if rows else said)
 

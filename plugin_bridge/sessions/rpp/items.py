@@ -31,7 +31,7 @@ FADE_SHAPES = {
     7.0: FadeShape.EQUAL_POWER,
 }
 CHANNEL_MODES = dict(enumerate(ChannelMode))
-AUDIO_SOURCES = frozenset({"WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF"})
+AUDIO_SOURCES = frozenset({"WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF", "WAVPACK", "VIDEO"})
 OFFLINE = "_OFFLINE_"
 RATES = (1 / 64, 64.0)
 NEUTRAL = dict.fromkeys(("PANENV", "PANENV2", "MASTERPANENV", "MASTERPANENV2", "PITCHENV"), 0.0)

@@ -3,6 +3,8 @@ import pickle
 import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugin_bridge.atomic import TEMPORARY_SUFFIX
-from plugin_bridge.audio.files import AudioFileSource, AudioWriter, check_output, find_audio_files, read_info
+from plugin_bridge.audio.files import (
+    AudioFileSource,
+    AudioWriter,
+    check_output,
+    find_audio_files,
+    read_info,
+    search,
+)
 from plugin_bridge.audio.writer import has_full_scale, to_integers
 from plugin_bridge.errors import AudioFileError
 
@@ -354,6 +363,25 @@ def test_audio_files_are_found_by_any_suffix(tmp_path):
         find_audio_files(tmp_path / "b.WAV")
 
 
+def test_what_looks_like_audio_and_is_not_taken_is_named(tmp_path):
+    for name in ("a.wav", "b.opus", "c.M4A", "d.rx2", "e.txt", ".hidden.m4p"):
+        (tmp_path / name).touch()
+    os.mkfifo(tmp_path / "f.wav")
+    (tmp_path / "g.mp3").symlink_to("nothing")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "h.wv").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "inner")
+    found = search(tmp_path)
+    assert [path.name for path in found.files] == ["a.wav", "b.opus", "c.M4A", "h.wv"]
+    assert {path.name: reason.partition(";")[0] for path, reason in found.left_out.items()} == {
+        "d.rx2": "is audio of a kind that is not read (.rx2)",
+        "f.wav": "is not a regular file",
+        "g.mp3": "is a link to nothing",
+        "link": "is a link to a folder, and links are not followed",
+    }
+    assert len(search(tmp_path, recursive=False).files) == 3
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_damaged_header_never_gives_silently_shorter_audio(tmp_path_factory, data):
@@ -370,3 +398,57 @@ def test_a_damaged_header_never_gives_silently_shorter_audio(tmp_path_factory, d
         assert size != 4000
     else:
         assert info.frames == 2000 or abs(size - 4000) < 8
+
+
+@pytest.mark.parametrize(("channels", "mask"), [(6, 0x3F), (6, 0x60F), (8, 0x63F), (3, 0x103)])
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_loudspeakers_are_kept(tmp_path, format, channels, mask):
+    path = write(tmp_path / "a", noise(channels), format=format, channel_mask=mask)
+    info = read_info(path)
+    assert info.channel_mask == mask
+    assert "waveformatextensible_channel_mask" not in info.tags
+    assert np.array_equal(read_all(path).shape, noise(channels).shape)
+    # Of other loudspeakers than there are channels nothing is said.
+    assert read_info(write(tmp_path / "b", noise(channels), format=format, channel_mask=3)).channel_mask == 0
+
+
+@pytest.mark.parametrize("text", ["9" * 400, str(2**64), "-5", "1.5", "soon"])
+def test_a_time_stamp_beyond_64_bits_or_no_number_is_none(tmp_path, text):
+    path = write(tmp_path / "a.flac", noise(), format="flac", tags={"time_reference": [text]})
+    assert read_info(path).time_reference is None
+    largest = write(tmp_path / "b.flac", noise(), format="flac", tags={"time_reference": [str(2**64 - 1)]})
+    assert read_info(largest).time_reference == 2**64 - 1
+
+
+@pytest.mark.parametrize(("at", "value", "words"), [(24, 2**31 - 1, "2147483647 Hz"), (24, 0, "0 Hz")])
+def test_a_sample_rate_that_no_audio_has_is_an_error(tmp_path, at, value, words):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise().T, RATE, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, at, value)
+    path.write_bytes(content)
+    with pytest.raises(AudioFileError, match=words):
+        read_info(path)
+
+
+def compressed_id3(version, flag, names):
+    packed = zlib.compress(b"\3" + bytes(20_000_000))
+    body = b""
+    for name in names:
+        size = len(packed) + 4
+        shifts = (21, 14, 7, 0)
+        length = bytes(size >> shift & 127 for shift in shifts) if version == 4 else size.to_bytes(4, "big")
+        body += name + length + bytes([0, flag]) + struct.pack(">I", 20_000_001) + packed
+    return b"ID3" + bytes([version, 0, 0, *(len(body) >> shift & 127 for shift in (21, 14, 7, 0))]) + body
+
+
+@pytest.mark.parametrize(("version", "flag"), [(3, 0x80), (4, 0x09)])
+def test_compressed_tags_do_not_fill_the_memory(tmp_path, version, flag):
+    path = write(tmp_path / "a.mp3", sine(RATE), format="mp3")
+    path.write_bytes(compressed_id3(version, flag, [b"TIT2", b"APIC", b"COMM"]) + path.read_bytes())
+    tracemalloc.start()
+    info = read_info(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (info.frames, info.tags) == (RATE, {})
+    assert peak < 5_000_000

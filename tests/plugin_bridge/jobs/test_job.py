@@ -330,3 +330,15 @@ def test_where_a_track_is_not_the_others_hear_silence_from_it():
     assert together.frames == 8
     assert together.read(0, 8).tolist() == [[0, 0, 0, 1, 1, 1, 1, 1], [2, 2, 2, 2, 0, 0, 0, 0]]
     assert together.read(4, 2).tolist() == [[1, 1], [0, 0]]
+
+
+def test_stems_are_meant_for_the_loudspeakers_of_the_input(tmp_path):
+    five_one = 0x3F
+    path = _write(tmp_path / "film.wav", _sources(6), channel_mask=five_one)
+    job = _job(path, 'title = "t"\n[separator]\nname = "nmf"\nstems = 2\ncomponents = 4\niterations = 2\n')
+    job.run(lambda stage, fraction: None)
+    stems = sorted((tmp_path / "out" / "film").glob("*.wav"))
+    assert len(stems) == 2
+    for stem in stems:
+        with AudioFileSource(stem) as source:
+            assert (source.channels, source.info.channel_mask) == (6, five_one)

@@ -96,6 +96,21 @@ def test_one_bad_file_is_one_bad_track(tmp_path):
                 TrackSource(session, track)
 
 
+def test_audio_that_is_left_out_is_said(tmp_path):
+    write(tmp_path / "good.wav", noise(0.1))
+    (tmp_path / "song.m4p").touch()
+    (tmp_path / "lost.wav").symlink_to(tmp_path / "nothing.wav")
+    (tmp_path / "notes.txt").touch()
+    assert open_session(tmp_path).not_honoured == [
+        "Session: left out: lost.wav is a link to nothing",
+        "Session: left out: song.m4p is audio of a kind that is not read (.m4p); "
+        "export it as WAV, AIFF or FLAC",
+    ]
+    (tmp_path / "good.wav").unlink()
+    with pytest.raises(SessionError, match=r"no audio files and no REAPER project .* lost.wav is a link"):
+        open_session(tmp_path)
+
+
 def test_a_folder_without_readable_audio_is_said(tmp_path):
     with pytest.raises(SessionError, match="no audio files and no REAPER project"):
         open_session(tmp_path)

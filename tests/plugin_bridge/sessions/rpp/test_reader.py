@@ -212,7 +212,7 @@ def test_what_is_not_rendered_is_listed_by_track(song):
             track(
                 "Vox",
                 item(extra="PLAYRATE 1.5 1 2 -1\nSM 0 0 + 0.5 0.6"),
-                item(source="<SOURCE VIDEO\nFILE a.mov\n>"),
+                item(source="<SOURCE LTC\nFILE a.mov\n>"),
                 strip="""FX 1
     VOLPAN 1 0 0.7071 -1 1
     AUXRECV 0 0 1 0 0 0 0 0 0 -1:U 0 -1 ''
@@ -251,9 +251,15 @@ def test_what_is_not_rendered_is_listed_by_track(song):
         "Vox: stretch markers are left out",
         "Vox: preserved pitch: items at another play rate change their pitch with it",
         "Vox: pitch shifts of items are left out",
-        "Vox: a source of the kind VIDEO is not played",
+        "Vox: a source of the kind LTC is not played",
     ]
     assert session.tracks[1].plugins == ["VST3: ReaComp (Cockos)"]
+
+
+@pytest.mark.parametrize("kind", ["WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF", "WAVPACK", "VIDEO"])
+def test_sources_of_every_kind_that_is_read_are_played(song, kind):
+    session = song(project(track("T", item(source=f"<SOURCE {kind}\nFILE a.wav\n>"))))
+    assert session.tracks[0].clips[0].problem == ""
 
 
 def test_lanes_that_do_not_play_are_left_out(song):
