@@ -4,11 +4,20 @@ Small products on busy cores are many times slower with more threads.
 """
 
 import os
+import signal
 
 import pytest
 
 for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT reaches this process and those it starts, also where the suite's shell ignores it (``&``)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -20,10 +19,12 @@ import pytest
 
 from plugin_bridge.audio.files import AudioFileSource
 from tests.plugin_bridge.command_helpers import STEM_FILES, UNPAN, error_of, files, noise, run, write
+from tests.plugin_bridge.processes import started
 from tests.plugin_bridge.session_helpers import read
 
 FLOAT = 1e-6
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+posix = pytest.mark.skipif(os.name != "posix", reason="signals")
 COMMAND = [sys.executable, "-m", "plugin_bridge"]
 
 
@@ -47,6 +48,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
         "heavy = {'torch', 'numpy', 'scipy', 'pedalboard', 'soundfile', 'pydantic', 'rich', 'separators'}\n"
         "print('imported:', sorted(heavy & set(sys.modules)))\n"
     )
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = subprocess.check_output([sys.executable, "-c", code], text=True, env=ENVIRONMENT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -324,15 +326,15 @@ def wait_until(condition, process, seconds=60.0):
         time.sleep(0.02)
 
 
+@posix
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
     for name in "abc":
         write(tmp_path / "in" / f"{name}.wav", noise(seconds=120))
     out = tmp_path / "out"
     arguments = [*COMMAND, "separate", tmp_path / "in", "-p", preset, "-o", out, "--jobs", jobs]
-    with subprocess.Popen(
-        arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True
-    ) as process:
+    with started(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True) as process:
         wait_until(lambda: out.exists() and any(out.iterdir()), process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=30)
@@ -344,18 +346,21 @@ def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
         assert files(folder) == STEM_FILES
 
 
+@posix
+@pytest.mark.usefixtures("ctrl_c")
 def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     write(inbox / "a.wav", noise(seed=1))
     arguments = [*COMMAND, "watch", inbox, "-p", preset, "-o", out, "--interval", "0.1"]
     log = tmp_path / "log"
-    with log.open("w") as errors, subprocess.Popen(arguments, env=ENVIRONMENT, stderr=errors) as process:
+    with log.open("w") as errors, started(arguments, env=ENVIRONMENT, stderr=errors) as process:
         wait_until((out / "a" / "manifest.json").exists, process)
         (inbox / "broken.wav").write_bytes(b"RIFF")
         write(inbox / "b.wav", noise(seed=2))
         wait_until((out / "b" / "manifest.json").exists, process)
         wait_until(lambda: f"failed: {inbox / 'broken.wav'}" in log.read_text(), process)
         process.send_signal(signal.SIGINT)
+        process.wait(30)
     assert process.returncode == 130
     assert files(out) == sorted(f"{name}/{file}" for name in "ab" for file in STEM_FILES)
 

@@ -29,6 +29,7 @@ from separators.training.recipes import RECIPES
 from separators.training.song_mixing import MixingSettings
 from separators.training.songs import load
 from tests.plugin_bridge import session_helpers as made
+from tests.plugin_bridge.processes import started
 from tests.separators.training.synthetic_voices import write_corpus
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
@@ -93,7 +94,7 @@ def test_a_killed_process_goes_on_as_if_nothing_had_been(tmp_path):
         check=True,
     )
     broken = command("pit", *settings, "--out", tmp_path / "broken.safetensors")
-    with subprocess.Popen(broken, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    with started(broken, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert any(QUARTER in line for line in process.stderr)
         process.kill()
     assert process.returncode == -9
@@ -114,10 +115,11 @@ def test_a_killed_process_goes_on_as_if_nothing_had_been(tmp_path):
 def test_asked_to_end_it_saves_and_says_how_to_go_on(tmp_path):
     data, out = write_corpus(tmp_path / "voices", speakers=2), tmp_path / "out.safetensors"
     line = command("pit", "--data", data, "--steps", 400, "--out", out)
-    with subprocess.Popen(line, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    with started(line, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert any(": training, " in line for line in process.stderr)
         process.terminate()
         said = process.stderr.read()
+        process.wait(30)
     assert process.returncode == 130
     assert "the same command goes on from the checkpoint" in said
     assert "Traceback" not in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.batch import run_jobs
 from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.progress import BarReporter, Event, LineReporter, Reporter, reporter
+from tests.plugin_bridge.processes import started
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ class Interrupting(Reporter):
                 threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_stops_the_workers_which_clean_up(tmp_path):
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
@@ -156,13 +157,11 @@ def test_workers_of_a_killed_parent_clean_up_and_end(tmp_path):
     script.write_text(code)
     out = tmp_path / "out"
     out.mkdir()
-    parent = subprocess.Popen(
+    with started(
         [sys.executable, script, out, Path(__file__).parent],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-    _wait_until(lambda: len(list(out.glob("*.half"))) == 2)
-    parent.kill()
-    parent.wait()
+    ):
+        _wait_until(lambda: len(list(out.glob("*.half"))) == 2)
     workers = [Path("/proc") / pid for label in "ab" for pid in _runs(out, label)]
     _wait_until(lambda: not any(worker.exists() for worker in workers))
     assert sorted(path.name for path in out.iterdir()) == ["a.runs", "b.runs"]

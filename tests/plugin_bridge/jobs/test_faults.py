@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 from plugin_bridge.cli import main
 from plugin_bridge.jobs.workspace import PREFIX
 from tests.plugin_bridge.command_helpers import UNPAN
+from tests.plugin_bridge.processes import started
 
 RATE = 44100
 FILES = 4
@@ -49,9 +49,7 @@ def run(*arguments, **options):
 
 
 def start(*arguments):
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    return started([*COMMAND, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def wait_until(condition, seconds=60.0):
@@ -112,6 +110,7 @@ def test_after_a_kill_the_same_command_finishes_the_batch(songs, preset, tmp_pat
         wait_until(lambda: at_work(out))
         workers = children(process.pid)
         process.kill()
+        process.wait(30)
     assert process.returncode == -signal.SIGKILL
     # Orphaned workers notice and end. They clean up if they are given the time; if not, and for the
     # process itself, the next run does (asserted below).
@@ -187,6 +186,7 @@ def test_a_full_disk_is_said_and_leaves_no_file(small_disk, preset, tmp_path, de
 
 @pytest.mark.parametrize("depth", ["float32", "16"])
 def test_a_file_that_may_not_grow_is_said_and_leaves_no_file(preset, tmp_path, depth):
+    resource = pytest.importorskip("resource")
     long = write(tmp_path / "long.wav", 10)
     out = tmp_path / "out"
     limit = 1_000_000

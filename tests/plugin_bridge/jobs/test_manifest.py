@@ -20,6 +20,7 @@ from plugin_bridge.jobs.manifest import Manifest, SamplesHash, file_hash, sample
 from plugin_bridge.jobs.workspace import PREFIX, Spool, workspace
 from separators import NMF
 from separators.streaming import ArraySource
+from tests.plugin_bridge.processes import started
 
 RATE = 8000
 UNPAN = 'title = "t"\n[separator]\nname = "ica"\n'
@@ -231,7 +232,7 @@ def test_a_workspace_sweeps_the_dead_and_spares_the_living(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", code, tmp_path]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    with subprocess.Popen(command, **pipes) as dead, subprocess.Popen(command, **pipes) as living:
+    with started(command, **pipes) as dead, started(command, **pipes) as living:
         dead_folder = Path(dead.stdout.readline().strip())
         living_folder = Path(living.stdout.readline().strip())
         dead.kill()
@@ -243,6 +244,7 @@ def test_a_workspace_sweeps_the_dead_and_spares_the_living(tmp_path):
             assert mine.name.startswith(PREFIX)
         assert not mine.exists()
         living.stdin.close()
+        living.wait(30)
     assert list(tmp_path.iterdir()) == []
 
 

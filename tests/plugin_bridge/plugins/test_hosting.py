@@ -25,6 +25,7 @@ from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
 from separators import NMF
 from tests.plugin_bridge.plugins import in_process
 from tests.plugin_bridge.plugins.vst3 import REQUIRED, needs_vst3
+from tests.plugin_bridge.processes import started
 from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 RATE = 44100
@@ -470,22 +471,22 @@ threading.Event().wait()
 
 @needs_vst3("ZamComp", HANGS_WHILE_LOADING)
 @posix
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("name", ["ZamComp", HANGS_WHILE_LOADING])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", ["SIGINT", "SIGKILL"])
 def test_no_child_outlives_its_parent(name, end):
     """While it waits for work, and while its plug-in hangs; Ctrl-C, and a kill that nobody can catch."""
-    parent = subprocess.Popen(
+    with started(
         [sys.executable, "-c", PARENT, name],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    with parent:
+    ) as parent:
         child = int(parent.stdout.readline())
         time.sleep(0.8)  # loading, or waiting
         assert not ends(child, 0.1)
-        parent.send_signal(end)
+        parent.send_signal(getattr(signal, end))
         parent.wait(10)
     assert ends(child)
 

@@ -69,7 +69,7 @@ def test_a_stamp_of_years_is_not_believed(tmp_path):
     write(tmp_path / "b.wav", noise(1), time_reference=2**62)
     session = open_session(tmp_path)
     assert positions(session) == {"a": 0, "b": 0}
-    assert len(session.not_honoured) == 1
+    assert session.not_honoured == [f"b: its time stamp of {2**62 / SECOND:.0f} s is no music's; placed at 0"]
 
 
 def test_the_rate_of_most_files_is_the_sessions(tmp_path):
@@ -195,6 +195,18 @@ def test_several_or_damaged_midi_files_do_not_stop_the_session(tmp_path):
     assert "tempo and markers are left out" in session.not_honoured[0]
     (tmp_path / "b.mid").touch()
     assert "a.mid, b.mid" in open_session(tmp_path).not_honoured[0]
+
+
+def test_a_midi_file_outside_the_folder_is_said_and_not_read(tmp_path):
+    folder = tmp_path / "song"
+    write(folder / "a.wav", noise(0.1))
+    save_midi(tmp_path / "other.mid", track_of(meta("set_tempo", tempo=1000000)))
+    (folder / "a.mid").symlink_to(tmp_path / "other.mid")
+    session = open_session(folder)
+    (line,) = session.not_honoured
+    assert line.startswith("Session: a.mid ")
+    assert "outside the project folder" in line
+    assert session.tempo == open_session(write(tmp_path / "plain" / "a.wav", noise(0.1)).parent).tempo
 
 
 @pytest.mark.parametrize(

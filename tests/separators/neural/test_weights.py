@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 
 import numpy as np
@@ -77,6 +76,7 @@ def error_of(load, path):
 )
 def test_voices_that_are_described_wrongly_are_refused(voices, change, words):
     rewrite(voices, weights.FORMAT, {**VOICES.to_dict(), **change})
+    resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert words in error_of(weights.load, voices)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes

@@ -1,0 +1,119 @@
+"""What a REAPER project asks for and is not rendered is said, by track; what changes nothing is not."""
+
+import pytest
+
+from plugin_bridge.sessions import open_session
+from tests.plugin_bridge.session_helpers import item, noise, project, save, track, write
+
+
+def envelope(name, *values, active=1):
+    points = "".join(f"PT {second} {value} 0\n" for second, value in enumerate(values))
+    return f"<{name}\nACT {active} -1\n{points}>"
+
+
+def in_project(lines):
+    return project(track("T", item()), head=lines)
+
+
+def in_track(lines):
+    return project(track("T", item(), strip=lines))
+
+
+def in_item(lines):
+    return project(track("T", item(extra=lines)))
+
+
+MASTER_EFFECTS = '<MASTERFXLIST\nBYPASS {} 0 0\n<VST "VST: Limiter" x.dll 0 "" 1{{A}} ""\nZWV\n>\n>'
+CONTAINER = '<CONTAINER x ""\nBYPASS 0 0 0\n<JS "a" ""\n>\n>'
+EFFECTS = f'FX {{}}\n<FXCHAIN\nBYPASS 0 0 0\n{CONTAINER}\nBYPASS 0 1 0\n<AU "off" ""\n>\n>'
+NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (in_project("PANLAW 0.7071"), "Project: pan law 0.7071 is played as 0 dB balance"),
+        (in_project("PLAYRATE 1.5 0 0.25 4"), "Project: play rate 1.5 of the whole project is left out"),
+        (in_project(MASTER_EFFECTS.format(0)), "Master: plug-in VST: Limiter is left out"),
+        (in_project(envelope("MASTERVOLENV2", 1, 0.5)), "Master: envelopes are left out: MASTERVOLENV2"),
+        (
+            in_project(envelope("MASTERPLAYSPEEDENV", 1.5)),
+            "Master: envelopes are left out: MASTERPLAYSPEEDENV",
+        ),
+        (in_track(EFFECTS.format(1)), "T: plug-in a is left out"),
+        (in_track(envelope("PANENV2", 0, -1)), "T: envelopes are left out: PANENV2"),
+        (
+            in_track("<MUTEENV\nACT 1 -1\nPOOLEDENVINST 1 0 4 0 1 0 0 0 0\n>"),
+            "T: envelopes are left out: MUTEENV",
+        ),
+        (in_track("VOLPAN 1 0 0.5 -1 1"), "T: pan law 0.5 is played as 0 dB balance"),
+        (in_track("PANMODE 5\nVOLPAN 1 0 -1 -1 0.5"), "T: pan mode 5 is played as balance"),
+        (in_track("PANMODE 6\nVOLPAN 1 0.5 -1 -1 1"), "T: pan mode 6 is played as balance"),
+        (
+            project(track("T", item(), strip="VOLPAN 1 0.5 -1 -1 1"), head="PANMODE 5"),
+            "T: pan mode 5 is played as balance",
+        ),
+        (in_track("PLAYOFFS 0.25 0"), "T: the track's media playback offset is left out"),
+        (in_track("FIXEDLANES 9 0 0 1 0"), "T: item lanes that hide lower ones are mixed"),
+        (in_item("SM 0 0 + 0.5 0.6"), "T: stretch markers are left out"),
+        (in_item('<TAKEFX\nBYPASS 0 0 0\n<JS "a" ""\n>\n>'), "T: effects of takes are left out"),
+        (in_item("FADELPF 1"), "T: low-pass fades are played as plain fades"),
+        (in_item("MUTE 0 1"), "T: solo of single items is left out"),
+        (in_item(envelope("PITCHENV", 0, 2)), "T: envelopes of takes are left out: PITCHENV"),
+        (
+            in_item("PLAYRATE 2 1 0 -1"),
+            "T: preserved pitch: items at another play rate change their pitch with it",
+        ),
+        (in_item("PLAYRATE 1 1 -3 -1"), "T: pitch shifts of items are left out"),
+        (
+            in_item("PLAYRATE 100 0 0 -1"),
+            "T: a play rate of 100 is not played; it must lie in 0.015625 to 64",
+        ),
+        (in_item("CHANMODE 999"), "T: channel mode 999 plays all channels"),
+        (in_item("FADEIN 42 0.5 0 42 0 0 0"), "T: fades of the unknown shape 42 are played as linear"),
+        (in_item(NEW_FADE.format(-0.5)), "T: fades bent into an inverse S are played without it"),
+        (in_item("FADEOUT 9 0.5"), "T: fades of the unknown shape 9 are played as linear"),
+    ],
+)  # fmt: skip
+def test_what_is_not_rendered_is_one_line(tmp_path, text, line):
+    write(tmp_path / "a.wav", noise(1))
+    assert open_session(save(tmp_path, text)).not_honoured == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        in_project("PANLAW 1"),
+        in_project("PLAYRATE 1 0 0.25 4"),
+        in_project(MASTER_EFFECTS.format(1)),
+        in_project(envelope("MASTERVOLENV2", 1, 1)),
+        in_track(EFFECTS.format(0)),
+        in_track(envelope("VOLENV2", 1, 0.5, active=0)),
+        in_track(envelope("PANENV2", 0, 0)),
+        in_track("VOLPAN 1 0.5 1 -1 1"),
+        in_track("PANMODE 6\nVOLPAN 1 0 -1 -1 1"),
+        in_track("PANMODE 3\nVOLPAN 1 0.5 -1 -1 1"),
+        in_track("PLAYOFFS 0 0"),
+        in_track("FIXEDLANES 9 0 0 0 0"),
+        in_item("FADELPF 0"),
+        in_item("MUTE 0 0"),
+        in_item(envelope("PITCHENV", 0, 0)),
+        in_item("PLAYRATE 1 1 0 -1"),
+        in_item(NEW_FADE.format(0.5)),
+    ],
+)
+def test_what_changes_nothing_is_not_said(tmp_path, text):
+    write(tmp_path / "a.wav", noise(1))
+    assert open_session(save(tmp_path, text)).not_honoured == []
+
+
+def test_a_line_that_is_met_often_is_said_once_with_its_number(tmp_path):
+    write(tmp_path / "a.wav", noise(1))
+    text = project(
+        track("T", *[item(place, extra="FADELPF 1") for place in range(3)]),
+        track("U", item(extra="FADELPF 1")),
+    )
+    assert open_session(save(tmp_path, text)).not_honoured == [
+        "T: low-pass fades are played as plain fades (3 times)",
+        "U: low-pass fades are played as plain fades",
+    ]
