@@ -1,6 +1,6 @@
 """Runs any separator over audio of any length in flat memory.
 
-The separator learns from a bounded sample, spread out over the whole source, and then
+The separator learns from a bounded sample, spread out over what sounds in the source, and then
 transforms overlapping blocks, which are cross-faded where they overlap. The cross-fade's
 weights sum to one, so stems that sum to the mixture in every block sum to it everywhere.
 Block borders lie on a grid of :data:`GRID` frames, so that the STFT frames of neighbouring
@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 
 from separators.base import AnyPlace, Audio, Piece, PlacedTransform, Separator, Stems, Transform
 from separators.errors import AudioError
+from separators.remarks import remark
+from separators.sampling import QUIET_DB, cell_frames, stretches_to_hear
 
 GRID = 4096
 """Blocks start at multiples of this many frames."""
 SAMPLE_PIECES = 12
-"""The fitting sample of a long source consists of this many pieces."""
+"""The fitting sample of a long source is as long as this many pieces, and mostly consists of them."""
+LITTLE_SECONDS = 3.0
+"""If less than this sounds in a long source's sample, the user is told."""
+MOMENT_SECONDS = 0.05
+"""Over such moments it is judged what sounds."""
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all); may raise to stop the work."""
@@ -158,7 +164,18 @@ class FittedTransform:
         self.scale = 1.0
         self.transform: PlacedTransform | None = None
         sample, found = fitting_sample(source, separator.fit_seconds)
+        if sample.shape[1] < source.frames:
+            self._say_if_little(sample, source.frames)
         self._fit(sample, found if pieces is None else _pieces_of_pieces(found, pieces))
+
+    def _say_if_little(self, sample: Audio, frames: int) -> None:
+        sounding = _sounding_seconds(sample, self.sample_rate)
+        if 0 < sounding < min(LITTLE_SECONDS, self.separator.fit_seconds / 4):
+            remark(
+                f"{self.separator.name}: only {sounding:.2g} s of the audio's "
+                f"{frames / self.sample_rate:.0f} s are not far softer than its loudest moment, and what is "
+                "learned from so little may be poor; cut out the part that matters, or take out clicks"
+            )
 
     def _fit(self, sample: Audio, pieces: Sequence[Piece]) -> None:
         level = _rms(sample)
@@ -184,26 +201,50 @@ class FittedTransform:
 
 
 def fitting_sample(source: AudioSource, seconds: float) -> tuple[Audio, list[Piece]]:
-    """The whole source if it is short enough, else pieces spread evenly over it, and where they lie.
+    """The whole source if it is short enough, else pieces of it, and where they lie.
 
-    The pieces' ends are faded over 5 ms, so that their joints add no broadband clicks
-    that a method would learn.
+    They are chosen by one pass over the source's levels (:mod:`separators.sampling`). Their ends are
+    faded over 5 ms, so that their joints add no broadband clicks that a method would learn.
     """
     length = round(seconds * source.sample_rate)
     if source.frames <= length:
         return _read(source, 0, source.frames), [Piece(0, 0, source.frames)]
-    piece = length // SAMPLE_PIECES
-    fade = min(round(0.005 * source.sample_rate), piece // 2)
-    ramp = _linear(fade)
-    sample = np.empty((source.channels, piece * SAMPLE_PIECES), np.float32)
-    starts = np.linspace(0, source.frames - piece, SAMPLE_PIECES).astype(int)
-    pieces = [Piece(index * piece, int(start), piece) for index, start in enumerate(starts)]
-    for place, start, _ in pieces:
-        part = sample[:, place : place + piece]
-        part[:] = _read(source, start, piece)
+    piece = max(1, length // SAMPLE_PIECES)
+    cell = cell_frames(source.frames, piece)
+    powers = np.array(
+        [_power(source, at, min(cell, source.frames - at), piece) for at in range(0, source.frames, cell)]
+    )
+    stretches = stretches_to_hear(powers, source.frames, cell, piece, SAMPLE_PIECES)
+    sample = np.empty((source.channels, sum(frames for _, frames in stretches)), np.float32)
+    pieces: list[Piece] = []
+    place = 0
+    for start, frames in stretches:
+        part = sample[:, place : place + frames]
+        part[:] = _read(source, start, frames)
+        fade = min(round(0.005 * source.sample_rate), frames // 2)
+        ramp = _linear(fade)
         part[:, :fade] *= ramp
-        part[:, piece - fade :] *= ramp[::-1]
+        part[:, frames - fade :] *= ramp[::-1]
+        pieces.append(Piece(place, start, frames))
+        place += frames
     return sample, pieces
+
+
+def _power(source: AudioSource, start: int, frames: int, step: int) -> float:
+    """Mean power of a stretch without what is constant, read ``step`` frames at a time."""
+    powers = [
+        float(np.var(_read(source, at, min(step, start + frames - at)), axis=1, dtype=np.float64).mean())
+        for at in range(start, start + frames, step)
+    ]
+    return float(np.mean(powers))
+
+
+def _sounding_seconds(sample: Audio, sample_rate: int) -> float:
+    """How long ``sample`` is within :data:`~separators.sampling.QUIET_DB` of its loudest moment."""
+    moment = max(1, round(MOMENT_SECONDS * sample_rate))
+    starts = range(0, sample.shape[1], moment)
+    powers = np.array([np.var(sample[:, at : at + moment], axis=1, dtype=np.float64).mean() for at in starts])
+    return float(np.sum(powers > 10 ** (QUIET_DB / 10) * powers.max(initial=0.0))) * moment / sample_rate
 
 
 def _pieces_of_pieces(pieces: Sequence[Piece], outer: Sequence[Piece]) -> list[Piece]:

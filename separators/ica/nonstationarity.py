@@ -16,19 +16,27 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from separators.base import Audio
-from separators.ica.channels import Matrix
+from separators.ica.channels import Matrix, Numbers
 
 STRETCH_SECONDS = 0.046
+QUIETEST = 0.03
+"""Stretches this far (-15 dB) below the level at which most of the energy lies count not: in pauses every
+microphone holds its own noise, which many stretches alike would pass for sources."""
 FLOOR = 1e-4
 """A source's level in a stretch counts at least this much of its mean power: below lies noise."""
 MINIMUM_CONTRAST = 0.5
 """Pairs of sources whose levels run more alike than this are left as they are."""
 COVARIANCES_PER_SOURCE = 4
 """With fewer the sources' levels tell too little: a tenth of a second for every source."""
-MAXIMUM_STRETCHES = 640
+MAXIMUM_STRETCHES = 1280
 """More (about 30 seconds of them), spread over the audio, add time but little precision."""
+AT_ONCE = 16
+"""Stretches, so that they stay in the cache."""
+LEVEL_STRIDE = 8
+"""Every so many frames tell how loud a stretch is."""
 MAXIMUM_STEPS = 50
 TOLERANCE = 1e-6
 
@@ -55,31 +63,58 @@ def refine(unmixing: Matrix, audio: Audio, mean: Matrix, sample_rate: int) -> Re
 
 
 def stretch_covariances(unmixing: Matrix, audio: Audio, mean: Matrix, sample_rate: int) -> Matrix:
-    """Covariances ``(sources, sources, stretches)`` of the sources over short stretches.
+    """Covariances ``(sources, sources, stretches)`` of the sources over short stretches that sound.
 
-    The stretches as they are and the differenced ones are scaled to the same mean power.
+    The stretches overlap by half under a Hann window: so it matters little where they begin. As they are
+    and differenced they are scaled to the same mean power.
     Of the sources, not of the channels: channels that are much alike leave float32 no room.
     """
     sources, frames = len(unmixing), audio.shape[1]
-    length = max(2, round(STRETCH_SECONDS * sample_rate))
-    count = min(frames // length, MAXIMUM_STRETCHES)
-    starts = np.linspace(0, frames - length, count).astype(int)
+    length = min(max(2, round(STRETCH_SECONDS * sample_rate)), frames)
     matrix = unmixing.astype(np.float32)
     offset = (unmixing @ mean).astype(np.float32)[:, None]
-    plain, differenced = np.zeros((2, count, sources, sources))
-    for index, start in enumerate(starts):
-        stretch = matrix @ audio[:, start : start + length] - offset
-        plain[index] = stretch @ stretch.T
-        difference = stretch[:, 1:] - stretch[:, :-1]
-        differenced[index] = difference @ difference.T
+    starts = _sounding(matrix, audio, offset, length)
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    plain, differenced = np.zeros((2, len(starts), sources, sources))
+    every = np.lib.stride_tricks.sliding_window_view(audio, length, axis=1)
+    for first in range(0, len(starts), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        channels = every[:, starts[some]]
+        stretches = (matrix @ channels.reshape(len(channels), -1) - offset).reshape(sources, -1, length)
+        stretches = np.ascontiguousarray(stretches.swapaxes(0, 1))
+        differences = (stretches[:, :, 1:] - stretches[:, :, :-1]) * window[1:]
+        differenced[some] = differences @ differences.swapaxes(1, 2)
+        stretches *= window
+        plain[some] = stretches @ stretches.swapaxes(1, 2)
     kinds = []
     for kind in (plain, differenced):
         power = np.einsum("kss->k", kind)
         if power.any():
-            kinds.append(kind[power > 0] / power.mean())
+            kept = _not_quiet(power)
+            kinds.append(kind[kept] / power[kept].mean())
     if not kinds:
         return np.zeros((sources, sources, 0))
     return np.ascontiguousarray(np.concatenate(kinds).transpose(1, 2, 0))
+
+
+def _sounding(matrix: Audio, audio: Audio, offset: Audio, length: int) -> Numbers:
+    """Where stretches begin, half of ``length`` apart, that are not quiet; at most MAXIMUM_STRETCHES."""
+    hop = length // 2
+    steps = audio.shape[1] // hop
+    signals = matrix @ audio[:, : steps * hop : LEVEL_STRIDE] - offset
+    at = np.arange(0, steps * hop, LEVEL_STRIDE) // hop
+    power: Matrix = np.bincount(at, np.einsum("st,st->t", signals, signals), steps).astype(np.float64)
+    power = power[:-1] + power[1:]
+    found = np.flatnonzero(_not_quiet(power))
+    if len(found) > MAXIMUM_STRETCHES:
+        found = found[np.linspace(0, len(found) - 1, MAXIMUM_STRETCHES).astype(int)]
+    return found * hop
+
+
+def _not_quiet(power: Matrix) -> NDArray[np.bool_]:
+    """Which stretches of this power are heard."""
+    heard: NDArray[np.bool_] = power * power.sum() > QUIETEST * np.square(power).sum()
+    return heard
 
 
 def diagonalize(covariances: Matrix) -> tuple[Matrix, bool]:

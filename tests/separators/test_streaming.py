@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separators.base import Separator
-from separators.errors import AudioError, ChannelError
+from separators.errors import AudioError, ChannelError, SeparatorWarning
+from separators.remarks import heard_by
 from separators.streaming import (
     GRID,
     SAMPLE_PIECES,
@@ -29,6 +30,8 @@ class Halves(Separator):
     block_seconds = 2 * GRID / RATE
     overlap_seconds = GRID / RATE
     fit_seconds = 1.0
+    samples: list
+    blocks: list
 
     def stem_names(self, channels):
         if channels > 2:
@@ -159,7 +162,8 @@ def test_extreme_levels_neither_vanish_nor_overflow(peak):
 def test_one_faint_frame_in_silence_stays_finite():
     mixture = np.zeros((1, 5 * GRID), np.float32)
     mixture[0, 100] = 1e-45
-    assert np.isfinite(Halves().separate(mixture, RATE).array).all()
+    with pytest.warns(SeparatorWarning, match=r"halves: only 0\.05 s of the audio's 3 s"):
+        assert np.isfinite(Halves().separate(mixture, RATE).array).all()
 
 
 def test_silence_is_not_fitted_and_stays_silent():
@@ -171,14 +175,48 @@ def test_silence_is_not_fitted_and_stays_silent():
 
 def test_a_source_whose_sample_is_silent_is_fitted_on_its_first_sound():
     mixture = np.zeros((1, 60 * RATE), np.float32)
-    at = 20 * RATE + 3  # between two pieces of the sample
-    mixture[:, at : at + 100] = noise(1, 100)
+    piece = RATE // SAMPLE_PIECES
+    at = 200 * piece
+    mixture[:, at : at + piece] = 1.0  # a constant is no sound that the sample would be chosen by
     assert not fitting_sample(ArraySource(mixture, RATE), Halves.fit_seconds)[0].any()
     separator = Halves()
     stems = separator.separate(mixture, RATE)
     assert len(separator.samples) == 1
     assert sum_db(stems.array, mixture) < SUM_DB
     assert not stems.array[:, :, : at - 3 * GRID].any()
+
+
+def test_a_sound_of_moments_is_in_the_sample_wherever_it_is_and_said_to_be_short():
+    for at in (20 * RATE + 3, 0, 60 * RATE - 100):
+        mixture = np.zeros((1, 60 * RATE), np.float32)
+        mixture[:, at : at + 100] = noise(1, 100)
+        separator, lines = Halves(), []
+        with heard_by(lines.append):
+            separator.separate(mixture, RATE)
+        (sample,) = separator.samples
+        assert np.count_nonzero(sample) > 50
+        assert len(lines) == 1
+        assert lines[0].startswith("halves: only 0.")
+        assert "of the audio's 60 s" in lines[0]
+
+
+def test_nothing_is_said_of_a_source_that_sounds_or_is_short_or_silent():
+    lines = []
+    short = np.zeros((1, RATE), np.float32)
+    short[:, :10] = 1.0
+    with heard_by(lines.append):
+        for mixture in (noise(2, 10 * RATE), short, np.zeros((1, 10 * RATE), np.float32)):
+            Halves().separate(mixture, RATE)
+    assert lines == []
+
+
+@pytest.mark.parametrize("gain", [0.3, 1e-4, 777.0])
+def test_a_gain_or_an_offset_does_not_move_the_sample(gain):
+    mixture = noise(2, 60 * RATE) * np.repeat(10 ** (-3 * np.random.default_rng(1).random(60)), RATE)
+    mixture = mixture.astype(np.float32)
+    pieces = fitting_sample(ArraySource(mixture, RATE), 5.0)[1]
+    for other in (np.float32(gain) * mixture, mixture + np.float32(0.25)):
+        assert fitting_sample(ArraySource(other, RATE), 5.0)[1] == pieces
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -257,3 +257,26 @@ def test_nothing_warns_where_all_is_well():
         warnings.simplefilter("always")
         ICA().separate(mixture, RATE)
     assert not caught
+
+
+@pytest.mark.parametrize("noise_db", [-80.0, -60.0])
+def test_an_event_in_minutes_of_near_silence_is_unmixed_as_alone_wherever_it_is(noise_db):
+    """15 s of two sources in 4 minutes; alone, with the same noise, they come apart as well."""
+    rate, frames = 8000, 15 * 8000
+    rng = np.random.default_rng(0)
+    swells = np.repeat(rng.random((2, 150)), frames // 150, axis=1) ** 3
+    sources = (rng.laplace(size=(2, frames)) * swells).astype(np.float32)
+    images = np.array([[1.0, 0.4], [0.5, 1.0]], np.float32).T[:, :, None] * sources[:, None]
+    noise = rng.standard_normal((2, 240 * rate)).astype(np.float32) * 10 ** (noise_db / 20)
+    event = images.sum(axis=0)
+
+    def worst(mixture, at):
+        stems = ICA().separate(mixture, rate).array[:, :, at : at + frames]
+        return min(si_sdr(image, stem) for image, stem in zip(images, stems, strict=True))
+
+    alone = worst(event + noise[:, :frames], 0)
+    assert alone > 40
+    for at in np.linspace(0, 225 * rate, 12).astype(int):
+        mixture = noise.copy()
+        mixture[:, at : at + frames] += event
+        assert worst(mixture, at) > alone - 3

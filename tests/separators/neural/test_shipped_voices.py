@@ -11,6 +11,7 @@ import soxr
 
 from separators import create
 from separators.evaluation import si_sdr
+from separators.streaming import ArraySource, fitting_sample
 
 VOICES = Path(__file__).parent / "voices"
 NAMES = ("pit", "danet", "deep-clustering")
@@ -67,3 +68,21 @@ def test_threads_share_one_network(truth):
         thread.join()
     assert len(results) == 3
     assert all(np.array_equal(result, alone) for result in results)
+
+
+def test_two_people_who_talk_in_parts_of_a_long_silence_are_both_heard(truth):
+    """The voices are in the sample, at whatever places: each alone, and some seconds of both."""
+    rate, name = 16_000, "pit"
+    mixture = 1e-4 * np.random.default_rng(0).standard_normal(110 * rate).astype(np.float32)
+    voices = truth * (0.1 / np.square(truth).mean() ** 0.5)
+    places = [slice(at, at + truth.shape[1]) for at in (12 * rate, 91 * rate, 50 * rate)]
+    for voice, place in zip((*voices, voices.sum(0)), places, strict=True):
+        mixture[place] += voice
+    _, pieces = fitting_sample(ArraySource(mixture[None], rate), create(name).fit_seconds)
+    for place in places:
+        shared = [max(0, min(p.start + p.frames, place.stop) - max(p.start, place.start)) for p in pieces]
+        assert sum(shared) > 2.5 * rate
+    stems = create(name).separate(mixture, rate).array[:, 0]
+    alone = [np.square(stems[:, place]).sum(1) for place in places[:2]]
+    assert alone[0].argmax() != alone[1].argmax()
+    assert all(energy.max() > 10 * energy.min() for energy in alone)

@@ -164,3 +164,15 @@ def test_mel_filters_cover_every_frequency_between_their_outer_corners_once(rate
     mels = 2595 * np.log10(1 + np.linspace(0, rate / 2, 1025) / 700)
     inside = (mels > mels[-1] / 41) & (mels < mels[-1] * 40 / 41)
     np.testing.assert_allclose(total[inside], 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("at", [0.05, 0.31, 0.5, 0.77])
+def test_an_event_in_minutes_of_near_silence_is_learned_wherever_it_is(at):
+    low = harmonic(220, pulses(12 * RATE, 0.5, 0.0, 0.1))
+    high = harmonic(1870, pulses(12 * RATE, 0.37, 0.1, 0.1))
+    mixture = 1e-5 * noise(1, 200 * RATE)[0]
+    event = slice(int(at * (len(mixture) - len(low))), int(at * (len(mixture) - len(low))) + len(low))
+    mixture[event] += low + high
+    stems = NMF(stems=2, components=4).separate(mixture, RATE)
+    assert si_sdr(low[None], stems["stem-1"][:, event]) > 22
+    assert si_sdr(high[None], stems["stem-2"][:, event]) > 22
