@@ -24,13 +24,13 @@ from plugin_bridge.audio.info import AudioInfo as AudioInfo
 from plugin_bridge.audio.info import Reader, Samples, check_measures, cut_short
 from plugin_bridge.audio.mpeg import read_mpeg
 from plugin_bridge.audio.ogg import read_ogg
+from plugin_bridge.audio.outputs import check_output as check_output
 from plugin_bridge.audio.riff import Container, read_container
 from plugin_bridge.audio.sound_file import Link, SeekableSound, SoundChain, open_sound, sound_errors
 from plugin_bridge.audio.stamps import channel_mask, time_reference
 from plugin_bridge.audio.tags import behind_id3, read_tags
 from plugin_bridge.audio.wav import MPEG, read_wav
 from plugin_bridge.audio.writer import AudioWriter as AudioWriter
-from plugin_bridge.audio.writer import check_output as check_output
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 

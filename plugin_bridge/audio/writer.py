@@ -20,70 +20,18 @@ from mutagen import MutagenError
 from numpy.typing import NDArray
 
 from plugin_bridge.atomic import put_in_place, temporary_beside
+from plugin_bridge.audio.outputs import BIT_DEPTHS, check_output, has_full_scale
 from plugin_bridge.audio.riff import MAX_32_BIT
 from plugin_bridge.audio.tags import CHANNEL_MASK_TAG, TIME_REFERENCE_TAG, to_id3, write_tags
 from plugin_bridge.audio.wav_writer import WavWriter
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 
-BIT_DEPTHS = {"16": 16, "24": 24, "float32": 32}
 FULL_SCALE_TOLERANCE = 1e-6
 """A gain that brings the peak to 1.0 may leave it this far above, by float32's rounding."""
 WRITTEN_AT_ONCE = 1 << 16
 AIFF_LIMIT = MAX_32_BIT - (1 << 20)
 """AIFF sizes have 32 bits; some room is left for tags."""
-
-
-class _Limits:
-    """What a format can hold."""
-
-    def __init__(
-        self, channels: int, rates: range | frozenset[int], depths: tuple[str, ...], why: str
-    ) -> None:
-        self.channels = channels
-        self.rates = rates
-        self.depths = depths
-        self.why = why
-
-
-MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
-LOSSY = ("16", "24", "float32")
-FORMATS = {
-    "wav": _Limits(1024, range(1, 1 << 31), ("16", "24", "float32"), ""),
-    "aiff": _Limits(1024, range(1, 1 << 31), ("16", "24", "float32"), ""),
-    "flac": _Limits(8, range(1, 655351), ("16", "24"), "FLAC has no float samples"),
-    # Vorbis takes some channels of more than two for low-frequency effects and ruins the stem in them.
-    "ogg": _Limits(2, range(8000, 192001), LOSSY, ""),
-    "mp3": _Limits(2, MP3_RATES, LOSSY, ""),
-}
-"""Formats that are written -> their limits. Ogg and MP3 have no bit depth; any may be named."""
-
-
-def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -> None:
-    """Raise :class:`AudioFileError` if ``format`` cannot hold such audio. Call it before any work."""
-    limits = FORMATS.get(format)
-    if limits is None:
-        raise AudioFileError(f"format {format!r} cannot be written; there are: {', '.join(FORMATS)}")
-    if bit_depth not in BIT_DEPTHS:
-        raise AudioFileError(f"bit depth {bit_depth!r} is unknown; there are: {', '.join(BIT_DEPTHS)}")
-    if bit_depth not in limits.depths:
-        raise AudioFileError(f"{limits.why}: choose bit depth {' or '.join(limits.depths)}, or WAV")
-    if not 1 <= channels <= limits.channels:
-        raise AudioFileError(
-            f"{format} holds 1 to {limits.channels} channels, not {channels}; write separate files, or WAV"
-        )
-    if not isinstance(sample_rate, int) or sample_rate not in limits.rates:
-        allowed = (
-            f"{limits.rates[0]} to {limits.rates[-1]} Hz"
-            if isinstance(limits.rates, range)
-            else ", ".join(str(rate) for rate in sorted(limits.rates)) + " Hz"
-        )
-        raise AudioFileError(f"{format} holds sample rates of {allowed}, not {sample_rate}; choose WAV")
-
-
-def has_full_scale(format: str, bit_depth: str) -> bool:
-    """Whether samples beyond -1..1 are lost in this format: in all but float WAV and AIFF."""
-    return not (format in ("wav", "aiff") and bit_depth == "float32")
 
 
 class _Encoder(Protocol):

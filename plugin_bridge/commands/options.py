@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from plugin_bridge.audio.outputs import BIT_DEPTHS, FORMATS
+
 if TYPE_CHECKING:
     from plugin_bridge.presets.preset import Preset
     from separators.parameters import Value
@@ -81,12 +83,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 format_options = together(
     click.option(
         "--format",
-        type=click.Choice(["wav", "flac", "aiff", "ogg", "mp3"]),
+        type=click.Choice(list(FORMATS)),
         help="File format; the preset's if not given, else wav.",
     ),
     click.option(
         "--bit-depth",
-        type=click.Choice(["16", "24", "float32"]),
+        type=click.Choice(list(BIT_DEPTHS)),
         help="Bit depth; if neither this nor the preset says one: 24 for integers, float32 for the rest and "
         "for stems that 24 bits cannot hold.",
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from plugin_bridge.audio.outputs import BIT_DEPTHS
 from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import Input, Opened
@@ -23,8 +24,6 @@ from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplot
 from separators import registry
 from separators.base import Separator
 from separators.parameters import Value
-
-DEPTHS = ("16", "24", "float32")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Settings:
         """The bit depth to write for inputs that need ``depths``."""
         if self.bit_depth is not None:
             return self.bit_depth
-        needed = max(depths, key=DEPTHS.index)
+        needed = max(depths, key=BIT_DEPTHS.__getitem__)
         return "float32" if needed == "float32" and self.format != "flac" else "24"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_bridge.audio.writer import BIT_DEPTHS, has_full_scale
+from plugin_bridge.audio.outputs import BIT_DEPTHS, has_full_scale
 from separators.base import Audio
 
 PROMISED_DB = -120.0

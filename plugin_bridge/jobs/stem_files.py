@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plugin_bridge.audio.writer import AudioWriter, check_output, has_full_scale
+from plugin_bridge.audio.outputs import check_output, has_full_scale
+from plugin_bridge.audio.writer import AudioWriter
 from plugin_bridge.errors import PluginError
 from plugin_bridge.jobs.workspace import Spool
 from plugin_bridge.naming import safe_name

@@ -54,6 +54,7 @@ from pydantic import (
 
 import separators
 from plugin_bridge.atomic import write_atomically
+from plugin_bridge.audio.outputs import BitDepth, OutputFormat
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
 from plugin_bridge.presets import files as preset_files
@@ -90,8 +91,8 @@ class SeparatorTable(BaseModel):
 class Output(_Table):
     """``[output]``: how results are written. What is left out follows the input or the command line."""
 
-    format: Literal["wav", "flac", "aiff", "ogg", "mp3"] = "wav"
-    bit_depth: Literal[16, 24, "float32"] | None = None
+    format: OutputFormat = "wav"
+    bit_depth: BitDepth | None = None
     """None: the input's, or better."""
     layout: Literal["files", "multichannel"] = "files"
     name: str = DEFAULT_TEMPLATE

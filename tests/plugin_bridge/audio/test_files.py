@@ -22,7 +22,8 @@ from plugin_bridge.audio.files import (
     read_info,
     search,
 )
-from plugin_bridge.audio.writer import has_full_scale, to_integers
+from plugin_bridge.audio.outputs import has_full_scale
+from plugin_bridge.audio.writer import to_integers
 from plugin_bridge.errors import AudioFileError
 
 RATE = 44100

@@ -1,5 +1,7 @@
 """The table of session formats: what opens, what is refused and what to do instead, what folders hold."""
 
+import os
+
 import pytest
 
 from docs.make_reference import reference
@@ -40,6 +42,41 @@ def test_a_project_that_no_reader_knows_says_what_to_export(row, inside, tmp_pat
     assert said.startswith(f"{tmp_path if inside else project}: ")
     assert f"export the tracks of your {row.project} as audio files ({row.export}) and give their f" in said
     assert "\n" not in said
+
+
+DAMAGED = {
+    "empty": b"",
+    "zeros": bytes(1000),
+    "noise": bytes(range(256)) * 9,
+    "text": b"no project\n",
+    "zip": b"PK\x03\x04" + bytes(100),
+    "gzip": b"\x1f\x8b\x08\x00" + bytes(100),
+    "XML": b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+    "deep": b"<A\n" * 100_000,
+}
+READERS = [row for row in FORMATS if row.read]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("row", READERS, ids=str)
+def test_a_damaged_project_is_one_line_and_left_as_it_is(row, content, tmp_path):
+    project = tmp_path / f"song{row.suffixes[0]}"
+    project.write_bytes(DAMAGED[content])
+    with pytest.raises(SessionError) as error:
+        open_session(project)
+    assert str(project) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert project.read_bytes() == DAMAGED[content]
+    assert list(tmp_path.iterdir()) == [project]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("row", READERS, ids=str)
+def test_only_regular_files_are_read(row, tmp_path):
+    project = tmp_path / f"song{row.suffixes[0]}"
+    os.mkfifo(project)
+    with pytest.raises(SessionError, match="not a regular file"):
+        open_session(project)
 
 
 @pytest.mark.parametrize("suffix", PACKAGES)
