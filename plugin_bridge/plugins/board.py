@@ -50,7 +50,8 @@ class Board(RunsInPython, pedalboard.Pedalboard):
         self._block_frames: dict[int, int] = {}
         self._keep()
 
-    # Pedalboard's C++ list stays the order of truth. Python objects in it are only kept whole
+    # Pedalboard's C++ list stays the order of truth. It is read in one go, ``list(self)``, since its iterator
+    # would not survive that another thread changes it. Python objects in it are only kept whole
     # while Python holds them: a change holds the new one until all present members are taken hold of.
 
     def append(self, plugin: Member) -> None:
@@ -99,7 +100,7 @@ class Board(RunsInPython, pedalboard.Pedalboard):
         """Process ``audio`` ``(channels, frames)``, whatever its shape; arguments are checked already."""
         check_members(self)
         if not self.needs_python():
-            plugins = [plugin for plugin in self if plugin is not None]
+            plugins = [plugin for plugin in list(self) if plugin is not None]
             return run_native(plugins, audio, sample_rate, buffer_size, reset)
         stems = 1
         for in_python, group in groupby(self._flat(), key=runs_in_python):
@@ -121,13 +122,15 @@ class Board(RunsInPython, pedalboard.Pedalboard):
 
     def needs_python(self) -> bool:
         """Whether a native container would not do the same as this board."""
-        return self.is_overridden() or any(runs_in_python(plugin) for plugin in self if plugin is not None)
+        return self.is_overridden() or any(
+            runs_in_python(plugin) for plugin in list(self) if plugin is not None
+        )
 
     def reset(self) -> None:
         """Reset every plug-in, and forget the array layout of earlier calls."""
         self._layouts.forget()
         self._block_frames.clear()
-        for plugin in self:
+        for plugin in list(self):
             if plugin is not None:
                 plugin.reset()
 
@@ -144,7 +147,7 @@ class Board(RunsInPython, pedalboard.Pedalboard):
 
     def _flat(self) -> Iterator[pedalboard.Plugin]:
         """The members; instead of boards that hold Python plug-ins, and override nothing, theirs."""
-        for plugin in self:
+        for plugin in list(self):
             if isinstance(plugin, Board) and plugin.needs_python() and not plugin.is_overridden():
                 yield from plugin._flat()
             elif plugin is not None:

@@ -127,9 +127,8 @@ def _flush(stages: Sequence[_Streamed], channels: int) -> Audio:
 def _stages(plugins: Sequence[pedalboard.Plugin | None], rate: float, channels: int) -> list[_Streamed]:
     """One stage for each run of native plug-ins, one for each in Python; raises TypeError."""
     stages: list[_Streamed] = []
-    for in_python, group in groupby(
-        _flat(plugins, _holds(PythonPlugin)), lambda p: isinstance(p, PythonPlugin)
-    ):
+    flat = _flat(plugins, lambda plugin: any(runs_in_python(inner) for inner, _ in inside([plugin])))
+    for in_python, group in groupby(flat, lambda plugin: isinstance(plugin, PythonPlugin)):
         if in_python:
             stages += [_block_stage([plugin], rate, channels) for plugin in group]
         else:

@@ -235,6 +235,32 @@ def test_separators_cannot_be_streamed(plugin):
         StreamedChain([pb.Gain(), plugin()], RATE, 2)
 
 
+def test_what_a_derived_board_overrides_is_not_skipped():
+    class Louder(Board):
+        def run(self, audio, sample_rate, buffer_size, reset):
+            return 2 * super().run(audio, sample_rate, buffer_size, reset)
+
+    class LouderStream(PythonPlugin):
+        streams = True
+
+        def run(self, audio, sample_rate, buffer_size, reset):
+            return audio
+
+        def __call__(self, input_array, sample_rate, buffer_size=8192, reset=True):
+            return 2 * super().__call__(input_array, sample_rate, buffer_size, reset)
+
+    with pytest.raises(TypeError, match="Louder works on whole signals"):
+        StreamedChain([Board([Louder([pb.Gain()])])], RATE, 2)
+    for audio in (noise(2, 20000), noise(2, 2)):
+        np.testing.assert_array_equal(streamed([Board([LouderStream()])], audio, [3000]), 2 * audio)
+
+
+def test_a_board_held_by_a_name_in_a_native_container():
+    board = Board([pb.HighpassFilter(99), pb.Reverb(0.3)])
+    chain, audio = [pb.Chain([pb.Mix([board, pb.Gain(-6)])])], noise(2, 20000)
+    np.testing.assert_array_equal(streamed(chain, audio, [777, 13000]), whole(chain, audio))
+
+
 def test_python_overrides_and_python_in_native_containers_are_refused():
     class Backwards(pb.Pedalboard):
         def process(self, input_array, sample_rate, buffer_size=8192, reset=True):

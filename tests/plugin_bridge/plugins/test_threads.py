@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -47,6 +48,28 @@ def test_threads_with_mixed_layouts(name):
         results = list(threads.map(lambda number: one(inputs[number], RATE), order))
     for number, result in zip(order, results, strict=True):
         np.testing.assert_array_equal(result, expected[number])
+
+
+def test_a_board_may_be_changed_while_it_runs():
+    board, audio, done = Board([Gain(-3), Bands()]), noise(2, 2000), Event()
+
+    def change():
+        while not done.is_set():
+            board.insert(0, Gain(0))
+            board.append(Gain(0))
+            del board[0]
+            del board[len(board) - 1]
+
+    expected = board(audio, RATE)
+    with ThreadPoolExecutor(4) as threads:
+        changing = threads.submit(change)
+        try:
+            for out in threads.map(lambda _: board(audio, RATE), range(200)):
+                np.testing.assert_array_equal(out, expected)
+        finally:
+            done.set()
+    changing.result()
+    assert len(board) == 2
 
 
 def test_each_thread_has_its_own_last_call():
