@@ -72,6 +72,8 @@ class Parameter:
     choices: tuple[Value, ...] = ()
     file: bool = False
     """Whether the value, if it is not empty, names a file or folder that the result is made from."""
+    words: tuple[str, ...] = ()
+    """What may stand in place of a number: ``auto``."""
     serves: Serves = field(default_factory=dict)
     """Where it has an effect: parameter -> values, any one of which is enough. Empty: everywhere."""
     name: str = ""
@@ -86,8 +88,8 @@ class Parameter:
 
     @property
     def accepted(self) -> Any:
-        """What may be given: :attr:`type`, and of a :class:`Content` also its text."""
-        return self.type | str if issubclass(self.type, Content) else self.type
+        """What may be given: :attr:`type`, of a :class:`Content` also its text, and :attr:`words`."""
+        return self.type | str if self.words or issubclass(self.type, Content) else self.type
 
     @property
     def allowed(self) -> str:
@@ -96,6 +98,7 @@ class Parameter:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
         kind = words.get(self.type, "a file")
+        kind = " or ".join([*self.words, kind])
         low, high = self.minimum, self.maximum
         unit = f" {self.unit}" if self.unit else ""
         if low is not None and high is not None:
@@ -131,6 +134,8 @@ class Parameter:
     def validate(self, value: Any, owner: str) -> Value:
         """Return ``value`` as this parameter's type, or raise :class:`ParameterError`."""
         checked: Value | None = None
+        if isinstance(value, str) and value in self.words:
+            return value
         if self.type is bool:
             checked = value if isinstance(value, bool) else None
         elif issubclass(self.type, Content):
@@ -187,13 +192,15 @@ def parameter(
     maximum: float | None = None,
     choices: tuple[T, ...] = (),
     file: bool = False,
+    words: tuple[str, ...] = (),
     serves: Serves | None = None,
 ) -> T:
     """Declare a parameter in a class body; on an instance the attribute is its value.
 
+    ``words`` may stand in place of a number.
     ``serves`` says with which values of other parameters it has an effect: elsewhere it is refused.
     """
-    row = Parameter(default, help, unit, minimum, maximum, tuple(choices), file, serves or {})
+    row = Parameter(default, help, unit, minimum, maximum, tuple(choices), file, words, serves or {})
     return cast(T, row)
 
 

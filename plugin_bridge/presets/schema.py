@@ -63,6 +63,8 @@ def _parameter(row: Parameter) -> dict[str, Any]:
         made["minimum"] = row.minimum
     if row.maximum is not None:
         made["maximum"] = row.maximum
+    if row.words:
+        made |= {"type": [made["type"], "string"], "pattern": f"^({'|'.join(row.words)})$"}
     return made
 
 

@@ -7,8 +7,12 @@ from torch import Tensor
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import Network, unpool_bands
 from separators.neural.pauses import Masks
+from separators.neural.same_voice import join_same, same_voices
 from separators.neural.separator import VoiceSeparator
 from separators.parameters import parameter
+
+MOST = 3
+"""More voices at once were never heard in training."""
 
 
 class ClusteredMasks:
@@ -22,27 +26,44 @@ class ClusteredMasks:
         """``(speakers, dimensions)`` of the last block."""
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """Audio ``(1, frames)`` at 16 kHz -> masks ``(1, speakers, bins, times)``, which sum to one."""
+        """Audio ``(1, frames)`` at 16 kHz -> masks ``(1, speakers, bins, times)``, which sum to one.
+
+        With a background's mask behind those of the speakers where the network knows of one.
+        """
         embeddings = self.network(audio)
-        loudness = band_loudness(self.network.spectrogram(audio))
-        self.centroids = kmeans(
+        background = self.network.architecture.background
+        loudness = band_loudness(self.network.spectrogram(audio), embeddings if background else None)
+        centroids = kmeans(
             embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
         )
-        return unpool_bands(attractor_masks(embeddings, self.centroids[None]))
+        masks = unpool_bands(attractor_masks(embeddings, centroids[None], background))
+        if not background:  # it never heard a voice alone, and could not tell
+            self.centroids = centroids
+            return masks
+        # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
+        self.centroids = centroids if len({*same_voices(centroids)}) == self.speakers else None
+        return join_same(masks, centroids)
 
 
 class ClusteredVoices(VoiceSeparator):
     """Two or three voices by k-means of a network's embeddings."""
 
-    speakers: int = parameter(default=2, help="Number of voices.", minimum=2, maximum=3)
+    speakers: int | str = parameter(
+        default=2,
+        help="Number of stems for voices; auto: three, of which those are silent that nobody is there for.",
+        minimum=2,
+        maximum=MOST,
+        words=("auto",),
+    )
     seed: int = parameter(default=0, help="Seed of the k-means starts.", minimum=0)
 
     head = "embeddings"
 
-    def stem_names(self, channels: int) -> tuple[str, ...]:
-        """``voice-1`` to ``voice-2`` or ``voice-3``."""
-        return tuple(f"voice-{number}" for number in range(1, self.speakers + 1))
+    @property
+    def voices(self) -> int:
+        """As many as ``speakers`` says; the most there can be where it leaves that open."""
+        return MOST if isinstance(self.speakers, str) else self.speakers
 
     def masks(self, network: Network) -> Masks:
         """Those of :class:`ClusteredMasks`."""
-        return ClusteredMasks(network, self.speakers, self.seed)
+        return ClusteredMasks(network, self.voices, self.seed)

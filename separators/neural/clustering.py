@@ -80,17 +80,32 @@ def _seeds(points: Tensor, weights: Tensor, clusters: int, rng: np.random.Genera
     return points[chosen].clone()
 
 
+def background_attractor(dimensions: int) -> Tensor:
+    """Where all that is no voice is put ``(dimensions,)``: the last axis of the embeddings.
+
+    A place that is known beforehand, as nothing in one mixture tells which of its clusters is the music.
+    """
+    return torch.nn.functional.one_hot(torch.tensor(dimensions - 1), dimensions).float()
+
+
 @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
-def attractor_masks(embeddings: Tensor, attractors: Tensor) -> Tensor:
-    """Masks ``(batch, speakers, bands, times)`` that sum to one.
+def attractor_masks(embeddings: Tensor, attractors: Tensor, background: bool = False) -> Tensor:
+    """Masks ``(batch, speakers, bands, times)`` that sum to one; with a ``background`` one more, its own.
 
     ``embeddings`` ``(batch, bands, times, dimensions)``, ``attractors`` ``(batch, speakers, dimensions)``.
     """
+    if background:
+        fixed = background_attractor(attractors.shape[-1])
+        attractors = torch.cat([attractors, fixed.expand(len(attractors), 1, -1)], 1)
     return torch.softmax(SHARPNESS * torch.einsum("bftd,bkd->bkft", embeddings, attractors), 1)
 
 
-def band_loudness(spectrum: Tensor) -> Tensor:
-    """Magnitude of each band ``(batch, bands, times)``, 0 where it is far below the loudest."""
+def band_loudness(spectrum: Tensor, embeddings: Tensor | None = None) -> Tensor:
+    """Magnitude of each band ``(batch, bands, times)``, 0 where it is far below the loudest.
+
+    Bands whose ``embeddings`` say that they are background count less.
+    """
     power = pool_bands(spectrum.abs().square())
     limit = power.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
-    return torch.where(power > limit, power, 0.0).sqrt()
+    loudness = torch.where(power > limit, power, 0.0).sqrt()
+    return loudness if embeddings is None else loudness * (1 - embeddings[..., -1].clamp(0, 1))

@@ -18,6 +18,7 @@ from torch import Tensor
 from separators.base import Audio, Transform
 from separators.forks import network_runs
 from separators.neural.allocator import keep_block_memory
+from separators.neural.background import shared_background
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
 from separators.neural.pauses import Masks, masks_without_pauses
 from separators.neural.reminder import Reminder, active_level
@@ -36,10 +37,12 @@ def voices_transform(
     sample_rate: int,
     block_seconds: float,
     overlap_seconds: float,
+    background: bool = False,
 ) -> Transform:
     """A transform of one voice per stem, each of which stays on its stem from block to block.
 
-    In front of the first block the ``sample`` of the whole audio is heard, in front of all others a reminder.
+    In front of the first block the ``sample`` of the whole audio is heard, in front of all others a
+    reminder. With ``background`` a last stem has what is no voice; else that stays with the voices.
     """
     keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
@@ -59,15 +62,17 @@ def voices_transform(
     def transform(block: Audio) -> Audio:
         nonlocal before, known
         network_runs()
-        separated = separate_block(network, masks, block, sample_rate, front_of(block))
-        alike = np.zeros((len(separated.stems), len(separated.stems)))
+        separated = separate_block(network, masks, block, sample_rate, front_of(block), background)
+        alike = np.zeros((len(separated.leading), len(separated.leading)))
         if before is None:
             reminder.begin(separated.front)
         else:
             if reminder.stems is not None:
                 again = agreement(reminder.stems, separated.front)
                 if not reminder.holds(again):
-                    separated = separate_block(network, masks, block, sample_rate, front_of(block))
+                    separated = separate_block(
+                        network, masks, block, sample_rate, front_of(block), background
+                    )
                     again = agreement(reminder.stems, separated.front)
                 alike += again
             if known is not None and np.array_equal(before, block[:, :overlap]):
@@ -76,7 +81,7 @@ def voices_transform(
         leading = separated.leading[order]
         reminder.learn(leading)
         before, known = block[:, -overlap:].copy(), leading[:, -common:]
-        return separated.stems[order]
+        return np.concatenate([separated.stems[order], separated.stems[len(order) :]])
 
     return transform
 
@@ -87,15 +92,23 @@ class Separated(NamedTuple):
     stems: Audio
     """``(stems, channels, frames)``, which sum to the block."""
     leading: Audio
-    """The stems ``(stems, frames)`` of the block's leading signal, at 16 kHz."""
+    """The voices ``(voices, frames)`` of the block's leading signal, at 16 kHz."""
     front: Audio
-    """The stems ``(stems, frames)`` of what was heard in front of the block, at 16 kHz."""
+    """The voices ``(voices, frames)`` of what was heard in front of the block, at 16 kHz."""
 
 
 def separate_block(
-    network: Network, masks: Masks, block: Audio, sample_rate: int, front: Audio = NOTHING
+    network: Network,
+    masks: Masks,
+    block: Audio,
+    sample_rate: int,
+    front: Audio = NOTHING,
+    background: bool = False,
 ) -> Separated:
-    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``."""
+    """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``.
+
+    With ``background`` the last stem has what is no voice.
+    """
     low = _low(block, sample_rate)
     weights = leading_weights(low)
     leading = weights @ low
@@ -107,14 +120,18 @@ def separate_block(
     with torch.inference_mode():
         mask = masks_without_pauses(masks, heard)
         spectrum = network.spectrogram(torch.from_numpy(low))
+        voices = len(mask) - network.architecture.background
+        own = mask[..., times:]
+        if network.architecture.background and not background:
+            own = shared_background(own, (torch.from_numpy(weights)[:, None, None] * spectrum).sum(0))
         # Masks and shares sum to one: the last stem is what the others leave.
-        spectra = mask[:-1, None, :, times:] * spectrum
+        spectra = own[:-1, None] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).numpy()
         shares = _upper_shares(spectra, spectrum).numpy()
-        front_stems = np.zeros((len(mask), 0), np.float32)
+        front_stems = np.zeros((voices, 0), np.float32)
         if len(front):
             front_spectrum = network.spectrogram(torch.from_numpy(front))
-            front_stems = network.audio(mask[..., : times + 1] * front_spectrum, len(front)).numpy()
+            front_stems = network.audio(mask[:voices, :, : times + 1] * front_spectrum, len(front)).numpy()
     changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
     rest = block - changed[-1]
     stems = changed
@@ -125,7 +142,7 @@ def separate_block(
         stems[-1] -= stem
     leading_stems = weights @ stems_low
     leading_stems = np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]])
-    return Separated(stems, leading_stems, front_stems)
+    return Separated(stems, leading_stems[:voices], front_stems)
 
 
 def _low(audio: Audio, sample_rate: int) -> Audio:

@@ -9,6 +9,9 @@ sits on top:
 - ``masks``: a complex mask for each speaker; the masks of a bin sum to one, so stems sum to
   the mixture (mixture consistency, Wisdom et al. 2019).
 - ``embeddings``: a unit vector for each time-frequency band, to be clustered.
+
+A network with a ``background`` also tells what is no voice: it has a further mask, what those of the
+speakers leave to one.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ class Architecture:
     """Window of a second spectrogram for the input, in frames; 0: none. Tells close pitches apart."""
     short_window: int = 128
     """Window of a third one, at four times the frame rate; 0: none. Tells pulses apart in time."""
+    background: bool = False
+    """Whether music and noise have a mask of their own, behind those of the speakers."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -211,7 +216,7 @@ class Network(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """The head's output for ``audio`` ``(batch, frames)``, at the bins and times of its spectrogram.
 
-        Masks: complex ``(batch, speakers, bins, times)``, which sum to one.
+        Masks: complex ``(batch, speakers, bins, times)``, which sum to one; with a background one more.
         Embeddings: ``(batch, bands, times, dimensions)`` of unit length.
         """
         features = (self.features(audio) - self.feature_mean) / self.feature_std
@@ -232,7 +237,10 @@ class Network(nn.Module):
         masks = torch.view_as_complex(
             raw.view(batch, self.architecture.speakers, BINS, 2, times).transpose(3, 4).contiguous()
         )
-        return masks + (1 - masks.sum(1, keepdim=True)) / self.architecture.speakers
+        rest = 1 - masks.sum(1, keepdim=True)
+        if self.architecture.background:
+            return torch.cat([masks, rest], 1)
+        return masks + rest / self.architecture.speakers
 
 
 def _stft(audio: Tensor, window: Tensor, hop: int) -> Tensor:

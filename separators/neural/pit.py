@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
+from separators.neural.same_voice import join_same, mask_centroids
 from separators.neural.separator import VoiceSeparator
 from separators.registry import BUILT_IN
 
@@ -14,10 +17,15 @@ class PIT(VoiceSeparator):
     name = "pit"
     summary = BUILT_IN[name].summary
 
-    def stem_names(self, channels: int) -> tuple[str, ...]:
-        """``voice-1`` and ``voice-2``."""
-        return ("voice-1", "voice-2")
+    voices = 2
 
     def masks(self, network: Network) -> Masks:
-        """The network's own output."""
-        return network
+        """The network's own output; both voices on the first stem where they are one."""
+        if not network.architecture.background:
+            return network  # which never heard a voice alone, and could not tell
+
+        def masks(audio: Tensor) -> Tensor:
+            found: Tensor = network(audio)
+            return join_same(found, mask_centroids(network, found, audio))
+
+        return masks

@@ -21,11 +21,26 @@ class VoiceSeparator(Separator):
         default="", help="Weights file to use instead of the trained ones of this package.", file=True
     )
 
+    background: bool = parameter(
+        default=False,
+        help="Whether what is no voice, as music and noise, gets a stem of its own; else it stays with them.",
+    )
+
     head: ClassVar[str] = "masks"
     """What the network must put out; see :class:`separators.neural.network.Architecture`."""
     fit_seconds = 12.0
     block_seconds = 20.0
     overlap_seconds = 1.0
+
+    def stem_names(self, channels: int) -> tuple[str, ...]:
+        """``voice-1``, ``voice-2``, ..., and ``background`` if it has a stem."""
+        voices = tuple(f"voice-{number}" for number in range(1, self.voices + 1))
+        return (*voices, "background") if self.background else voices
+
+    @property
+    @abstractmethod
+    def voices(self) -> int:
+        """Number of voices."""
 
     @abstractmethod
     def masks(self, network: Network) -> Masks:
@@ -39,12 +54,23 @@ class VoiceSeparator(Separator):
         """The sample is heard in front of the first block, so that it holds all voices."""
         trained = network(self.name, self.weights)
         found = trained.architecture
-        voices = len(self.stem_names(len(sample)))
-        if found.head != self.head or (found.head == "masks" and found.speakers != voices):
+        if found.head != self.head or (found.head == "masks" and found.speakers != self.voices):
             raise WeightsError(
                 f"{self.name}: the weights {self.weights} are of a network with {found.head} for "
-                f"{found.speakers} voices; {self.head} for {voices} are needed, as `stembridge train` makes"
+                f"{found.speakers} voices; {self.head} for {self.voices} are needed, "
+                "as `stembridge train` makes"
+            )
+        if self.background and not found.background:
+            raise WeightsError(
+                f"{self.name}: the weights {self.weights} know of no background; "
+                "train newer ones, or leave background false"
             )
         return voices_transform(
-            trained, self.masks(trained), sample, sample_rate, self.block_seconds, self.overlap_seconds
+            trained,
+            self.masks(trained),
+            sample,
+            sample_rate,
+            self.block_seconds,
+            self.overlap_seconds,
+            self.background,
         )

@@ -1,7 +1,8 @@
 """A corpus of recordings by speaker: read once, kept as 16-bit samples that processes share.
 
 Either a folder with a ``manifest.csv`` (columns ``path`` and ``speaker``; optional ``split`` with
-train, valid and test, ``sex`` and ``source``), or a folder with one sub-folder per speaker.
+train, valid and test, ``sex`` and ``source``), or a folder with one sub-folder per speaker. The
+speaker ``background`` is none: it is music and noise without voices, to be heard behind them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from separators.errors import SeparatorError
 from separators.neural.network import SAMPLE_RATE
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff", ".mp3"}
+BACKGROUND = "background"
+"""What stands in place of a speaker for recordings without one."""
 SHORTEST_SECONDS = 1.0
 VALID_SHARE = 0.1
 """Share of the speakers kept for validation where no manifest names splits."""
@@ -56,9 +59,13 @@ class Corpus:
         """The recordings of ``split`` by speaker, in a fixed order."""
         found: dict[str, list[Utterance]] = {}
         for utterance in self.utterances:
-            if utterance.split == split:
+            if utterance.split == split and utterance.speaker != BACKGROUND:
                 found.setdefault(utterance.speaker, []).append(utterance)
         return found
+
+    def backgrounds(self, split: str) -> list[Utterance]:
+        """Recordings of ``split`` without voices."""
+        return [u for u in self.utterances if u.split == split and u.speaker == BACKGROUND]
 
     def audio(self, utterance: Utterance) -> NDArray[np.int16]:
         """The samples of ``utterance``."""
@@ -112,8 +119,16 @@ def _from_folders(folder: Path) -> list[Utterance]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in AUDIO_SUFFIXES and path.parent != folder
     ]
-    splits = _splits({path.parts[0] for path in files})
-    return [Utterance(str(path), path.parts[0], splits[path.parts[0]], "?", "") for path in files]
+    backgrounds = {path for path in files if path.parts[0] == BACKGROUND}
+    splits = _splits({path.parts[0] for path in files if path not in backgrounds})
+    # Of backgrounds, single recordings are kept for validation.
+    splits |= _splits({str(path) for path in backgrounds})
+    return [
+        Utterance(
+            str(path), path.parts[0], splits[str(path) if path in backgrounds else path.parts[0]], "?", ""
+        )
+        for path in files
+    ]
 
 
 def _splits(speakers: set[str]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from torch import Tensor
 
 CLAMP_DB = 30.0
 """An estimate better than this earns nothing more: easy pairs must not outweigh hard ones."""
+QUIET_DB = 40.0
+"""The same for a silent voice: this far below the mixture it is not heard."""
 SILENT = 1e-6
 """A target below this part of the mixture's energy is silent: there is no direction to measure along."""
 
@@ -43,13 +45,17 @@ def best_permutation(scores: Tensor) -> tuple[Tensor, Tensor]:
 def separation(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
     """SI-SDR in dB; for a silent target instead how far the estimate stays below the mixture.
 
-    Both end at :data:`CLAMP_DB`. All are ``(..., frames)`` and broadcast.
+    They end at :data:`CLAMP_DB` and :data:`QUIET_DB`. All are ``(..., frames)`` and broadcast.
     """
+    silent = targets.square().sum(-1) < SILENT * mixture.square().sum(-1)
+    return torch.where(silent, faithfulness(estimates, 0, mixture), si_sdr(estimates, targets))
+
+
+def faithfulness(estimates: Tensor, targets: Tensor | float, mixture: Tensor) -> Tensor:
+    """How far in dB the error of ``estimates`` stays below the mixture, up to :data:`QUIET_DB`."""
     whole = mixture.square().sum(-1)
-    silent = targets.square().sum(-1) < SILENT * whole
-    rest = estimates.square().sum(-1) + 10 ** (-CLAMP_DB / 10) * whole
-    suppression = 10 * torch.log10((whole + 1e-8) / (rest + 1e-8))
-    return torch.where(silent, suppression, si_sdr(estimates, targets))
+    rest = (estimates - targets).square().sum(-1) + 10 ** (-QUIET_DB / 10) * whole
+    return 10 * torch.log10((whole + 1e-8) / (rest + 1e-8))
 
 
 def pit_loss(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:

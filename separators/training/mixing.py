@@ -2,8 +2,9 @@
 
 Each voice is a random stretch of a random speaker, played at a random speed (which moves pitch
 and formants: a new voice), through a random equaliser and sometimes a small room, at a
-random level. Some mixtures are band-limited like telephone lines or 8 kHz files, some carry
-a noise floor, some voices are silent for a part of the segment or all of it.
+random level. Voices of many mixtures take turns, some are silent for a part of the segment or all of it,
+some are close in pitch. Some mixtures are band-limited like telephone lines or 8 kHz files, some carry
+a noise floor, some have music behind the voices: what is no voice is what the voices leave of the mixture.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separators.neural.network import SAMPLE_RATE
+from separators.training.conversations import turn_gates
 from separators.training.corpus import Corpus, Utterance
+from separators.training.pitch import median_pitch
 
 Array = NDArray[np.float32]
 
@@ -32,8 +35,9 @@ LEAD_SECONDS = 0.3
 class MixingSettings:
     """What the mixtures are like; probabilities from 0 to 1."""
 
-    seconds: float = 6.0
-    batch: int = 4
+    seconds: float = 12.0
+    """Long enough for several turns of both voices."""
+    batch: int = 2
     speakers: tuple[int, ...] = (2,)
     """Numbers of speakers to choose from, one per batch."""
     level_range_db: float = 5.0
@@ -43,10 +47,18 @@ class MixingSettings:
     room: float = 0.2
     band_limit: float = 0.35
     noise: float = 0.25
-    partial: float = 0.25
-    """Probability that a voice is silent for a part of the segment."""
-    alone: float = 0.05
-    """Probability that a voice is silent throughout."""
+    turns: float = 0.4
+    """Probability that the voices take turns."""
+    partial: float = 0.2
+    """Probability that a voice is silent for a part of the segment where they do not."""
+    alone: float = 0.12
+    """Probability that all voices but one are silent throughout."""
+    close: float = 0.3
+    """Probability that the first two voices are brought to the same pitch, give or take three semitones."""
+    background: float = 0.35
+    """Probability of music behind the voices, if the corpus has some."""
+    background_db: tuple[float, float] = (-22.0, 4.0)
+    """Its level, against that of a voice."""
     pairs: bool = False
     """Whether every second mixture has the same speakers as the one before, saying something else."""
     source_weights: dict[str, float] = field(default_factory=dict)
@@ -68,6 +80,9 @@ class Mixer:
             ]
         )
         self.weights = weights / weights.sum()
+        self.backgrounds = corpus.backgrounds(split)
+        self.pitches: dict[int, float] = {}
+        """In hertz, of the voices that were asked for so far; NaN where unknown."""
 
     def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Draw one batch; a mixture has an RMS of about 1."""
@@ -85,16 +100,24 @@ class Mixer:
         for index, row in enumerate(dry):
             if not (settings.pairs and index % 2):
                 chosen = rng.choice(len(self.voices), count, replace=False, p=self.weights)
-            for voice, out in zip(chosen, row, strict=True):
-                out[:] = self._segment(int(voice), frames, rng)
+            speeds = self._speeds(chosen, rng)
+            for voice, speed, out in zip(chosen, speeds, row, strict=True):
+                out[:] = self._segment(int(voice), speed, frames, rng)
             who.append([self.voices[voice][0] for voice in chosen])
         sources = torch.from_numpy(self._filtered(dry, rng)[:, :, lead:].copy())
         for voices in sources:
-            if rng.random() < settings.partial:
+            if rng.random() < settings.turns:
+                voices *= torch.from_numpy(turn_gates(count, voices.shape[1], rng))
+            elif rng.random() < settings.partial:
                 _silence_part(voices, rng)
             if rng.random() < settings.alone:
-                voices[int(rng.integers(count))] = 0
+                # Not one whose turn never comes: nothing would be left.
+                talking = np.flatnonzero(voices.square().sum(1).numpy() > 0)
+                voices[torch.arange(count) != int(rng.choice(talking))] = 0
         mixture = sources.sum(1)
+        for row in mixture:
+            if self.backgrounds and rng.random() < settings.background:
+                row += self._background(len(row), rng)
         if rng.random() < settings.noise:
             noise = torch.from_numpy(rng.standard_normal(mixture.shape, np.float32))
             level = 10 ** (rng.uniform(-60, -30, (settings.batch, 1)) / 20)
@@ -103,9 +126,30 @@ class Mixer:
         gain = gain / mixture.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
         return mixture * gain, sources * gain[:, None], who
 
-    def _segment(self, voice: int, frames: int, rng: np.random.Generator) -> Array:
-        """A stretch of a speaker at a random speed, at an active level of 1."""
-        speed = rng.uniform(*self.settings.speeds)
+    def _speeds(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> list[float]:
+        """How fast each of the ``chosen`` voices is played."""
+        slowest, fastest = self.settings.speeds
+        speeds = [float(rng.uniform(slowest, fastest)) for _ in chosen]
+        if rng.random() < self.settings.close:
+            first, second = (self._pitch(int(voice)) for voice in chosen[:2])
+            wanted = speeds[0] * first / second * 2 ** (rng.uniform(-3, 3) / 12)
+            if slowest <= wanted <= fastest:  # not where a pitch is unknown, and NaN
+                speeds[1] = wanted
+        return speeds
+
+    def _pitch(self, voice: int) -> float:
+        if voice not in self.pitches:
+            self.pitches[voice] = median_pitch(self.corpus.audio(self.voices[voice][0]))
+        return self.pitches[voice]
+
+    def _background(self, frames: int, rng: np.random.Generator) -> Tensor:
+        """A stretch of a recording without voices, at a random level."""
+        stretch = torch.from_numpy(self._stretch(self.backgrounds, frames, rng)).float()
+        level = 10 ** (rng.uniform(*self.settings.background_db) / 20)
+        return stretch * (level / active_level(stretch.numpy()))
+
+    def _segment(self, voice: int, speed: float, frames: int, rng: np.random.Generator) -> Array:
+        """A stretch of a speaker at a speed, at an active level of 1."""
         wanted = int(frames * speed) + 64
         utterances = self.voices[voice]
         stretches = []

@@ -21,6 +21,7 @@ from separators.training.losses import (
     affinity_loss,
     attractors,
     best_permutation,
+    faithfulness,
     pit_loss,
     separation,
     si_sdr,
@@ -33,6 +34,9 @@ VALIDATION_SEED = 20_000
 VALIDATION_BATCHES = 12
 VALIDATION_SECONDS = 4.0
 FEATURE_BATCHES = 40
+BACKGROUND_SHARE = 0.2
+"""What the background counts in the loss, beside the mean of the voices."""
+HEAD = ("outputs.weight", "outputs.bias")
 UNTRAINED = 0.1
 """Of an untrained head's weights, how much is kept beside what is known."""
 
@@ -53,6 +57,10 @@ class VoiceTask:
         self.mixer = Mixer(corpus, "train", mixing)
         self.network = network
         self.validation = validation_batches(corpus, mixing, pairs=False)
+        self.conversations = validation_batches(corpus, mixing, pairs=False, seconds=12.0, turns=1.0)[::3]
+        self.behind = validation_batches(
+            corpus, mixing, pairs=False, background=1.0, background_db=(0.0, 0.0)
+        )[::3]
         self.pairs = validation_batches(corpus, mixing, pairs=True)[::3]
 
     def hidden_weights(self) -> list[Tensor]:
@@ -73,20 +81,41 @@ class VoiceTask:
         """Voices ``(batch, 2, frames)`` of mixtures ``(batch, frames)``, without knowing the targets."""
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """SI-SDR improvement in dB over the mixture, voices never heard in training."""
-        return score(self.validation, lambda mixture: self.estimate(cast(Network, network), mixture))
+        """SI-SDR improvement in dB over the mixture, voices never heard in training.
+
+        ``score`` is the mean of overlapped pairs (``pairs``), ``conversations``, and, where the corpus
+        has backgrounds, pairs with music ``behind`` them as loud as one of them.
+        """
+
+        def separate(mixture: Tensor) -> Tensor:
+            return self.estimate(cast(Network, network), mixture)
+
+        pairs = score(self.validation, separate)
+        rows = {"pairs": pairs.pop("score"), "conversations": score(self.conversations, separate)["score"]}
+        if self.mixer.backgrounds:
+            rows["behind"] = score(self.behind, separate)["score"]
+        return {"score": _mean(list(rows.values()))} | rows | pairs
 
 
 class PITTask(VoiceTask):
     """Utterance-level permutation invariant training (Kolbaek et al. 2017) of complex masks on SI-SDR."""
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Negative separation in dB under the best permutation."""
+        """Negative separation in dB under the best permutation, and faithfulness of the background."""
         mixture, targets = batch
-        return pit_loss(self.estimate(cast(Network, network), mixture), targets, mixture)
+        estimates = self._outputs(cast(Network, network), mixture)
+        voices = targets.shape[1]
+        loss = pit_loss(estimates[:, :voices], targets, mixture)
+        if estimates.shape[1] > voices:
+            background = faithfulness(estimates[:, voices], mixture - targets.sum(1), mixture)
+            loss = loss - BACKGROUND_SHARE * background.mean()
+        return loss
 
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
-        """The network's outputs."""
+        """The network's outputs, without that of the background."""
+        return self._outputs(network, mixture)[:, : network.architecture.speakers]
+
+    def _outputs(self, network: Network, mixture: Tensor) -> Tensor:
         spectrum = network.spectrogram(mixture)
         return network.audio(network(mixture) * spectrum[:, None], mixture.shape[-1])
 
@@ -96,26 +125,36 @@ class DANetTask(VoiceTask):
 
     Batches hold pairs of mixtures of the same speakers, which share their attractors: the
     network learns to give a voice the same place in the embedding whenever it is heard, which
-    keeps it on its stem through a long file.
+    keeps it on its stem through a long file. What is no voice has an attractor that never moves.
     """
 
+    compactness = 2.0
+    """What the affinity loss counts: it keeps a voice alone in one place, where k-means does not tear it."""
+
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Negative separation in dB of the voices behind the masks of the ideal attractors."""
+        """Negative separation in dB of the voices behind the masks of the ideal attractors, and affinity."""
         network = cast(Network, network)
         mixture, targets = batch
         spectrum = network.spectrogram(mixture)
         embeddings = network(mixture)
-        weights = ideal_assignment(spectrum, network.spectrogram(targets))
-        ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights, 3)).repeat_interleave(2, 0)
-        estimates = _masked(network, spectrum, attractor_masks(embeddings, ideal), mixture.shape[-1])
-        return -separation(estimates, targets, mixture[:, None]).mean()
+        weights = self._assignment(network, batch)
+        voices = targets.shape[1]
+        ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights[:, :voices], 3))
+        masks = attractor_masks(embeddings, ideal.repeat_interleave(2, 0), network.architecture.background)
+        estimates = _masked(network, spectrum, masks, mixture.shape[-1])
+        loss = -separation(estimates[:, :voices], targets, mixture[:, None]).mean()
+        if network.architecture.background:
+            rest = faithfulness(estimates[:, voices], mixture - targets.sum(1), mixture)
+            loss = loss - BACKGROUND_SHARE * rest.mean()
+        return loss + self.compactness * clustering_loss(network, embeddings, weights)
 
     def estimate(self, network: Network, mixture: Tensor) -> Tensor:
-        """Soft masks from k-means centroids of each mixture."""
+        """Soft masks from k-means centroids of each mixture, without that of the background."""
         spectrum = network.spectrogram(mixture)
         embeddings = network(mixture)
-        centroids = _centroids(embeddings, band_loudness(spectrum))
-        return _masked(network, spectrum, attractor_masks(embeddings, centroids), mixture.shape[-1])
+        centroids = _centroids(embeddings, _voice_loudness(network, embeddings, spectrum))
+        masks = attractor_masks(embeddings, centroids, network.architecture.background)
+        return _masked(network, spectrum, masks[:, : centroids.shape[1]], mixture.shape[-1])
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """As for every voice separator; ``joined``: with centroids shared by pairs, which must not swap."""
@@ -124,12 +163,23 @@ class DANetTask(VoiceTask):
         for batch in self.pairs:
             spectrum = network.spectrogram(batch.mixture)
             embeddings = network(batch.mixture)
-            points, weights = _join_pairs(embeddings, 2), _join_pairs(band_loudness(spectrum), 2)
-            masks = attractor_masks(embeddings, _centroids(points, weights).repeat_interleave(2, 0))
-            estimates = _masked(network, spectrum, masks, batch.mixture.shape[-1])
+            loudness = _voice_loudness(network, embeddings, spectrum)
+            centroids = _centroids(_join_pairs(embeddings, 2), _join_pairs(loudness, 2))
+            masks = attractor_masks(
+                embeddings, centroids.repeat_interleave(2, 0), network.architecture.background
+            )
+            estimates = _masked(network, spectrum, masks[:, :2], batch.mixture.shape[-1])
             whole = _join_pairs(estimates, 2), _join_pairs(batch.targets, 2), _join_pairs(batch.mixture, 1)
             joined += improvement(*whole).tolist()
         return super().validate(network) | {"joined": _mean(joined)}
+
+    def _assignment(self, network: Network, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Of each voice, and of the background behind them, the bands where it is the loudest."""
+        mixture, targets = batch
+        parts = targets
+        if network.architecture.background:
+            parts = torch.cat([targets, (mixture - targets.sum(1))[:, None]], 1)
+        return ideal_assignment(network.spectrogram(mixture), network.spectrogram(parts))
 
 
 class DeepClusteringTask(DANetTask):
@@ -138,12 +188,28 @@ class DeepClusteringTask(DANetTask):
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The affinity loss, weighted by loudness, over pairs of mixtures of the same speakers."""
         network = cast(Network, network)
-        mixture, targets = batch
-        spectrum = network.spectrogram(mixture)
-        weights = ideal_assignment(spectrum, network.spectrogram(targets))
-        embeddings = network(mixture)
-        loss: Tensor = affinity_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
-        return loss
+        return clustering_loss(network, network(batch[0]), self._assignment(network, batch))
+
+
+def clustering_loss(network: Network, embeddings: Tensor, weights: Tensor) -> Tensor:
+    """The affinity loss of pairs of mixtures, and how far the background is from its attractor.
+
+    ``embeddings`` ``(batch, bands, times, dimensions)``, ``weights`` ``(batch, parts, bands, times)``, the
+    background's last where the network knows of one.
+    """
+    loss: Tensor = affinity_loss(_join_pairs(embeddings, 2), _join_pairs(weights, 3))
+    if network.architecture.background:
+        nearness = embeddings[..., -1]
+        background = weights[:, -1]
+        voices = weights[:, :-1].sum(1)
+        misses = background * (1 - nearness) + voices * nearness.square()
+        loss = loss + misses.sum() / (background + voices).sum().clamp_min(1e-6)
+    return loss
+
+
+def _voice_loudness(network: Network, embeddings: Tensor, spectrum: Tensor) -> Tensor:
+    """What each band ``(batch, bands, times)`` counts in k-means: its loudness, unless it is background."""
+    return band_loudness(spectrum, embeddings if network.architecture.background else None)
 
 
 def _join_pairs(values: Tensor, axis: int) -> Tensor:
@@ -194,21 +260,29 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def validation_batches(corpus: Corpus, mixing: MixingSettings, *, pairs: bool) -> list[Validation]:
-    """Fixed, unprocessed mixtures of two validation speakers."""
+def validation_batches(
+    corpus: Corpus, mixing: MixingSettings, *, pairs: bool, **changed: Any
+) -> list[Validation]:
+    """Fixed mixtures of two validation speakers, unprocessed but for the settings ``changed``."""
     split = "valid" if len(corpus.speakers("valid")) >= 2 else "train"
-    plain = MixingSettings(
-        seconds=VALIDATION_SECONDS,
-        batch=6,
-        speeds=(1.0, 1.0),
-        equaliser_db=0.0,
-        room=0.0,
-        band_limit=0.0,
-        noise=0.0,
-        partial=0.0,
-        alone=0.0,
-        pairs=pairs,
-        source_weights=mixing.source_weights,
+    plain = replace(
+        MixingSettings(
+            seconds=VALIDATION_SECONDS,
+            batch=6,
+            speeds=(1.0, 1.0),
+            equaliser_db=0.0,
+            room=0.0,
+            band_limit=0.0,
+            noise=0.0,
+            turns=0.0,
+            partial=0.0,
+            alone=0.0,
+            close=0.0,
+            background=0.0,
+            pairs=pairs,
+            source_weights=mixing.source_weights,
+        ),
+        **changed,
     )
     mixer = Mixer(corpus, split, plain)
     batches = []
@@ -237,7 +311,7 @@ def new_network(architecture: Architecture, corpus: Corpus, mixing: MixingSettin
 
 def _modern(trained: Architecture, head: str) -> Architecture:
     """The architecture of weights to begin with, with ``head`` and with all that new networks have."""
-    new = Architecture(head=head)
+    new = Architecture(head=head, background=True)
     dimensions = trained.dimensions if trained.head == head else new.dimensions
     return replace(new, channels=trained.channels, dilations=trained.dilations, dimensions=dimensions)
 
@@ -250,12 +324,15 @@ def grow(trained: Network, network: Network) -> Network:
     """
     known = trained.state_dict()
     state = network.state_dict()
-    heads = trained.architecture.head, network.architecture.head
-    if heads[0] != heads[1]:
-        head = {name: known.pop(f"outputs.{name}") for name in ("weight", "bias")}
-        if heads == ("masks", "embeddings"):
+    old, new = trained.architecture, network.architecture
+    if old.head == "masks" and not old.background:
+        for name in HEAD:
+            known[name] = share_rest(known[name], old.speakers)
+    if old.head != new.head:
+        head = {name: known.pop(name) for name in HEAD}
+        if new.head == "embeddings":
             for name, value in head.items():
-                embed_masks(value, state[f"outputs.{name}"])
+                embed_masks(value, state[name])
     state["inputs.weight"].zero_()
     for name, value in known.items():
         # Features that were not heard so far stand behind those that were.
@@ -264,22 +341,34 @@ def grow(trained: Network, network: Network) -> Network:
     return network
 
 
+def share_rest(masks: Tensor, speakers: int) -> Tensor:
+    """The head's rows for masks that sum to one by themselves, and so leave nothing to a background.
+
+    ``masks`` are weights ``(rows, ...)`` or biases ``(rows,)`` of masks whose rest was shared out equally.
+    """
+    rows = masks.view(speakers, BINS, 2, *masks.shape[1:])
+    shared = rows - rows.mean(0, keepdim=True)
+    if masks.ndim == 1:
+        shared[:, :, 0] += 1 / speakers
+    return shared.reshape(masks.shape)
+
+
 def embed_masks(masks: Tensor, embeddings: Tensor) -> None:
     """Change the rows of an untrained head for ``embeddings``, so that they cluster as ``masks`` do.
 
-    The first dimension is the real part of the first of two masks, from -0.5 to 0.5, the second is 0.5
-    everywhere: what belongs to different voices stands at right angles, as Deep Clustering wants it. The
-    others keep a little of what chance gave them, to be learnt. Both are weights ``(rows, ...)`` or
-    biases ``(rows,)``.
+    The first dimension is half the difference of the masks of two voices, real parts, from -0.5 to 0.5, the
+    second half their sum, the last what they leave to the background: what belongs to different voices
+    or to none stands at right angles, as Deep Clustering wants it. The others keep a little of what chance
+    gave them, to be learnt. Both are weights ``(rows, ...)`` or biases ``(rows,)``.
     """
-    parts = masks.view(2, BINS, 2, *masks.shape[1:])[:, :, 0]
-    # What the masks of a bin lack to one is shared out equally, so this is the first mask less a half.
-    first = (parts[0] - parts[1]) / 2
+    first, second = masks.view(2, BINS, 2, *masks.shape[1:])[:, :, 0]
+    one = 1.0 if masks.ndim == 1 else 0.0
     width = pool_bands(torch.ones(BINS, 1))
     rows = embeddings.view(BANDS, -1, *embeddings.shape[1:])
     rows *= UNTRAINED
-    rows[:, 0] = (pool_bands(first.reshape(BINS, -1)) / width).view(BANDS, *first.shape[1:])
-    rows[:, 1] = 0.5 if embeddings.ndim == 1 else 0.0
+    parts = {0: (first - second) / 2, 1: (first + second) / 2, -1: (one - first - second) / 2**0.5}
+    for dimension, part in parts.items():
+        rows[:, dimension] = (pool_bands(part.reshape(BINS, -1)) / width).view(BANDS, *part.shape[1:])
 
 
 TASKS: dict[str, type[VoiceTask]] = {
@@ -309,7 +398,7 @@ def prepare(
         source_weights=dict(source_weights),
     )
     if start is None:
-        network = new_network(Architecture(head=head), corpus, mixing, seed)
+        network = new_network(Architecture(head=head, background=True), corpus, mixing, seed)
     else:
         network = weights.load(start).requires_grad_(True)
         wanted = _modern(network.architecture, head)

@@ -246,3 +246,13 @@ def test_what_else_a_separator_keeps_is_declared_or_begins_with_an_underscore():
 def test_the_meaning_says_where_a_parameter_has_an_effect():
     assert Knobs.parameters["turns"].meaning == "How often. Only with mode fast, or on False."
     assert Knobs.parameters["count"].meaning == "How many."
+
+
+def test_words_stand_in_place_of_numbers():
+    row = Parameter(2, "Voices.", minimum=2, maximum=3, words=("auto",))
+    assert row.validate("auto", "x") == "auto"
+    assert row.validate(3, "x") == 3
+    assert row.accepted == int | str
+    for wrong in ("many", "3", 4, True, 2.5):
+        with pytest.raises(ParameterError, match="must be auto or a whole number from 2 to 3"):
+            row.validate(wrong, "x")

@@ -158,5 +158,5 @@ def test_each_block_starts_from_the_centroids_of_the_one_before(network):
 
 @pytest.mark.parametrize("speakers", [1, 4])
 def test_other_numbers_of_speakers_are_refused(speakers):
-    with pytest.raises(ParameterError, match="speakers must be a whole number from 2 to 3"):
+    with pytest.raises(ParameterError, match="speakers must be auto or a whole number from 2 to 3"):
         DANet(speakers=speakers)

@@ -132,3 +132,35 @@ def test_attention_looks_at_all_moments_and_at_first_changes_nothing(stride):
     changed = x.clone()
     changed[..., -1] *= 8
     assert not torch.allclose(layer(x)[..., 0], layer(changed)[..., 0], atol=1e-3)
+
+
+def test_a_background_gets_what_the_voices_leave():
+    made = network(background=True)
+    masks = made(noise())
+    assert masks.shape[1] == 3
+    assert torch.allclose(masks.sum(1), torch.ones_like(masks[:, 0]), atol=1e-5)
+
+
+def test_masks_that_left_nothing_leave_nothing_to_a_new_background():
+    old = network(**PLAIN)
+    old.feature_mean.normal_()
+    new = grow(old, network(seed=1, background=True, **PLAIN))
+    audio = noise()
+    masks = new(audio)
+    assert torch.allclose(masks[:, :2], old(audio), atol=1e-5)
+    assert masks[:, 2].abs().max() < 1e-5
+
+
+def test_what_masks_leave_to_the_background_becomes_the_last_axis():
+    old, fresh = network(background=True, **PLAIN), network(seed=1, head="embeddings", **PLAIN)
+    old.outputs.bias.normal_(0.0, 0.5)
+    audio = noise()
+    masks = old(audio).real[:, :, :LINEAR_BINS]
+    found = grow(old, fresh)(audio)[:, :LINEAR_BINS]
+    wanted = torch.stack(
+        [(masks[:, 0] - masks[:, 1]) / 2, (masks[:, 0] + masks[:, 1]) / 2, masks[:, 2] / 2**0.5]
+    )
+    along = found[..., [0, 1, 3]].movedim(-1, 0)
+    # A tenth of what chance gave is left on the other axes, so the direction is nearly that of the masks.
+    cosine = torch.nn.functional.cosine_similarity(along, wanted, dim=0)
+    assert cosine.min() > 0.999

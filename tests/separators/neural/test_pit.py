@@ -127,7 +127,7 @@ def test_blocks_whose_outputs_are_swapped_are_put_in_order(network, monkeypatch)
     truth = voices(8)
     calls = []
 
-    def swapping(_network, _masks, _block, _rate, front):
+    def swapping(_network, _masks, _block, _rate, front, _background):
         assert not front.size  # blocks are too short for one: the overlap alone must tell
         start = len(calls) * SAMPLE_RATE
         part = truth[:, start : start + SAMPLE_RATE + 16_384]

@@ -1,12 +1,23 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from separators.training.corpus import load
+from separators.training.corpus import BACKGROUND, load
 from separators.training.mixing import Mixer, MixingSettings, active_level
+from separators.training.pitch import median_pitch
 from tests.separators.training.synthetic_voices import RATE, write_corpus
 
-PLAIN = {"equaliser_db": 0.0, "room": 0.0, "band_limit": 0.0, "noise": 0.0, "partial": 0.0, "alone": 0.0}
+PLAIN = {
+    "equaliser_db": 0.0,
+    "room": 0.0,
+    "band_limit": 0.0,
+    "noise": 0.0,
+    "turns": 0.0,
+    "partial": 0.0,
+    "alone": 0.0,
+    "close": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +91,65 @@ def test_partial_voices_are_silent_for_a_while(corpus):
 def test_a_voice_may_be_alone(corpus):
     _, targets = draw(mixer(corpus, **PLAIN | {"alone": 1.0}), 7)
     assert (targets == 0).all(2).sum(1).tolist() == [1, 1, 1, 1]
+
+
+def test_voices_take_turns(corpus):
+    made = Mixer(corpus, "train", MixingSettings(seconds=8, batch=4, **PLAIN | {"turns": 1.0}))
+    _, targets = draw(made, 10)
+    silent = targets == 0
+    assert (silent.float().mean(2).amax(1) > 0.3).all()  # somebody listens for a good part
+    assert silent.all(1).float().mean() < 0.3  # and hardly ever both
+
+
+def test_of_three_voices_only_one_is_alone(corpus):
+    _, targets = draw(mixer(corpus, speakers=(3,), **PLAIN | {"alone": 1.0}), 8)
+    assert (targets == 0).all(2).sum(1).tolist() == [2, 2, 2, 2]
+
+
+def test_close_voices_have_nearly_the_same_pitch(corpus):
+    distances = []
+    for close in (0.0, 1.0):
+        made = Mixer(
+            corpus, "train", MixingSettings(seconds=3, batch=4, speeds=(0.5, 2.0), **PLAIN | {"close": close})
+        )
+        pairs = [pair for seed in range(4) for pair in draw(made, seed)[1].numpy()]
+        semitones = [12 * np.log2(median_pitch(a) / median_pitch(b)) for a, b in pairs]
+        distances.append(np.abs(semitones))
+    # Where a speed would have to be too high or too low, the pitch stays.
+    assert np.mean(distances[1] < 3.5) > np.mean(distances[0] < 3.5) + 0.2
+
+
+@pytest.fixture(scope="module")
+def with_backgrounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backgrounds")
+    data = write_corpus(folder / "data")
+    (data / BACKGROUND / "album").mkdir(parents=True)
+    for number in range(10):
+        music = np.sign(np.sin(np.arange(4 * RATE) * 2 * np.pi * (3000 + 50 * number) / RATE))
+        soundfile.write(data / BACKGROUND / "album" / f"{number}.wav", 0.1 * music, RATE)
+    return load(data, folder / "cache")
+
+
+def test_backgrounds_are_no_speakers(with_backgrounds):
+    assert BACKGROUND not in with_backgrounds.speakers("train") | with_backgrounds.speakers("valid")
+    assert len(with_backgrounds.backgrounds("train")) == 8
+    assert len(with_backgrounds.backgrounds("valid")) == 2
+
+
+@pytest.mark.parametrize("level_db", [-10.0, 0.0])
+def test_what_the_voices_leave_is_the_background(with_backgrounds, level_db):
+    made = mixer(
+        with_backgrounds, **PLAIN | {"background": 1.0, "background_db": (level_db, level_db)}, speeds=(1, 1)
+    )
+    mixture, targets = draw(made, 9)
+    for row, voices in zip(mixture.numpy(), targets.numpy(), strict=True):
+        rest = row - voices.sum(0)
+        power = np.abs(np.fft.rfft(rest)) ** 2
+        assert power[int(2900 / 8000 * len(power)) :].sum() > 0.9 * power.sum()
+        level = 20 * np.log10(active_level(rest) / np.mean([active_level(voice) for voice in voices]))
+        assert level == pytest.approx(level_db, abs=3)
+
+
+def test_without_backgrounds_nothing_is_behind_the_voices(corpus):
+    mixture, targets = draw(mixer(corpus, **PLAIN | {"background": 1.0}), 1)
+    assert torch.allclose(mixture, targets.sum(1), atol=1e-5)

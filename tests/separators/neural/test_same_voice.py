@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from separators.neural.clustered import ClusteredMasks
+from separators.neural.danet import DANet
+from separators.neural.inference import voices_transform
+from separators.neural.network import BANDS, BINS, HOP, SAMPLE_RATE, Architecture, Network
+from separators.neural.pit import PIT
+from separators.neural.same_voice import SAME, join_same, mask_centroids, same_voices
+
+RATE = SAMPLE_RATE
+SILENT = 1e-4
+"""A stem's energy against another's: -40 dB, where it is not heard."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    small = Architecture(channels=12, dilations=(1, 2), attention=(), background=True)
+    return Network(small).eval().requires_grad_(False)
+
+
+def noise(seconds, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((1, seconds * RATE), np.float32))
+
+
+def at(*degrees):
+    """Unit vectors at angles in a plane."""
+    angles = torch.deg2rad(torch.tensor(degrees))
+    return torch.stack([angles.cos(), angles.sin(), torch.zeros(len(degrees))], 1)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "owners"),
+    [
+        ((0, 90), [0, 1]),
+        ((0, 10), [0, 0]),
+        ((0, 90, 5), [0, 1, 0]),
+        ((0, 90, 95), [0, 1, 1]),
+        ((0, 25, 50), [0, 0, 0]),  # each the same as the next one
+        ((0, 60, 120), [0, 1, 2]),
+    ],
+)
+def test_centroids_close_together_are_one_voice(degrees, owners):
+    assert same_voices(at(*degrees)) == owners
+    assert same_voices(0.3 * at(*degrees)) == owners
+
+
+def test_joined_masks_keep_their_sum_and_the_background():
+    masks = torch.rand(1, 4, BINS, 9)
+    joined = join_same(masks, at(0, 90, 4))
+    assert torch.allclose(joined.sum(1), masks.sum(1), atol=1e-5)
+    assert torch.equal(joined[:, 0], masks[:, 0] + masks[:, 2])
+    assert joined[:, 2].abs().max() == 0
+    assert torch.equal(joined[:, [1, 3]], masks[:, [1, 3]])
+
+
+def cosine(centroids):
+    return float(torch.nn.functional.cosine_similarity(centroids[0], centroids[1], dim=0))
+
+
+def test_masks_that_halve_a_voice_are_one_and_those_that_part_two_are_two(network):
+    audio = noise(2)
+    times = 1 + audio.shape[1] // HOP
+    torn = torch.full((1, 2, BINS, times), 0.5) + 0.1 * torch.rand(1, 2, BINS, times)
+    assert cosine(mask_centroids(network, torn, audio)) > SAME
+    parted = torch.zeros(1, 2, BINS, times)
+    parted[:, 0, : BINS // 3] = parted[:, 1, BINS // 3 :] = 1
+    assert cosine(mask_centroids(network, parted, audio)) < 0.1
+
+
+class Halving(Network):
+    """Stands for a network that halves a voice alone: all above 1 kHz is one voice, what is below two."""
+
+    def __init__(self):
+        super().__init__(Architecture(channels=6, dilations=(1,), attention=(), background=True))
+
+    def forward(self, audio):
+        masks = torch.zeros(len(audio), 3, BINS, 1 + audio.shape[-1] // HOP)
+        masks[:, :2] = 0.5
+        return masks
+
+
+def test_a_voice_alone_is_given_to_one_stem():
+    made = Halving().eval()
+    audio = noise(3)
+    masks = PIT().masks(made)(audio)
+    assert torch.allclose(masks[:, 0], torch.ones_like(masks[:, 0]), atol=1e-5)
+    assert masks[:, 1].abs().max() < 1e-5
+
+
+class SortedByPitch(Network):
+    """Stands for a perfectly trained network: bands below 1 kHz are one voice, others another."""
+
+    def __init__(self):
+        shape = {"head": "embeddings", "channels": 6, "dilations": (1,), "dimensions": 4, "attention": ()}
+        super().__init__(Architecture(**shape, background=True))
+
+    def forward(self, audio):
+        embeddings = torch.zeros(len(audio), BANDS, 1 + audio.shape[-1] // HOP, 4)
+        embeddings[:, :32, :, 0] = 1
+        embeddings[:, 32:, :, 1] = 1
+        return embeddings
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+def test_more_clusters_than_voices_leave_stems_silent(speakers):
+    """Three are asked for and two talk, or two are asked for and one talks."""
+    made = SortedByPitch().eval()
+    time = np.arange(3 * RATE) / RATE
+    tones = [
+        0.1 * np.sin(2 * np.pi * hertz * time).astype(np.float32) for hertz in (300, 3000)[: speakers - 1]
+    ]
+    mixture = np.sum(tones, 0)[None]
+    sample = np.zeros((1, 1), np.float32)
+    transform = voices_transform(made, ClusteredMasks(made, speakers, seed=0), sample, RATE, 20, 1.0)
+    energies = np.sort(np.square(transform(mixture)).sum((1, 2)))
+    assert energies[0] < SILENT * energies[1]
+    assert energies[-1] > 0.4 * np.square(mixture).sum()
+
+
+def test_an_open_number_of_voices_has_stems_for_all():
+    assert DANet(speakers="auto").stem_names(1) == ("voice-1", "voice-2", "voice-3")
+    assert DANet(speakers="auto", background=True).stem_names(1)[-1] == "background"
