@@ -34,7 +34,7 @@ def test_gradients_are_averaged_and_number_0_sets_the_rate(tmp_path):
 def test_two_processes_train_one_network(tmp_path):
     data = write_corpus(tmp_path / "data", speakers=4, recordings=1)
     mixing = MixingSettings()
-    small = Architecture(channels=16, dilations=(1, 2), attention=())
+    small = Architecture(channels=18, dilations=(1, 2), attention=())
     corpus = load(data, tmp_path / "cache")
     weights.save(voices.new_network(small, corpus, mixing, 0), tmp_path / "start.safetensors", {})
     lines = []
