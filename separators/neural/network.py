@@ -87,7 +87,8 @@ class Architecture:
         limits.whole("dimensions", made.dimensions, 1, 256)
         limits.wholes("attention", made.attention, 1, 64)
         limits.whole("stride", made.stride, 1, 16)
-        limits.one_of("background", made.background, (True, False))
+        if not isinstance(made.background, bool):
+            raise ValueError(f"background must be true or false, not {made.background!r:.40}")
         for name, window in (("long_window", made.long_window), ("short_window", made.short_window)):
             limits.whole(name, window, 0, 8192)
         if made.attention and made.channels % HEADS:
