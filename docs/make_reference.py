@@ -55,7 +55,8 @@ def preset_row(name: str) -> str:
     """One line of the table of presets."""
     preset = Preset.load(name)
     methods = ", ".join(f"`{method}`" for method in preset.methods)
-    return f"| `{name}` | {preset.title} | {methods} | {preset.purpose or preset.description} |"
+    stems = ", ".join(preset.gives)
+    return f"| `{name}` | {preset.task} | {stems} | {methods} | {preset.purpose or preset.description} |"
 
 
 def session_row(row: Format) -> str:
@@ -74,7 +75,7 @@ def reference() -> str:
         "## Separators\n",
         *map(separator_section, separators.names()),
         "## Presets\n",
-        "| name | title | separator | for |\n|---|---|---|---|\n"
+        "| name | task | stems | separator | for |\n|---|---|---|---|---|\n"
         + "\n".join(map(preset_row, Preset.names()))
         + "\n",
         "## Sessions\n",

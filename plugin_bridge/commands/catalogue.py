@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -10,6 +13,16 @@ import click
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import FAILED, Group
 from plugin_bridge.commands.running import table
+
+NARROWEST, WIDEST = 60, 110
+HEADINGS = {
+    "songs": "Songs",
+    "voices": "Voices on one microphone",
+    "drums": "Drums",
+    "microphones": "Microphones that hear each other",
+    "loops": "Loops, layers, instruments side by side",
+    "score": "With a score (MIDI)",
+}
 
 
 @click.group(cls=Group)
@@ -23,14 +36,28 @@ def list_presets(as_json: bool) -> None:
     """List the presets that come with Stembridge."""
     from plugin_bridge.presets.preset import Preset
 
-    found = [(name, Preset.read(name)) for name in Preset.names()]
+    found = {name: Preset.read(name) for name in Preset.names()}
     if as_json:
-        keys = ("title", "description", "purpose")
-        rows = [{"name": name, **{key: getattr(preset, key) for key in keys}} for name, preset in found]
+        keys = ("title", "description", "purpose", "task", "gives", "methods")
+        rows = [
+            {"name": name, **{key: getattr(preset, key) for key in keys}} for name, preset in found.items()
+        ]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    rows_ = [(name, ", ".join(preset.methods), preset.purpose or preset.title) for name, preset in found]
-    click.echo(table(("preset", "separator", "for"), rows_))
+    width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+    column = max(map(len, found)) + 4
+    for task, heading in HEADINGS.items():
+        click.echo(heading)
+        for name, preset in found.items():
+            if preset.task == task:
+                stems, purpose = (
+                    textwrap.wrap(text, width - column - 2, break_on_hyphens=False)
+                    for text in (", ".join(preset.gives), preset.purpose or preset.title)
+                )
+                for start, line in zip_longest([f"  {name}"], [*stems, *(f"  {line}" for line in purpose)]):
+                    click.echo(f"{start or '':{column}}{line}")
+        click.echo()
+    click.echo("presets show NAME prints one: a start for one of your own.")
 
 
 @presets.command("show")

@@ -50,6 +50,18 @@ def _preset(context: click.Context, parameter: click.Parameter, value: str) -> P
         raise click.BadParameter(str(error)) from None
 
 
+def _assignments(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    found = {}
+    for text in value:
+        name, equals, said = (part.strip() for part in text.partition("="))
+        if not (name and equals):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as speakers=3")
+        found[name.replace("-", "_")] = said
+    return found
+
+
 def template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a name template."""
     from plugin_bridge.errors import JobError
@@ -130,6 +142,23 @@ score_option = click.option(
 align_option = click.option(
     "--align", is_flag=True, help="Shift the score to where it fits the audio best, by up to 10 seconds."
 )
+parameter_options = together(
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        callback=_assignments,
+        metavar="NAME=VALUE",
+        help="A parameter of the preset's separator, such as speakers=3 (separators show NAME lists them); "
+        "may be repeated.",
+    ),
+    click.option(
+        "--one-shots",
+        type=EXISTING_FOLDER,
+        help="A folder with a recording of each drum of your kit, for presets that take drums apart; the stems "
+        "are called like them.",
+    ),
+)
 plots_option = click.option(
     "--plots",
     is_flag=True,
@@ -172,23 +201,56 @@ run_options = together(
 )
 
 
-def score_parameters(preset: Preset, score: Path | None = None, align: bool = False) -> dict[str, Value]:
-    """The separator's parameters that the command line's options for the score stand for."""
+def parameters(
+    preset: Preset,
+    assignments: dict[str, str] | None = None,
+    one_shots: Path | None = None,
+    score: Path | None = None,
+    align: bool = False,
+) -> dict[str, Value]:
+    """The separator's parameters that the command line sets; wrong ones are wrong usage."""
+    from plugin_bridge.errors import PresetError
+    from plugin_bridge.jobs.plan import preset_text
     from separators.errors import ParameterError
     from separators.score import Score
 
-    if score is None and not align:
-        return {}
-    if not preset.make_separator().follows_score:
+    values: dict[str, Value] = {
+        key: _as_type(text, preset.parameter_type(key)) for key, text in (assignments or {}).items()
+    }
+    if one_shots is not None:
+        if preset.parameter_type("one_shots") is None:
+            raise click.UsageError(
+                f"--one-shots needs a preset for drums, such as drum-kit; {preset.name} uses "
+                f"{', '.join(preset.methods)}"
+            )
+        values["one_shots"] = str(one_shots.absolute())
+        values.setdefault("drums", "")  # those of the folder, whatever the preset lists
+    if (score is not None or align) and not preset.make_separator().follows_score:
         raise click.UsageError(
             f"{'--align' if score is None else '--score'} needs a preset that follows a score, such as "
             f"midi-stems; {preset.name} uses {', '.join(preset.methods)}"
         )
-    values: dict[str, Value] = {"align": True} if align else {}
+    if align:
+        values["align"] = True
     if score is not None:
         try:
             Score.from_text(str(score))
         except ParameterError as error:
             raise click.BadParameter(str(error), param_hint="--score") from None
         values["score"] = str(score.absolute())
+    if values:
+        try:
+            preset_text(preset).with_parameters(**values)
+        except PresetError as error:
+            raise click.BadParameter(str(error)) from None
     return values
+
+
+def _as_type(text: str, kind: type | None) -> Value:
+    """``text`` as a parameter's type; as it is if it cannot be, so that the parameter itself refuses it."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.casefold()]
+        return kind(text) if kind in (int, float) else text
+    except (KeyError, ValueError):
+        return text

@@ -29,6 +29,7 @@ READ = "\b\nAudio that is read, told by its content:\n" + readable()
 @options.format_options
 @options.stem_options
 @options.together_option
+@options.parameter_options
 @options.score_option
 @options.align_option
 @options.plots_option
@@ -37,6 +38,8 @@ def separate(
     paths: tuple[Path, ...],
     preset: Preset,
     out: Path,
+    assignments: dict[str, str],
+    one_shots: Path | None,
     score: Path | None,
     align: bool,
     jobs: int,
@@ -52,7 +55,7 @@ def separate(
     """
     import plugin_bridge
 
-    parameters = options.score_parameters(preset, score, align)
+    parameters = options.parameters(preset, assignments, one_shots, score, align)
     call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, **chosen)
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 

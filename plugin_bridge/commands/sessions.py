@@ -42,6 +42,7 @@ post_fader_option = click.option(
     "its own source; may be repeated for several recordings.",
 )
 @click.option("--no-together", is_flag=True, help="Each track on its own, whatever the preset says.")
+@options.parameter_options
 @options.align_option
 @options.plots_option
 @options.run_options
@@ -49,6 +50,8 @@ def render(
     project: Path,
     preset: Preset,
     out: Path,
+    assignments: dict[str, str],
+    one_shots: Path | None,
     align: bool,
     tracks: tuple[str, ...],
     groups: tuple[str, ...],
@@ -76,7 +79,7 @@ def render(
         out,
         tracks=tracks,
         together=groups or (False if no_together else None),
-        parameters=options.score_parameters(preset, align=align),
+        parameters=options.parameters(preset, assignments, one_shots, align=align),
         **chosen,
     )
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)

@@ -73,7 +73,7 @@ class BounceJob:
             seconds=round(time.monotonic() - started, 3),
             not_honoured=list(track.not_honoured),
             warnings=warnings,
-            notes=[fitted.note] if fitted.note else [],
+            notes=[*track.notes, *([fitted.note] if fitted.note else [])],
             tracks=[
                 TrackResult(
                     self.part.track,

@@ -40,6 +40,8 @@ class Opened:
     """The identifier of a session's track before its fader, whose place the stems can take."""
     not_honoured: tuple[str, ...] = ()
     """What the session holds for this track and rendering leaves out."""
+    notes: tuple[str, ...] = ()
+    """What rendering does to the track's audio, and what is no fault."""
 
     @property
     def start_seconds(self) -> float | None:
@@ -150,6 +152,7 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
         score=score,
         track=track,
         not_honoured=(*lines, *source.not_honoured),
+        notes=tuple(source.conversions),
     )
 
 

@@ -18,7 +18,7 @@ from plugin_bridge.jobs.inputs import Input, Opened
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
 from plugin_bridge.jobs.together import BLEED, DIRECT
-from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside
+from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside, safe_name
 from plugin_bridge.presets.preset import Output, Preset, SeparatorTable
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplotlib
 from separators import registry
@@ -214,6 +214,8 @@ class SeparateJob:
 
     def path(self, part: Part, separator: Separator, name: str) -> Path:
         """Where a file of ``part`` goes."""
+        if name == REMIX and self.preset.preset.remix:  # it is the track again, and called like it
+            name = safe_name(part.track)
         path = Template(self.settings.template).path(**self._fields(part, separator), stem=name)
         return part.folder / path.with_name(f"{path.name}.{self.settings.format}")
 

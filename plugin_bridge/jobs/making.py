@@ -15,10 +15,10 @@ import numpy as np
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.job import refuse_if_strict
 from plugin_bridge.jobs.levels import Fit, Rounding, fit
-from plugin_bridge.jobs.manifest import Manifest, Origin, Output, SamplesHash, file_hash, samples_hash
+from plugin_bridge.jobs.manifest import Manifest, Origin, Output, SamplesHash, file_hash
 from plugin_bridge.jobs.placing import MadeSet
 from plugin_bridge.jobs.residual import residual_db
-from plugin_bridge.jobs.run import JobTrack, Run
+from plugin_bridge.jobs.run import READ, JobTrack, Run
 from plugin_bridge.jobs.stem_files import MadeFile, StemFiles, chain_errors
 from plugin_bridge.jobs.together import Together
 from plugin_bridge.jobs.workspace import Spool
@@ -32,8 +32,8 @@ from separators.streaming import AudioSource, separate_blocks
 
 READ_AT_ONCE = 1 << 18
 """Frames."""
-READ, SEPARATED = 0.1, 0.9
-"""The fractions of a job that are done when its input is read and when its stems are separated."""
+SEPARATED = 0.9
+"""The fraction of a job that is done when its stems are separated."""
 
 
 def make(run: Run, work: Path) -> list[MadeSet]:
@@ -66,7 +66,7 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
     """
     source = track.opened.source
     if not (track.opened.rendered or run.job.preset.preset.before):
-        track.samples = track.samples or samples_hash(source)
+        track.samples = track.samples or run.hash(number, source)
         return
     chain = _chain(run, "before", source)
     spool = run.opened.enter_context(Spool(work / f"input-{number}.raw", source.sample_rate, source.channels))
@@ -82,7 +82,7 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
         with chain_errors("the chain before the separator"):
             ready = chain.process(block) if chain else block
         spool.write(ready)
-        run.report("reading", READ * (number + start / source.frames) / len(run.tracks))
+        run.read(number, start / source.frames)
     if chain:
         with chain_errors("the chain before the separator"):
             rest = chain.flush()
@@ -123,12 +123,14 @@ def _blocks(run: Run) -> Iterator[list[Sequence[Audio]]]:
         run.report("separating", READ + (SEPARATED - READ) * done / frames)
 
     def fitted(transform: Transform) -> None:
+        run.report("separating", READ)
         if isinstance(transform, Factorized):
             run.factors = transform.factors
 
+    run.report("learning", READ)
     if run.job.together:
         together = Together([(track.source, track.opened.time_reference or 0) for track in run.tracks])
-        for parts in together.separate(run.separator, progress):
+        for parts in together.separate(run.separator, progress, fitted):
             yield list(parts)
         return
     (track,) = run.tracks
@@ -195,7 +197,7 @@ def _set(
         seconds=round(time.monotonic() - run.started, 3),
         not_honoured=run.not_honoured,
         warnings=run.warnings,
-        notes=[fitted.note] if fitted.note else [],
+        notes=[*track.opened.notes, *([fitted.note] if fitted.note else [])],
         pictures=[track.relative(final) for _, final in pictures],
     )
     moves = [*zip((file.path for file in files), finals, strict=True), *pictures]

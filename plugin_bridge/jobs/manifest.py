@@ -22,7 +22,7 @@ from separators import regular_files
 from separators.base import Audio, Separator
 from separators.cascade import Cascade
 from separators.parameters import Content
-from separators.streaming import AudioSource
+from separators.streaming import AudioSource, Progress
 
 FORMAT = 2
 """Raised when a field changes its meaning; older manifests then count as out of date."""
@@ -129,10 +129,12 @@ def _reader() -> TypeAdapter[Manifest]:
     return TypeAdapter(Manifest)
 
 
-def samples_hash(source: AudioSource) -> str:
+def samples_hash(source: AudioSource, progress: Progress | None = None) -> str:
     """BLAKE2b of a source's samples, sample rate and channel count, whatever file they stand in."""
     digest = SamplesHash(source.sample_rate, source.channels)
     for start in range(0, source.frames, HASHED_AT_ONCE):
+        if progress is not None:
+            progress(start, source.frames)
         digest.update(source.read(start, min(HASHED_AT_ONCE, source.frames - start)))
     return digest.hexdigest()
 

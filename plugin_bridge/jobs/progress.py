@@ -166,8 +166,8 @@ class BarReporter(Reporter):
         self._progress.stop()
 
     def begin(self, jobs: int) -> None:
-        """Show the bar of the whole batch."""
-        self._all = self._progress.add_task("all", total=jobs)
+        """Show the bar of the whole batch, unless that is one job."""
+        self._all = self._progress.add_task("all", total=jobs) if jobs > 1 else None
 
     def update(self, event: Event) -> None:
         """Move the job's bar and the batch's."""

@@ -14,7 +14,7 @@ from typing import Any
 from plugin_bridge.jobs.inputs import Opened
 from plugin_bridge.jobs.job import Part, SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.levels import Rounding
-from plugin_bridge.jobs.manifest import separator_key, text_hash
+from plugin_bridge.jobs.manifest import samples_hash, separator_key, text_hash
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import FileFormat
 from plugin_bridge.report.pictures import SpectrogramPicture
@@ -22,6 +22,9 @@ from plugin_bridge.version import program_version
 from separators.base import Audio, Separator
 from separators.nmf.factors import Factors
 from separators.streaming import AudioSource
+
+READ = 0.1
+"""The fraction of a job that is done when its input is read."""
 
 
 @dataclass
@@ -74,6 +77,19 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     not_honoured: list[str] = field(default_factory=list)
     factors: Factors | None = None
+    furthest: float = 0.0
+    """The largest fraction that was reported while the tracks were read; some are read twice."""
+
+    def read(self, number: int, fraction: float) -> None:
+        """Report that so much of track ``number`` is read, for the first time."""
+        done = READ * (number + fraction) / len(self.tracks)
+        if done > self.furthest:
+            self.furthest = done
+            self.report("reading", done)
+
+    def hash(self, number: int, source: AudioSource) -> str:
+        """The hash of track ``number``'s samples, which takes reading all of it."""
+        return samples_hash(source, lambda done, frames: self.read(number, done / frames))
 
     def key(self, track: JobTrack) -> dict[str, Any]:
         """Everything that decides what a track's files hold."""

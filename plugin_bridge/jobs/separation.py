@@ -13,7 +13,7 @@ from typing import Literal
 from plugin_bridge.jobs.contract import Result, StemFile, TrackResult
 from plugin_bridge.jobs.job import SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.making import make
-from plugin_bridge.jobs.manifest import FORMAT, Manifest, samples_hash
+from plugin_bridge.jobs.manifest import FORMAT, Manifest
 from plugin_bridge.jobs.placing import put_in_place
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.run import Run, begin
@@ -27,13 +27,13 @@ def separate(job: SeparateJob, report: Report) -> Result:
         manifests = None if job.settings.force else _up_to_date(run)
         if manifests is not None:
             refuse_if_strict(job.settings, manifests[0].warnings)
-            return _result(run, "skipped", manifests, manifests[0].notes)
+            return _result(run, "skipped", manifests, [])
         # Entered before the files in it are opened, so that they are closed when it is removed.
         work = opened.enter_context(workspace(job.parts[0].folder))
         sets = make(run, work)
         said = put_in_place(work, sets)
         manifests = [made.manifest for made in sets]
-        return _result(run, "done", manifests, [*manifests[0].notes, *said])
+        return _result(run, "done", manifests, said)
 
 
 def _up_to_date(run: Run) -> list[Manifest] | None:
@@ -49,14 +49,14 @@ def _up_to_date(run: Run) -> list[Manifest] | None:
         ):
             return None
         found.append(manifest)
-    for track in run.tracks:
-        track.samples = samples_hash(track.opened.source)
+    for number, track in enumerate(run.tracks):
+        track.samples = run.hash(number, track.opened.source)
     same = (run.key(track) == old.key for track, old in zip(run.tracks, found, strict=True))
     return found if all(same) else None
 
 
 def _result(
-    run: Run, status: Literal["done", "skipped"], manifests: Sequence[Manifest], notes: Sequence[str]
+    run: Run, status: Literal["done", "skipped"], manifests: Sequence[Manifest], said: Sequence[str]
 ) -> Result:
     tracks = [
         TrackResult(
@@ -81,6 +81,6 @@ def _result(
         seconds=round(time.monotonic() - run.started, 3),
         not_honoured=run.not_honoured,
         warnings=list(manifests[0].warnings),
-        notes=list(notes),
+        notes=list(dict.fromkeys([*(line for manifest in manifests for line in manifest.notes), *said])),
         tracks=tracks,
     )

@@ -24,7 +24,7 @@ from separators.base import Audio
 COPIED_AT_ONCE = 1 << 17
 """Frames."""
 REMIX = "remix"
-"""What the sum of a preset's stems is called."""
+"""What the sum of a preset's stems is called in results; its file is called like the track."""
 MULTICHANNEL = "stems"
 """What a file with all stems in its channels is called."""
 

@@ -7,13 +7,13 @@ its channels, and what is left of the track is its ``bleed``. So the two sum to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from plugin_bridge.errors import JobError
-from separators.base import Audio, Separator
+from separators.base import Audio, Separator, Transform
 from separators.streaming import AudioSource, Progress, separate_blocks
 
 DIRECT, BLEED = "direct", "bleed"
@@ -67,8 +67,9 @@ class Together:
         self,
         separator: Separator,
         progress: Progress | None = None,
+        fitted: Callable[[Transform], None] | None = None,
     ) -> Iterator[list[tuple[Audio, Audio]]]:
-        """Yield each track's next ``(direct, bleed)``.
+        """Yield each track's next ``(direct, bleed)``; ``fitted`` gets the transform when it is learned.
 
         Raises :class:`JobError` if the separator does not find a source for each track.
         """
@@ -79,7 +80,7 @@ class Together:
                 "its own; set its number of sources to that of the tracks"
             )
         position = 0
-        for stems in separate_blocks(separator, self, progress):
+        for stems in separate_blocks(separator, self, progress, fitted):
             frames = stems.shape[2]
             parts = []
             for index, track in enumerate(self.tracks):

@@ -14,6 +14,8 @@ MAXIMUM_BYTES = 8_000_000
 """Longest preset file; the states of third-party plug-ins are its largest part."""
 MAXIMUM_DEPTH = 32
 """Tables and lists inside each other; a chain inside a chain is two of them."""
+MOST_SUGGESTED = 6
+_SPEAKING = ("title", "task", "purpose", "description")
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -34,11 +36,27 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or os.sep in text:
         return Path(text)
     if text not in (known := names()):
+        others = _suggestions(text) or f"there are: {', '.join(known)}"
         raise PresetError(
-            f"no preset {text!r}{did_you_mean(text, known)}; there are: {', '.join(known)}; "
+            f"no preset {text!r}{did_you_mean(text, known)}; {others}; "
             "a file of your own is given by its path, ending in .toml"
         )
     return folder() / f"{text}.toml"
+
+
+def _suggestions(wanted: str) -> str:
+    """The presets whose file speaks of ``wanted``: those that make such a stem first, then by their names."""
+    word = wanted.casefold().strip()
+    found: list[tuple[int, str, str]] = []
+    for name in names() if len(word) > 2 else ():
+        values = tables(read_text(folder() / f"{name}.toml"), name)
+        places = (values.get("gives", []), [name], [values[key] for key in _SPEAKING if key in values])
+        for rank, texts in enumerate(places):
+            if any(word in str(text).casefold() for text in texts):
+                found.append((rank, name, str(values.get("title", ""))))
+                break
+    shown = ", ".join(f"{name} ({title})" for _, name, title in sorted(found)[:MOST_SUGGESTED])
+    return f"for {wanted} there are: {shown}; all: stembridge presets list" if shown else ""
 
 
 def read_text(path: Path) -> str:

@@ -129,6 +129,10 @@ class Preset(_Table):
     description: str = ""
     purpose: str = ""
     """What it is for: the material that it suits."""
+    task: Literal["", "songs", "voices", "drums", "microphones", "loops", "score"] = ""
+    """Under which heading it is listed."""
+    gives: list[str] = Field(default_factory=list)
+    """The stems that it makes, for lists, in words where they depend on the input."""
     together: bool = False
     """Whether the tracks of a session are the channels of one mixture."""
     remix: bool = False
@@ -249,6 +253,13 @@ class Preset(_Table):
     def methods(self) -> list[str]:
         """The names of the separators, each once, the first one first."""
         return list(dict.fromkeys(table.name for table in (self.separator, *self.separate.values())))
+
+    def parameter_type(self, name: str) -> type | None:
+        """The type of a parameter of one of the separators; None if none of them has it."""
+        for method in self.methods:
+            if (row := separators.get(method).parameters.get(name)) is not None:
+                return row.type
+        return None
 
     def make_separator(self) -> separators.Separator:
         """The separator with its parameters, a cascade of several; raises :class:`PresetError`."""

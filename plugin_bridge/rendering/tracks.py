@@ -60,6 +60,8 @@ class TrackSource:
         self.channel_mask: int = self._strip.channel_mask
         self.not_honoured = list(self._strip.not_honoured())
         """What the reader could not know: one line each."""
+        self.conversions = list(dict.fromkeys(self._strip.conversions()))
+        """The files that have another sample rate and are converted: one line each."""
 
     @property
     def position_seconds(self) -> float:
@@ -163,6 +165,7 @@ class _Strip:
         self.track = track
         self.sample_rate = sample_rate
         self.post_fader = post_fader
+        self._files = files
         self.clips: list[ClipSource] = []
         self.children: list[_Strip] = []
         under_solo = under_solo or (post_fader and track.soloed)
@@ -218,6 +221,17 @@ class _Strip:
             yield f"{self.track.name}: pan moves only the first two of {self._mixed_channels} channels"
         for child in self.children:
             yield from child.not_honoured()
+
+    def conversions(self) -> Iterator[str]:
+        """The files of clips that have another sample rate."""
+        for clip in self.clips:
+            if (rate := self._files[clip.clip.source].sample_rate) != self.sample_rate:
+                yield (
+                    f"{self.track.name}: {clip.clip.source.name} is converted from {rate} to "
+                    f"{self.sample_rate} Hz, the session's rate"
+                )
+        for child in self.children:
+            yield from child.conversions()
 
     def close(self) -> None:
         """Close all files."""

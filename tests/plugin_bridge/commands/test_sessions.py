@@ -258,3 +258,15 @@ def test_stems_of_another_session_in_the_same_folder_are_left_out(session, prese
     found = stems_in(out / "My Song_stems.rpp", tmp_path)
     assert set(found) == {"Duo", "Keys", "Duo source-1", "Duo source-2"}
     assert (out / "Other_stems.rpp").exists()
+
+
+def test_files_of_another_sample_rate_are_said_to_be_converted(session, preset, tmp_path):
+    write(session / "Bass.wav", noise(seed=4), rate=2 * RATE, time_reference=2 * START)
+    line = f"Bass: Bass.wav is converted from {2 * RATE} to {RATE} Hz"
+    rendered = run("render", session, "-p", preset, "-o", tmp_path / "out")
+    assert rendered.stdout.count(line) == 1
+    assert line in run("render", session, "-p", preset, "-o", tmp_path / "out").stdout  # up to date
+    bounced = run("bounce", session, "-o", tmp_path / "bounced")
+    assert bounced.stdout.count("is converted from") == 1
+    assert line in run("bounce", session, "-o", tmp_path / "bounced", "--mix").stdout
+    run("render", session, "-p", preset, "-o", tmp_path / "out", "--strict")  # it is no fault

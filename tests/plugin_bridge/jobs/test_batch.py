@@ -211,3 +211,15 @@ def test_a_terminal_gets_bars_and_names_are_never_markup():
 def test_quiet_shows_nothing_and_a_pipe_gets_lines():
     assert type(reporter(quiet=True, stream=Terminal())) is Reporter
     assert type(reporter(stream=io.StringIO())) is LineReporter
+
+
+def test_one_job_has_one_bar_and_several_have_one_more():
+    for jobs, bars in ((1, 1), (3, 4)):
+        reporter = BarReporter(io.StringIO())
+        reporter.begin(jobs)
+        for number in range(jobs):
+            reporter.update(Event(f"job {number}", "separating", 0.5))
+        assert len(reporter._progress.tasks) == bars
+        reporter.finish("job 0", "done")
+        reporter.update(Event("job 0", "writing", 0.9))  # heard late
+        assert len(reporter._progress.tasks) == bars - 1
