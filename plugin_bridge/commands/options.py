@@ -155,8 +155,8 @@ parameter_options = together(
     click.option(
         "--one-shots",
         type=EXISTING_FOLDER,
-        help="A folder with a recording of each drum of your kit, for presets that take drums apart; the stems "
-        "are called like them.",
+        help="A folder with a recording of each drum of your kit, for presets that take drums apart; the "
+        "stems are called like them.",
     ),
 )
 plots_option = click.option(
