@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from plugin_bridge.errors import JobError, JobsFailedError
 from plugin_bridge.jobs.batch import run_jobs
-from plugin_bridge.jobs.contract import Job, Result, Results
+from plugin_bridge.jobs.contract import Job, Result, Results, attempt
 from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
     bounce_jobs,
+    checked,
     file_jobs,
     mix_part,
-    planned_outputs,
     preset_text,
     session_jobs,
     session_parts,
@@ -96,7 +97,7 @@ def render(
     :raises SessionError: the project cannot be read
     :raises PresetError: the preset, or what is asked for in its place, is wrong
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
-    :raises JobError: nothing fits ``tracks``, or two results would share a name
+    :raises JobError: nothing fits ``tracks``
     """
     text = _preset(preset, parameters)
     settings = Settings.chosen(
@@ -153,13 +154,14 @@ def separate(
 ) -> Results:
     """Separate audio files, and all audio files in folders, into stems.
 
-    The results of a folder keep its tree. All other arguments are those of :func:`render`.
+    The results of a folder keep its tree; what looks like audio in it and is not taken is ``left out`` of the
+    results' jobs, and says why. All other arguments are those of :func:`render`.
 
     :param paths: a file or folder, or several
     :param together: take the files as the channels of one mixture; None: as the preset says
     :raises PresetError: the preset, or what is asked for in its place, is wrong
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
-    :raises JobError: there is nothing to separate, or two results would share a name
+    :raises JobError: there is nothing to separate
     """
     text = _preset(preset, parameters)
     settings = Settings.chosen(
@@ -205,7 +207,7 @@ def bounce(
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
     :raises SessionError: the project cannot be read
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
-    :raises JobError: nothing fits ``tracks``, or two results would share a name
+    :raises JobError: nothing fits ``tracks``
     """
     patterns = _patterns(tracks)
     if mix and patterns:
@@ -229,12 +231,12 @@ def _run(
     progress: Callback | Reporter | None,
 ) -> Results:
     """Check the plan and do it; raises JobsFailedError, and whatever ``progress`` raises."""
-    outputs = planned_outputs(planned)
+    plan = checked(planned)
     if dry_run:
-        return Results([Result(job.label, "planned", outputs=outputs[job.label]) for job in planned])
+        return Results([_planned(job, outputs) for job, outputs in plan])
     reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
     try:
-        done = run_jobs(planned, reporter, jobs)
+        done = run_jobs([job for job, _ in plan], reporter, jobs)
     except Cancelled:
         assert isinstance(reporter, CallbackReporter)
         assert reporter.error is not None
@@ -245,6 +247,13 @@ def _run(
         many = f"{len(results.failed)} of {len(done)} jobs failed: " if len(done) > 1 else ""
         raise JobsFailedError(f"{many}{first.job}: {first.error}", results)
     return results
+
+
+def _planned(job: Job, outputs: list[Path]) -> Result:
+    """What a job will do; of one that says why nothing is done, that."""
+    if isinstance(job, NotDone):
+        return attempt(job, lambda stage, fraction: None)
+    return Result(job.label, "planned", outputs=outputs)
 
 
 def _ignore(job: str, stage: str, fraction: float) -> None:

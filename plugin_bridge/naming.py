@@ -116,21 +116,25 @@ def collision_key(path: Path | PurePosixPath) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
-def refuse_collisions(outputs: Iterable[tuple[Path, str]], inputs: Iterable[Path] = ()) -> None:
-    """Raise :class:`JobError` if two results, or a result and an input, share a file name.
+class TakenNames:
+    """The file names of several results; no two of them, and no result and input, may share one."""
 
-    ``outputs`` are pairs of a path and of what it belongs to, in words for the message.
-    """
-    sources = {collision_key(path.resolve()) for path in inputs}
-    owners: dict[str, str] = {}
-    for path, owner in outputs:
-        key = collision_key(path.resolve())
-        if key in sources:
-            raise JobError(f"{path} would overwrite the input itself; choose another --out or --name")
-        if key in owners:
-            both = f"{owner} twice" if owners[key] == owner else f"{owners[key]} and {owner}"
-            raise JobError(
-                f"{path} would be written for {both}; tell them apart with "
-                "--name, for example --name '{index} {track}/{stem}'"
-            )
-        owners[key] = owner
+    def __init__(self, inputs: Iterable[Path] = ()) -> None:
+        self._inputs = {collision_key(path.resolve()) for path in inputs}
+        self._owners: dict[str, str] = {}
+
+    def take(self, paths: Iterable[Path], owner: str) -> None:
+        """Take ``paths`` for ``owner``, a word for messages; raises :class:`JobError` and then takes none."""
+        taken: dict[str, str] = {}
+        for path in paths:
+            key = collision_key(path.resolve())
+            if key in self._inputs:
+                raise JobError(f"{path} would overwrite the input itself; choose another --out or --name")
+            if other := self._owners.get(key) or taken.get(key):
+                both = f"{owner} twice" if other == owner else f"{other} and {owner}"
+                raise JobError(
+                    f"{path} would be written for {both}; tell them apart with "
+                    "--name, for example --name '{index} {track}/{stem}'"
+                )
+            taken[key] = owner
+        self._owners |= taken

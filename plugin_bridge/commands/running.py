@@ -40,11 +40,10 @@ def run(
 ) -> list[Result]:
     """Check the plan and run it, or the jobs labelled ``only``, with progress on standard error."""
     from plugin_bridge.jobs.batch import run_jobs
-    from plugin_bridge.jobs.plan import planned_outputs
+    from plugin_bridge.jobs.plan import checked
     from plugin_bridge.jobs.progress import reporter
 
-    planned_outputs(jobs)
-    chosen = [job for job in jobs if only is None or job.label in only]
+    chosen = [job for job, _ in checked(jobs) if only is None or job.label in only]
     with reporter(quiet) as progress:
         return run_jobs(chosen, progress, workers)
 
@@ -58,7 +57,10 @@ def _show_plan(planned: Sequence[Result], as_json: bool) -> None:
         click.echo(f"{result.job}:")
         for path in result.outputs:
             click.echo(f"  {path}")
-        if not result.outputs:
+        for line in [result.error, *result.warnings]:
+            if line:
+                click.echo(f"  {line}")
+        if result.status == "planned" and not result.outputs:
             click.echo("  cannot be planned, since its input cannot be opened or does not suit the preset")
 
 
@@ -109,7 +111,7 @@ def _summarise(results: Results, out: Path) -> None:
         for line in lines:
             click.echo(f"  {line}")
     counts: Counter[str] = Counter(result.status for result in results.jobs)
-    words = {"done": "done", "skipped": "up to date", "failed": "failed"}
+    words = {"done": "done", "skipped": "up to date", "left out": "left out", "failed": "failed"}
     said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
     click.echo(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
     if results.project:

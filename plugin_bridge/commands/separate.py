@@ -84,21 +84,23 @@ def watch(
     """
     from plugin_bridge.jobs.contract import Results
     from plugin_bridge.jobs.job import Settings
-    from plugin_bridge.jobs.plan import file_jobs, files_in, preset_text
+    from plugin_bridge.jobs.plan import file_jobs, files_in, label_of, preset_text
 
     text, settings = preset_text(preset), Settings.chosen(preset.output, **chosen)
     click.echo(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}
     while True:
-        before, seen = seen, {path: _signature(path) for path, _ in files_in(folder, out)}
+        inputs = files_in(folder, out)
+        looked_at = [*(path for path, _ in inputs.files), *inputs.left_out]
+        before, seen = seen, {path: _signature(path) for path in looked_at}
         settled = {path for path, sign in seen.items() if before.get(path) == sign != taken.get(path)}
         if settled:
             taken.update((path, seen[path]) for path in settled)
-            # All files are planned, so that names that collide with earlier results are found.
-            planned = file_jobs([folder], out, text, settings)
-            new = {job.label for job in planned if job.parts[0].input.path in settled}
+            new = {label_of(path) for path in settled}
             try:
+                # All files are planned, those done already first, whose results keep their names.
+                planned = sorted(file_jobs([folder], out, text, settings), key=lambda job: job.label in new)
                 report(Results(run(planned, only=new, workers=jobs, quiet=quiet)), out, quiet=quiet)
             except JobError as error:
                 click.echo(f"failed: {error}", err=True)

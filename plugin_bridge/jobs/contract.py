@@ -54,8 +54,8 @@ class Result:
     """How one job ended; small, so that it travels between processes."""
 
     job: str
-    status: Literal["planned", "done", "skipped", "failed"]
-    """``skipped``: all of it was there already."""
+    status: Literal["planned", "done", "skipped", "left out", "failed"]
+    """``skipped``: all of it was there already; ``left out``: looks like audio and is not taken."""
     outputs: list[Path] = field(default_factory=list)
     """The audio files that are there now; of a planned job all that it will write."""
     error: str = ""
@@ -76,7 +76,8 @@ class Result:
         """One line for people."""
         if self.status == "failed":
             return f"failed: {self.error}"
-        return "up to date" if self.status == "skipped" else f"done in {self.seconds:.1f} s"
+        words = {"skipped": "up to date", "left out": "left out"}
+        return words.get(self.status) or f"done in {self.seconds:.1f} s"
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``; without the traceback."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.audio.files import find_audio_files
+from plugin_bridge.audio.files import search
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.bounce import BounceJob
 from plugin_bridge.jobs.contract import Job
 from plugin_bridge.jobs.inputs import FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
-from plugin_bridge.naming import printable, refuse_collisions
+from plugin_bridge.jobs.not_done import NotDone, left_out
+from plugin_bridge.naming import TakenNames, printable
 from plugin_bridge.presets.preset import Preset
 from plugin_bridge.rendering.tracks import selected_tracks
 
@@ -22,43 +24,67 @@ def preset_text(preset: Preset) -> PresetText:
     return PresetText(preset.name, preset.dump(), preset.source)
 
 
-def files_in(path: Path, out: Path) -> list[tuple[Path, Path]]:
-    """The audio files that ``path``, a file or a folder, stands for.
+@dataclass(frozen=True)
+class Inputs:
+    """The audio files that a file or folder stands for."""
 
-    With each comes its folder relative to ``path``, so that ``out`` keeps the tree. Files below ``out``
-    are results of earlier runs and left out.
-    """
+    files: list[tuple[Path, Path]]
+    """With each comes its folder relative to the one given, so that the results keep the tree."""
+    left_out: dict[Path, str]
+    """What looks like audio and is not taken, and why."""
+
+
+def files_in(path: Path, out: Path) -> Inputs:
+    """The audio files that ``path`` stands for, but for those below ``out``: results of earlier runs."""
     if not path.is_dir():
-        return [(path, Path())]
+        return Inputs([(path, Path())], {})
     folder, results = path.resolve(), out.resolve()
     if folder == results:
         raise JobError(f"{out}: results among the inputs would be inputs the next time; choose another --out")
+    found = search(path)
     inside = results.is_relative_to(folder)
-    return [
-        (file, file.parent.relative_to(path))
-        for file in find_audio_files(path)
-        if not (inside and file.resolve().is_relative_to(results))
-    ]
+
+    def is_result(file: Path) -> bool:
+        return inside and file.parent.resolve().is_relative_to(results)
+
+    return Inputs(
+        [(file, file.parent.relative_to(path)) for file in found.files if not is_result(file)],
+        {file: reason for file, reason in found.left_out.items() if not is_result(file)},
+    )
 
 
 def file_jobs(
     paths: Sequence[Path], out: Path, preset: PresetText, settings: Settings, together: bool = False
-) -> list[SeparateJob]:
-    """A job for each file that ``paths`` stand for, or one for all of them ``together``."""
+) -> list[SeparateJob | NotDone]:
+    """A job for each file that ``paths`` stand for, or one for all of them ``together``.
+
+    For what looks like audio in their folders and is not taken there is one that says so.
+    """
     found: dict[Path, tuple[Path, Path]] = {}
+    omitted: dict[Path, str] = {}
     for path in paths:
-        files = files_in(path, out)
-        if not files:
-            raise JobError(f"{path}: there is no audio file in this folder")
-        for file, tree in files:
-            found.setdefault(file.resolve(), (file, tree))
+        inputs = files_in(path, out)
+        if not inputs.files:
+            also = "".join(f"; {file.name} {reason}" for file, reason in inputs.left_out.items())
+            raise JobError(f"{path}: there is no audio file in this folder{also}")
+        omitted |= inputs.left_out
+        for file, tree in inputs.files:
+            first, _ = found.setdefault(file.resolve(), (file, tree))
+            if first.parent.resolve() / first.name != file.parent.resolve() / file.name:
+                omitted[file] = f"is the same file as {first}"
     parts = [
         Part(FileInput(path), out / tree, printable(path.stem), index, path.absolute().parent.name)
         for index, (path, tree) in enumerate(found.values(), 1)
     ]
+    said = [left_out(label_of(file), reason, settings.strict) for file, reason in omitted.items()]
     if together:
-        return [together_job(", ".join(part.track for part in parts), parts, preset, settings)]
-    return [SeparateJob(printable(str(part.input.path)), (part,), preset, settings) for part in parts]
+        return [together_job(", ".join(part.track for part in parts), parts, preset, settings), *said]
+    return [*(SeparateJob(label_of(part.input.path), (part,), preset, settings) for part in parts), *said]
+
+
+def label_of(path: Path) -> str:
+    """What people know a file's job by."""
+    return printable(str(path))
 
 
 def session_parts(
@@ -124,19 +150,23 @@ def together_job(label: str, parts: Sequence[Part], preset: PresetText, settings
     return SeparateJob(label, tuple(parts), preset, settings, together=True)
 
 
-def planned_outputs(jobs: Sequence[Job]) -> Mapping[str, list[Path]]:
-    """The files that each job will write, by its label.
+def checked(jobs: Sequence[Job]) -> list[tuple[Job, list[Path]]]:
+    """Each job with the files that it will write.
 
-    Raises :class:`JobError` for collisions. A job whose input cannot be opened has no outputs here; it
-    fails when it runs, and the others are done.
+    A job that would overwrite its input, or results of those before it, is replaced by one that fails and
+    says so; the others are done. A job whose input cannot be opened has no outputs here; running it says why.
     """
-    outputs: dict[str, list[Path]] = {}
-    inputs = []
+    names = TakenNames(path for job in jobs for path in job.inputs())
+    plan: list[tuple[Job, list[Path]]] = []
     for job in jobs:
-        inputs += job.inputs()
         try:
-            outputs[job.label] = job.outputs()
+            outputs = job.outputs()
         except Exception:  # whatever it is, running the job will say it
-            outputs[job.label] = []
-    refuse_collisions(((path, label) for label, paths in outputs.items() for path in paths), inputs)
-    return outputs
+            outputs = []
+        try:
+            names.take(outputs, job.label)
+        except JobError as error:
+            plan.append((NotDone(job.label, str(error), fails=True), []))
+        else:
+            plan.append((job, outputs))
+    return plan

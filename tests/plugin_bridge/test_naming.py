@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_bridge.errors import JobError
-from plugin_bridge.naming import MAXIMUM_BYTES, Template, refuse_collisions, safe_name
+from plugin_bridge.naming import MAXIMUM_BYTES, TakenNames, Template, safe_name
 
 WINDOWS_RESERVED = ["CON", "prn", "Aux.wav", "nul .txt", "COM1", "lpt9.flac", "COM¹", "CONIN$"]
 
@@ -100,15 +101,21 @@ def test_a_template_that_leads_elsewhere_or_knows_other_fields_is_refused(templa
 )
 def test_names_that_some_system_takes_for_one_file_are_refused(pair, tmp_path):
     first, second = (tmp_path / name for name in pair)
+    names = TakenNames()
+    names.take([first], "Drums")
     with pytest.raises(JobError, match=r"for Drums and Drums 2; .*\{index\}"):
-        refuse_collisions([(first, "Drums"), (second, "Drums 2")])
+        names.take([tmp_path / "other.wav", second], "Drums 2")
+    names.take([tmp_path / "other.wav"], "Drums 3")  # what was refused took nothing
+    with pytest.raises(JobError, match="for Drums twice"):
+        TakenNames().take([first, second], "Drums")
 
 
 def test_different_names_pass_and_the_input_is_never_overwritten(tmp_path):
-    outputs = [(tmp_path / "a" / "kick.wav", "a"), (tmp_path / "b" / "kick.wav", "b")]
-    refuse_collisions(outputs, [tmp_path / "kick.wav"])
-    with pytest.raises(JobError, match="overwrite the input"):
-        refuse_collisions(outputs, [tmp_path / "A" / "Kick.wav"])
+    for inputs, refused in (([tmp_path / "kick.wav"], False), ([tmp_path / "A" / "Kick.wav"], True)):
+        names = TakenNames(inputs)
+        names.take([tmp_path / "b" / "kick.wav"], "b")
+        with pytest.raises(JobError, match="overwrite the input") if refused else nullcontext():
+            names.take([tmp_path / "a" / "kick.wav"], "a")
 
 
 def test_names_made_from_a_template_can_be_written(tmp_path):

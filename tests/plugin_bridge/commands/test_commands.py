@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -170,13 +171,57 @@ def test_a_file_given_twice_is_one_job(tree, preset, tmp_path):
     assert "1 done" in run(*arguments, "-o", tmp_path / "out").stdout
 
 
-def test_collisions_are_found_before_any_work(tree, preset, tmp_path):
-    write(tree / "Tràck 音.flac", noise(), bit_depth="24", format="flac")
+def test_a_collision_is_found_before_any_work_and_stops_no_other_file(tree, preset, tmp_path):
+    write(tree / "Tràck 音.flac", noise(seed=5), bit_depth="24", format="flac")
     out = tmp_path / "out"
-    assert "--name '{index} {track}/{stem}'" in error_of("separate", tree, "-p", preset, "-o", out)
-    assert not out.exists()
+    result = run("separate", tree, "-p", preset, "-o", out, status=1)
+    assert "2 done, 1 failed" in result.stdout
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert "Tràck 音.flac and " in line
+    assert line.endswith("--name '{index} {track}/{stem}'")
+    assert len(files(out)) == 6
+    assert json.loads((out / "Tràck 音" / "manifest.json").read_text())["input"]["path"].endswith(".flac")
     run("separate", tree, "-p", preset, "-o", out, "--name", "{index} {track}/{stem}")
-    assert len(files(out)) == 9
+    assert len(files(out)) == 15
+
+
+@pytest.fixture
+def odd_folder(tmp_path):
+    """A file that can be separated, and five that look so and cannot."""
+    folder = tmp_path / "odd"
+    first = write(folder / "a.wav", noise())
+    (folder / "b.wav").symlink_to(first)
+    (folder / "c.wav").symlink_to("nothing")
+    (folder / "d.m4p").touch()
+    (folder / "e.wav").touch()
+    os.mkfifo(folder / "f.wav")
+    return folder
+
+
+def test_what_looks_like_audio_and_is_left_out_is_said(odd_folder, preset, tmp_path):
+    arguments = ("separate", odd_folder, "-p", preset, "-o", tmp_path / "out")
+    result = run(*arguments, status=1)
+    assert "1 done, 4 left out, 1 failed" in result.stdout
+    for name, reason in (("b", "the same file as"), ("c", "a link to nothing"), ("f", "not a regular file")):
+        assert re.search(f"warning: .*{name}.wav: left out: is .*{reason}", result.stderr)
+    assert re.search("warning: .*d.m4p: left out: is audio of a kind that is not read", result.stderr)
+    assert re.search("failed: .*e.wav: the file is empty", result.stderr)
+    assert result.stderr.count("left out: ") == 4
+    again = run(*arguments, "--quiet", status=1)
+    assert again.stderr.count("left out: ") == 4
+    jobs = json.loads(run(*arguments, "--json", status=1).stdout)["jobs"]
+    assert [job["status"] for job in jobs].count("left out") == 4
+    strict = run(*arguments, "--strict", status=1)
+    assert "1 up to date, 5 failed" in strict.stdout
+    assert len(re.findall("^failed: .*--strict refuses this$", strict.stderr, re.MULTILINE)) == 4
+    planned = run(*arguments, "--dry-run").stdout
+    assert planned.count("left out: ") == 4
+
+
+def test_a_folder_without_audio_says_what_lies_there_instead(preset, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "d.m4p").touch()
+    assert "d.m4p is audio of a kind" in error_of("separate", tmp_path / "in", "-p", preset)
 
 
 def test_the_command_line_overrides_the_preset(tree, preset, tmp_path):
@@ -359,10 +404,19 @@ def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
         write(inbox / "b.wav", noise(seed=2))
         wait_until((out / "b" / "manifest.json").exists, process)
         wait_until(lambda: f"failed: {inbox / 'broken.wav'}" in log.read_text(), process)
+        # A name that is taken and audio that is not read stop nothing, and are said once.
+        write(inbox / "a.aiff", noise(seed=3), format="aiff")
+        (inbox / "d.m4p").touch()
+        write(inbox / "c.wav", noise(seed=4))
+        wait_until((out / "c" / "manifest.json").exists, process)
+        wait_until(lambda: f"failed: {inbox / 'a.aiff'}" in log.read_text(), process)
+        wait_until(lambda: f"warning: {inbox / 'd.m4p'}: left out" in log.read_text(), process)
         process.send_signal(signal.SIGINT)
         process.wait(30)
     assert process.returncode == 130
-    assert files(out) == sorted(f"{name}/{file}" for name in "ab" for file in STEM_FILES)
+    assert json.loads((out / "a" / "manifest.json").read_text())["input"]["path"].endswith("a.wav")
+    assert log.read_text().count("warning: ") == 1
+    assert files(out) == sorted(f"{name}/{file}" for name in "abc" for file in STEM_FILES)
 
 
 # -- demo ------------------------------------------------------------------------------------------
