@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pedalboard.io import AudioFile
 
-from plugin_bridge import load_preset
+from plugin_bridge import load_preset, save_preset
 
 HERE = Path(__file__).parent
 
@@ -24,7 +24,7 @@ def main(output: Path) -> None:
         file.write(board(audio, rate))
 
     # Any board can be kept as a preset: what comes back gives the same audio.
-    board.save(output.with_suffix(".toml"), "My loop polish")
+    save_preset(board, output.with_suffix(".toml"), "My loop polish")
     print(output, output.with_suffix(".toml"), sep="\n")
 
 

@@ -10,10 +10,8 @@ out = board(audio, sample_rate)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pedalboard
@@ -133,17 +131,6 @@ class Board(RunsInPython, pedalboard.Pedalboard):
         for plugin in list(self):
             if plugin is not None:
                 plugin.reset()
-
-    def save(self, path: str | os.PathLike[str], title: str, **fields: Any) -> None:
-        """Write the board as a preset file that :func:`~plugin_bridge.load_preset` reads.
-
-        ``fields``: ``description``, ``purpose``, ``output``, ... of
-        :class:`~plugin_bridge.presets.preset.Preset`. Raises :class:`~plugin_bridge.errors.PresetError`
-        for a board that a preset cannot hold.
-        """
-        from plugin_bridge.presets.preset import Preset
-
-        Preset.from_board(self, title, **fields).save(path)
 
     def _flat(self) -> Iterator[pedalboard.Plugin]:
         """The members; instead of boards that hold Python plug-ins, and override nothing, theirs."""

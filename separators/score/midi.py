@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from separators import regular_files
-from separators.score.score import Note
+from separators.score.notes import Note
 from separators.score.standard_midi_file import (
     CONTROL,
     CUE,

@@ -15,33 +15,10 @@ from typing import Self
 
 from separators.errors import ParameterError
 from separators.parameters import Content
+from separators.score.midi import MidiError, read_midi
+from separators.score.notes import Note
 
-DRUM_CHANNEL = 9
-"""The channel, counted from 0, that General MIDI gives to drums."""
 PITCHES = 128
-
-
-@dataclass(frozen=True)
-class Note:
-    """One note: seconds, MIDI pitch (60 is middle C), velocity 1 to 127, channel counted from 0.
-
-    ``volume`` (a gain, at most 1) and ``pan`` (0 left, 1 right) are what its channel's controllers say,
-    ``program`` (counted from 0, as in General MIDI) is its channel's instrument, None if nothing says it.
-    """
-
-    start: float
-    length: float
-    pitch: int
-    velocity: int
-    channel: int = 0
-    volume: float = 1.0
-    pan: float = 0.5
-    program: int | None = None
-
-    @property
-    def is_drum(self) -> bool:
-        """Whether the pitch names a drum rather than a frequency."""
-        return self.channel == DRUM_CHANNEL
 
 
 @dataclass(frozen=True)
@@ -66,8 +43,6 @@ class Score(Content):
 
         Raises :class:`ParameterError` if it is no MIDI file or holds no notes.
         """
-        from separators.score.midi import MidiError, read_midi
-
         if not text:
             return cls()
         try:

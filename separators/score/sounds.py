@@ -23,7 +23,8 @@ from separators.base import Piece
 from separators.nmf.drum_templates import learned, templates
 from separators.nmf.solver import Matrix
 from separators.score.general_midi import timbre
-from separators.score.score import Note, Score
+from separators.score.notes import Note
+from separators.score.score import Score
 from separators.spectral import STFT
 
 Seconds = NDArray[np.float64]

@@ -25,7 +25,7 @@ from pedalboard import (
     Reverb,
 )
 
-from plugin_bridge import Board, SeparatorPlugin, StemRack
+from plugin_bridge import Board, SeparatorPlugin, StemRack, save_preset
 from plugin_bridge.errors import PresetError
 from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import NMF
@@ -615,4 +615,4 @@ def test_a_preset_refuses_what_python_code_overrides(tmp_path):
     ]
     for board in boards:
         with pytest.raises(PresetError, match=r"no Python code|not a "):
-            board.save(tmp_path / "preset.toml", "Louder")
+            save_preset(board, tmp_path / "preset.toml", "Louder")

@@ -19,7 +19,7 @@ import numpy as np
 import pedalboard
 import pytest
 
-from plugin_bridge import Board, HostedPlugin, StemRack, load_preset
+from plugin_bridge import Board, HostedPlugin, StemRack, load_preset, save_preset
 from plugin_bridge.errors import PluginError
 from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
 from separators import NMF
@@ -245,7 +245,7 @@ def test_a_plugin_without_parameters_in_stereo_and_in_presets(tmp_path, pedalboa
     np.testing.assert_array_equal(again(audio, RATE), np.stack(expected))
     separator = NMF(stems=2, components=4, iterations=2)
     board = Board([plugin, StemRack(separator, {"stem-1": [HostedPlugin("ZamAutoSat")]}, remix=True)])
-    board.save(tmp_path / "saturated.toml", "Saturated")
+    save_preset(board, tmp_path / "saturated.toml", "Saturated")
     np.testing.assert_array_equal(load_preset(tmp_path / "saturated.toml")(audio, RATE), board(audio, RATE))
 
 

@@ -10,7 +10,7 @@ import pedalboard
 import pytest
 from click.testing import CliRunner
 
-from plugin_bridge import Board, Preset, StemRack, load_preset
+from plugin_bridge import Board, Preset, StemRack, load_preset, save_preset
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.cli import main
 from plugin_bridge.errors import PresetError
@@ -87,7 +87,7 @@ def test_a_preset_makes_the_cascade_it_says(preset):
 def test_a_board_with_a_cascade_comes_back_with_the_same_audio(tmp_path, remix):
     chains = {"low/share-2/high": [pedalboard.Gain(-3.0)], "high": [pedalboard.Reverb(0.3)]}
     board, path = Board([StemRack(separator(), chains, remix=remix)]), tmp_path / "own.toml"
-    board.save(path, "Own")
+    save_preset(board, path, "Own")
     assert Preset.load(path).make_separator() == separator()
     audio = noise(2, 20000)
     out = load_preset(path)(audio, RATE)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import separators
-from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset
+from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset, save_preset
 from plugin_bridge.errors import PluginError, PresetError
 from plugin_bridge.plugins.built_ins import built_in_of, built_ins
 from plugin_bridge.presets.chains import entry_of
@@ -310,7 +310,7 @@ BOARDS = {
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_saved_board_comes_back_with_the_same_audio(board, tmp_path):
     made, path = Board(BOARDS[board]()), tmp_path / "own.toml"
-    made.save(path, "Own", description="Dés\ncription", output={"format": "flac", "bit_depth": 24})
+    save_preset(made, path, "Own", description="Dés\ncription", output={"format": "flac", "bit_depth": 24})
     same_audio(made, path)
     preset = Preset.load(path)
     assert (preset.title, preset.description, preset.output.format) == ("Own", "Dés\ncription", "flac")
@@ -383,7 +383,7 @@ UNFIT = {
 def test_a_board_that_a_preset_cannot_hold_is_a_clear_error(board, tmp_path):
     make, says = UNFIT[board]
     with pytest.raises(PresetError, match=says):
-        Board(make()).save(tmp_path / "own.toml", "Own")
+        save_preset(Board(make()), tmp_path / "own.toml", "Own")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -391,11 +391,11 @@ def test_saving_is_whole_or_not_at_all(tmp_path):
     board, path = Board([Bands()]), tmp_path / "own.toml"
     path.write_text("mine")
     with pytest.raises(PresetError, match="cannot be written"):
-        board.save(tmp_path / "no folder" / "own.toml", "Own")
+        save_preset(board, tmp_path / "no folder" / "own.toml", "Own")
     path.unlink()
     path.mkdir()
     with pytest.raises(PresetError, match="cannot be written"):
-        board.save(path, "Own")
+        save_preset(board, path, "Own")
     assert [p.name for p in tmp_path.iterdir()] == ["own.toml"]
 
 
@@ -426,7 +426,7 @@ def test_a_board_with_third_party_plugins_comes_back_with_the_same_audio(tmp_pat
     comp.makeup_db = 6
     inner = HostedPlugin("ZamComp", {"threshold_db": -40})
     board = Board([Board([comp]), StemRack(Bands(), {"low": [inner, pedalboard.Gain(2)]}, remix=True)])
-    board.save(tmp_path / "own.toml", "Own")
+    save_preset(board, tmp_path / "own.toml", "Own")
     same_audio(board, tmp_path / "own.toml")
     entry = tomllib.loads((tmp_path / "own.toml").read_text())["stems"]["low"][0]
     assert entry["external"] == "ZamComp"
