@@ -129,7 +129,7 @@ def render(
     def project_of(results: list[Result]) -> Path | None:
         return write_project(planned, results, target)
 
-    return _run(planned, project_of, dry_run=dry_run, jobs=jobs, progress=progress)
+    return _run(planned, text, project_of, dry_run=dry_run, jobs=jobs, progress=progress)
 
 
 def separate(
@@ -179,7 +179,7 @@ def separate(
     files = [paths] if isinstance(paths, str | os.PathLike) else paths
     as_one = text.preset.together if together is None else together
     planned = file_jobs(list(map(_existing, files)), Path(out), text, settings, as_one)
-    return _run(planned, dry_run=dry_run, jobs=jobs, progress=progress)
+    return _run(planned, text, dry_run=dry_run, jobs=jobs, progress=progress)
 
 
 def bounce(
@@ -224,6 +224,7 @@ def bounce(
 
 def _run(
     planned: Sequence[Job],
+    preset: PresetText | None = None,
     project_of: Callable[[list[Result]], Path | None] = lambda results: None,
     *,
     dry_run: bool,
@@ -241,7 +242,9 @@ def _run(
         assert isinstance(reporter, CallbackReporter)
         assert reporter.error is not None
         raise reporter.error from None
-    results = Results(done, project_of(done))
+    caution = preset.preset.caution if preset else ""
+    notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
+    results = Results(done, project_of(done), notes)
     if results.failed:
         first = results.failed[0]
         many = f"{len(results.failed)} of {len(done)} jobs failed: " if len(done) > 1 else ""

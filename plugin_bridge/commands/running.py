@@ -82,6 +82,7 @@ def report(
                 {
                     "status": "failed" if results.failed else "done",
                     "jobs": [result.as_json() for result in results.jobs],
+                    "notes": results.notes,
                     "further_outputs": [str(results.project)] if results.project else [],
                     **more,
                 },
@@ -102,6 +103,8 @@ def report(
 
 
 def _summarise(results: Results, out: Path) -> None:
+    for line in results.notes:
+        click.echo(line)
     for result in results.jobs:
         for line in result.notes:
             click.echo(f"{result.job}: {line}")

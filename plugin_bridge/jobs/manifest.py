@@ -109,6 +109,20 @@ class Manifest:
             return None
         return manifest if manifest.format == FORMAT else None
 
+    @property
+    def preset(self) -> str:
+        """The preset's name."""
+        return str(self._of_key("preset", "name"))
+
+    @property
+    def samples(self) -> str:
+        """The hash of the samples that were separated."""
+        return str(self._of_key("input", "samples"))
+
+    def _of_key(self, table: str, name: str) -> Any:
+        values = self.key.get(table)
+        return values.get(name, "") if isinstance(values, dict) else ""
+
     def pictures_are_there(self, path: Path) -> bool:
         """Whether pictures were drawn and none of them is missing; this manifest lies at ``path``."""
         try:

@@ -53,20 +53,29 @@ def _make_way(made: MadeSet) -> list[str]:
         for name in old.pictures:
             _remove(made.path.parent / name, made, finals)
         removed = [output.path for output in old.outputs if _remove_output(output, made, finals)]
-        before, now = _preset(old), _preset(made.manifest)
-        if removed or before != now:
-            gone = f", of which {', '.join(removed)} had to go" if removed else ""
-            lines.append(
-                f"replaces the stems that preset {before} made here{gone}; "
-                "--name '{track}/{preset}/{stem}' keeps the sets of several presets"
-            )
+        lines += _replaced(old, made.manifest, removed)
     made.path.unlink(missing_ok=True)
     return lines
 
 
-def _preset(manifest: Manifest) -> str:
-    preset = manifest.key.get("preset")
-    return str(preset.get("name", "")) if isinstance(preset, dict) else ""
+def _replaced(old: Manifest, new: Manifest, removed: Sequence[str]) -> list[str]:
+    """What is to be said of a set that gave way; nothing, if ``new`` is the same made again."""
+    other_input = old.samples != new.samples and not _same(old.input.path, new.input.path)
+    if not removed and not other_input and old.preset == new.preset:
+        return []
+    whose = f" of {old.input.path}" if other_input else ""
+    gone = f", of which {', '.join(removed)} had to go" if removed else ""
+    return [
+        f"replaces the stems that preset {old.preset} made here{whose}{gone}; "
+        "--name '{track}/{preset}/{stem}' keeps the sets of several presets"
+    ]
+
+
+def _same(first: str, second: str) -> bool:
+    try:
+        return Path(first).resolve() == Path(second).resolve()
+    except (OSError, ValueError):
+        return False
 
 
 def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:

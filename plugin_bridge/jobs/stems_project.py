@@ -29,11 +29,6 @@ class _Set:
     path: Path
     """The manifest's."""
 
-    @property
-    def preset(self) -> str:
-        preset = self.manifest.key.get("preset")
-        return str(preset.get("name", "")) if isinstance(preset, dict) else ""
-
 
 def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> Path | None:
     """Write the project for all stems of one session that lie in ``out``; returns its path, if there is one.
@@ -94,7 +89,7 @@ def _placed(one: _Set, session: Session, muted: bool) -> list[PlacedStem]:
     start = (origin.time_reference or 0) - round(session.start * origin.sample_rate)
     return [
         PlacedStem(
-            f"{output.stems[0]} ({one.preset})" if muted else output.stems[0],
+            f"{output.stems[0]} ({one.manifest.preset})" if muted else output.stems[0],
             Path(os.path.normpath(one.path.parent / output.path)),
             start / origin.sample_rate,
             origin.frames / origin.sample_rate,

@@ -133,6 +133,8 @@ class Preset(_Table):
     """Under which heading it is listed."""
     gives: list[str] = Field(default_factory=list)
     """The stems that it makes, for lists, in words where they depend on the input."""
+    caution: str = ""
+    """Where it falls short; said once in every run."""
     together: bool = False
     """Whether the tracks of a session are the channels of one mixture."""
     remix: bool = False

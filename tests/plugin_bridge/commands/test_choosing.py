@@ -107,3 +107,20 @@ def test_a_kits_own_one_shots_name_the_stems(tmp_path):
     arguments = ("--one-shots", tmp_path / "kit", "--set", "iterations=3")
     run("separate", loop, "-p", "drum-kit", "-o", tmp_path / "out", *arguments)
     assert files(tmp_path / "out" / "loop") == ["boom.wav", "manifest.json", "tick.wav"]
+
+
+def test_where_a_preset_falls_short_is_said_once_in_a_run(preset, tmp_path):
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.wav", noise())
+    preset.write_text('caution = "It is only a test."\n' + preset.read_text())
+    arguments = ("separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out")
+    assert run(*arguments).stdout.count("It is only a test.") == 1
+    assert json.loads(run(*arguments, "--json").stdout)["notes"] == [
+        f"preset {preset.stem}: It is only a test."
+    ]
+    assert "test" not in run(*arguments, "-q").output
+
+
+def test_no_shipped_preset_hides_that_it_is_weak():
+    assert Preset.read("ica-mono").caution
+    assert Preset.read("three-voices").caution

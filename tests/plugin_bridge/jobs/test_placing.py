@@ -149,3 +149,12 @@ def test_a_manifest_with_a_field_of_another_type_counts_as_none(song, field, val
     (folder / "manifest.json").write_text(json.dumps({**values, field: value}))
     assert Manifest.read(folder / "manifest.json") is None
     assert run(song, "p", TWO).status == "done"
+
+
+def test_another_song_of_the_same_name_does_not_replace_the_first_in_silence(song):
+    other = write(song.parents[1] / "other" / "a.wav", noise(seed=9))
+    run(song, "p", TWO)
+    (line,) = run(other, "p", TWO).notes
+    assert str(song) in line
+    write(other, noise(seed=10))
+    assert run(other, "p", TWO).notes == []  # the same file, changed
