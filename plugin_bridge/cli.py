@@ -34,7 +34,8 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
 def main() -> None:
     """Turn the tracks of a DAW session, or audio files, into stems.
 
-    Exit status: 0 all done, 1 something failed (listed last), 2 wrong usage, 130 stopped by Ctrl-C.
+    Exit status: 0 all done, 1 something failed (listed last), 2 wrong usage, 130 stopped by Ctrl-C,
+    SIGTERM or SIGHUP.
     """
 
 

@@ -58,6 +58,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def told_apart(text: str) -> str:
+    r"""``text`` in UTF-8 like :func:`printable`, but different for different names.
+
+    >>> print(told_apart("a\udcff.wav"))
+    a\xff.wav
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class Template:
     """A relative path without suffix, with fields in braces.
 

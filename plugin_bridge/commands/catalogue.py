@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
 from itertools import zip_longest
@@ -12,7 +11,7 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import FAILED, Group
-from plugin_bridge.commands.running import table
+from plugin_bridge.terminal import say, say_json, table
 
 NARROWEST, WIDEST = 60, 110
 HEADINGS = {
@@ -42,12 +41,12 @@ def list_presets(as_json: bool) -> None:
         rows = [
             {"name": name, **{key: getattr(preset, key) for key in keys}} for name, preset in found.items()
         ]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
     width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
     column = max(map(len, found)) + 4
     for task, heading in HEADINGS.items():
-        click.echo(heading)
+        say(heading)
         for name, preset in found.items():
             if preset.task == task:
                 stems, purpose = (
@@ -55,9 +54,9 @@ def list_presets(as_json: bool) -> None:
                     for text in (", ".join(preset.gives), preset.purpose or preset.title)
                 )
                 for start, line in zip_longest([f"  {name}"], [*stems, *(f"  {line}" for line in purpose)]):
-                    click.echo(f"{start or '':{column}}{line}")
-        click.echo()
-    click.echo("presets show NAME prints one: a start for one of your own.")
+                    say(f"{start or '':{column}}{line}")
+        say("")
+    say("presets show NAME prints one: a start for one of your own.")
 
 
 @presets.command("show")
@@ -66,7 +65,7 @@ def show_preset(preset: str) -> None:
     """Print a preset as the TOML file that it is: a start for one of your own."""
     from plugin_bridge.presets.preset import Preset
 
-    click.echo(Preset.read(preset).dump(), nl=False)
+    say(*Preset.read(preset).dump().rstrip("\n").split("\n"))
 
 
 @presets.command("check")
@@ -88,10 +87,10 @@ def check_presets(files: tuple[str, ...], plugin_paths: tuple[Path, ...]) -> int
         try:
             Preset.load(file).check(plugin_paths)
         except BridgeError as error:
-            click.echo(f"failed: {error}", err=True)
+            say(f"failed: {error}", err=True)
             status = FAILED
         else:
-            click.echo(f"{file}: right")
+            say(f"{file}: right")
     return status
 
 
@@ -100,7 +99,7 @@ def schema() -> None:
     """Print the JSON schema of preset files, for editors that check and complete them."""
     from plugin_bridge.presets.preset import Preset
 
-    click.echo(json.dumps(Preset.model_json_schema(), indent=2))
+    say_json(Preset.model_json_schema())
 
 
 @click.group(cls=Group)
@@ -117,9 +116,9 @@ def list_separators(as_json: bool) -> None:
     found = [(name, algorithms.summary(name)) for name in algorithms.names()]
     if as_json:
         rows = [{"name": name, "summary": summary} for name, summary in found]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
-    click.echo(table(("separator", "what it does"), found))
+    say(*table(("separator", "what it does"), found))
 
 
 @separators.command("show")
@@ -144,12 +143,13 @@ def show_separator(name: str, as_json: bool) -> None:
     ]
     if as_json:
         values = {"name": name, "summary": found.summary, "parameters": rows}
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        say_json(values)
         return
-    click.echo(f"{name}: {found.summary}\n")
-    click.echo(
-        table(
+    say(
+        f"{name}: {found.summary}",
+        "",
+        *table(
             ("parameter", "default", "allowed", "meaning"),
             [(row["parameter"], row["default"], row["allowed"], row["help"]) for row in rows],
-        )
+        ),
     )

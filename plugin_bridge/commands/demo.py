@@ -12,8 +12,9 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
-from plugin_bridge.commands.running import report, run, table
+from plugin_bridge.commands.running import report, run
 from plugin_bridge.errors import SessionError
+from plugin_bridge.terminal import say, table
 
 if TYPE_CHECKING:
     from plugin_bridge.jobs.contract import Result
@@ -68,7 +69,7 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
     ]
     status = report(results, out, quiet=quiet, as_json=as_json, measured=measured)
     if measured and not as_json:
-        click.echo(f"\n{_table(measured)}")
+        say("", *_table(measured))
     return status
 
 
@@ -119,7 +120,7 @@ def _read(path: Path) -> Any:
         return source.read(0, source.frames)
 
 
-def _table(measured: Sequence[dict[str, Any]]) -> str:
+def _table(measured: Sequence[dict[str, Any]]) -> list[str]:
     rows = [
         (row["track"], row["preset"], row["stem"], _decibels(row["si_sdr"]), _decibels(row["track_si_sdr"]))
         for row in measured

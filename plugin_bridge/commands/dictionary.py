@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Group
-from plugin_bridge.commands.running import table
+from plugin_bridge.terminal import say, say_json, table
 
 if TYPE_CHECKING:
     from separators.nmf.dictionary import Dictionary
@@ -68,14 +67,14 @@ def learn(
 
     def said(part: str) -> None:
         if not quiet:
-            click.echo(f"Learning {part} ...", err=True)
+            say(f"Learning {part} ...", err=True)
 
     path = target(out, name)
     made = learn_from_files(parts, path, templates, said)
     if as_json:
-        click.echo(json.dumps(_described(path, made), indent=2, ensure_ascii=False))
+        say_json(_described(path, made))
     elif not quiet:
-        click.echo(f"{_table(made)}\n{path}: {path.stat().st_size} bytes")
+        say(*_table(made), f"{path}: {path.stat().st_size} bytes")
 
 
 @dictionary.command("show")
@@ -87,10 +86,10 @@ def show(dictionary: str, as_json: bool) -> None:
 
     found = load(dictionary)
     if as_json:
-        click.echo(json.dumps(_described(find(dictionary), found), indent=2, ensure_ascii=False))
+        say_json(_described(find(dictionary), found))
         return
-    click.echo(f"{find(dictionary)}: {found.sample_rate} Hz, windows of {found.fft_size} samples\n")
-    click.echo(_table(found))
+    heading = f"{find(dictionary)}: {found.sample_rate} Hz, windows of {found.fft_size} samples"
+    say(heading, "", *_table(found))
 
 
 @dictionary.command("list")
@@ -102,9 +101,9 @@ def list_dictionaries(as_json: bool) -> None:
     found = {name: load(name) for name in names()}
     if as_json:
         rows = [{"name": name, **_described(find(name), one)} for name, one in found.items()]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
-    click.echo(table(("dictionary", "stems"), [(name, ", ".join(one.names)) for name, one in found.items()]))
+    say(*table(("dictionary", "stems"), [(name, ", ".join(one.names)) for name, one in found.items()]))
 
 
 def _described(path: Path, dictionary: Dictionary) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def _described(path: Path, dictionary: Dictionary) -> dict[str, Any]:
     }
 
 
-def _table(dictionary: Dictionary) -> str:
+def _table(dictionary: Dictionary) -> list[str]:
     rows = []
     for name, part in dictionary.parts.items():
         sources = dictionary.sources.get(name, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import FAILED, Command
-from plugin_bridge.commands.running import table
 from plugin_bridge.errors import JobError
+from plugin_bridge.terminal import say, say_json, table
 
 if TYPE_CHECKING:
     from separators.streaming import AudioSource
@@ -45,12 +44,12 @@ def evaluate(references: Path, estimates: Path, bss_eval: bool, as_json: bool) -
             failures[mixture] = describe(error)
     if as_json:
         mixtures = {mixture: report.as_dict() for mixture, report in results.items()}
-        click.echo(json.dumps({"mixtures": mixtures, "failed": failures}, indent=2, ensure_ascii=False))
+        say_json({"mixtures": mixtures, "failed": failures})
     else:
         for mixture, report in results.items():
-            click.echo(f"{references / mixture}, all figures in dB:\n{_table(report)}\n")
+            say(f"{references / mixture}, all figures in dB:", *_table(report), "")
     for mixture, text in failures.items():
-        click.echo(f"failed: {references / mixture}: {text}", err=True)
+        say(f"failed: {references / mixture}: {text}", err=True)
     return FAILED if failures else 0
 
 
@@ -83,7 +82,7 @@ def _sources(opened: ExitStack, folder: Path) -> dict[str, AudioSource]:
     return sources
 
 
-def _table(report: Any) -> str:
+def _table(report: Any) -> list[str]:
     header, figures = list(HEADER), list(FIGURES)
     if any(stem.bss_eval_sdr is not None for stem in report.stems):
         header, figures = [*header, "BSS Eval SDR"], [*figures, "bss_eval_sdr"]
@@ -92,7 +91,7 @@ def _table(report: Any) -> str:
         for stem in report.stems
     ]
     rows.append(("mean", "", *(_decibels(report.mean[figure]) for figure in figures)))
-    return f"{table(header, rows)}\nsum of the stems against the mixture: {report.sum_error_db:.1f} dB"
+    return [*table(header, rows), f"sum of the stems against the mixture: {report.sum_error_db:.1f} dB"]
 
 
 def _decibels(value: float | None) -> str:

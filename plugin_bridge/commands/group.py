@@ -1,6 +1,7 @@
 """How every command behaves: errors are one line, ``--debug`` shows tracebacks, exit statuses mean something.
 
-0: all done. 1: something failed. 2: wrong usage, nothing was done. 130: stopped by Ctrl-C.
+0: all done. 1: something failed. 2: wrong usage, nothing was done. 130: stopped by Ctrl-C, SIGTERM or
+SIGHUP.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import traceback
 from typing import Any
 
 import click
+
+from plugin_bridge.commands.surroundings import take_over
+from plugin_bridge.terminal import one_line, say
 
 DEBUG = "stembridge.debug"
 FAILED, STOPPED = 1, 130
@@ -72,12 +76,15 @@ class Group(click.Group):
         """Run the command line; exits unless ``standalone_mode`` is off."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        if sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:  # nobody has put others there
+            take_over(debug="--debug" in sys.argv)
         try:
             status = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.Abort:
-            click.echo("Stopped.", err=True)
+            say("Stopped.", err=True)
             sys.exit(STOPPED)
         except click.ClickException as error:
+            error.message = one_line(error.message)  # type: ignore[misc]  # final to those who only read it
             error.show()
             sys.exit(error.exit_code)
         sys.exit(status if isinstance(status, int) else 0)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from plugin_bridge.commands.group import FAILED, debugging
+from plugin_bridge.terminal import say, say_json
 
 if TYPE_CHECKING:
     from plugin_bridge.jobs.contract import Job, Result, Results
@@ -51,17 +49,17 @@ def run(
 def _show_plan(planned: Sequence[Result], as_json: bool) -> None:
     if as_json:
         plan = [{"job": result.job, "outputs": [str(path) for path in result.outputs]} for result in planned]
-        click.echo(json.dumps({"jobs": plan}, indent=2, ensure_ascii=False))
+        say_json({"jobs": plan})
         return
     for result in planned:
-        click.echo(f"{result.job}:")
+        say(f"{result.job}:")
         for path in result.outputs:
-            click.echo(f"  {path}")
+            say(f"  {path}")
         for line in [result.error, *result.warnings]:
             if line:
-                click.echo(f"  {line}")
+                say(f"  {line}")
         if result.status == "planned" and not result.outputs:
-            click.echo("  cannot be planned, since its input cannot be opened or does not suit the preset")
+            say("  cannot be planned, since its input cannot be opened or does not suit the preset")
 
 
 def report(
@@ -77,56 +75,41 @@ def report(
     ``more`` goes into the JSON.
     """
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "status": "failed" if results.failed else "done",
-                    "jobs": [result.as_json() for result in results.jobs],
-                    "notes": results.notes,
-                    "further_outputs": [str(results.project)] if results.project else [],
-                    **more,
-                },
-                indent=2,
-                ensure_ascii=False,
-            )
+        say_json(
+            {
+                "status": "failed" if results.failed else "done",
+                "jobs": [result.as_json() for result in results.jobs],
+                "notes": results.notes,
+                "further_outputs": [str(results.project)] if results.project else [],
+                **more,
+            }
         )
     elif not quiet:
         _summarise(results, out)
     for result in results.jobs:
         for line in result.warnings:
-            click.echo(f"warning: {result.job}: {line}", err=True)
+            say(f"warning: {result.job}: {line}", err=True)
     for result in results.failed:
-        click.echo(f"failed: {result.job}: {result.error}", err=True)
+        say(f"failed: {result.job}: {result.error}", err=True)
         if result.details and debugging():
-            click.echo(result.details, err=True)
+            say(*result.details.splitlines(), err=True)
     return FAILED if results.failed else 0
 
 
 def _summarise(results: Results, out: Path) -> None:
     for line in results.notes:
-        click.echo(line)
+        say(line)
     for result in results.jobs:
         for line in result.notes:
-            click.echo(f"{result.job}: {line}")
+            say(f"{result.job}: {line}")
     lines = dict.fromkeys(line for result in results.jobs for line in result.not_honoured)
     if lines:
-        click.echo(f"Not honoured ({len(lines)}):")
+        say(f"Not honoured ({len(lines)}):")
         for line in lines:
-            click.echo(f"  {line}")
+            say(f"  {line}")
     counts: Counter[str] = Counter(result.status for result in results.jobs)
     words = {"done": "done", "skipped": "up to date", "left out": "left out", "failed": "failed"}
     said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
-    click.echo(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
+    say(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
     if results.project:
-        click.echo(f"Open in REAPER: {results.project}")
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Aligned columns of text."""
-    lines = [list(map(str, row)) for row in (header, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
+        say(f"Open in REAPER: {results.project}")

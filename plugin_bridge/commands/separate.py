@@ -14,6 +14,7 @@ from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
 from plugin_bridge.commands.running import report, run, run_call
 from plugin_bridge.errors import JobError
+from plugin_bridge.terminal import say
 
 if TYPE_CHECKING:
     from plugin_bridge.presets.preset import Preset
@@ -87,7 +88,7 @@ def watch(
     from plugin_bridge.jobs.plan import file_jobs, files_in, label_of, preset_text
 
     text, settings = preset_text(preset), Settings.chosen(preset.output, **chosen)
-    click.echo(f"Watching {folder}; Ctrl-C ends it.", err=True)
+    say(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}
     while True:
@@ -103,7 +104,7 @@ def watch(
                 planned = sorted(file_jobs([folder], out, text, settings), key=lambda job: job.label in new)
                 report(Results(run(planned, only=new, workers=jobs, quiet=quiet)), out, quiet=quiet)
             except JobError as error:
-                click.echo(f"failed: {error}", err=True)
+                say(f"failed: {error}", err=True)
         time.sleep(interval)
 
 

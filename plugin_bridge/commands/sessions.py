@@ -13,7 +13,8 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import FAILED, Command
-from plugin_bridge.commands.running import run_call, table
+from plugin_bridge.commands.running import run_call
+from plugin_bridge.terminal import say, say_json, table
 
 if TYPE_CHECKING:
     from plugin_bridge.presets.preset import Preset
@@ -139,7 +140,10 @@ def inspect(project: Path, media_roots: tuple[Path, ...], strict: bool, as_json:
     from plugin_bridge.sessions import open_session
 
     session = open_session(project, media_roots=media_roots)
-    click.echo(json.dumps(_plain(session), indent=2, ensure_ascii=False) if as_json else _text(session))
+    if as_json:
+        say_json(_plain(session))
+    else:
+        say(*_text(session))
     return FAILED if strict and session.not_honoured else 0
 
 
@@ -153,7 +157,7 @@ def _plain_value(value: Any) -> Any:
     return getattr(value, "value", None) or str(value)
 
 
-def _text(session: Session) -> str:
+def _text(session: Session) -> list[str]:
     first = session.tempo[0]
     tempo = f"{first.bpm:g} bpm, {first.numerator}/{first.denominator}"
     if len(session.tempo) > 1:
@@ -161,7 +165,7 @@ def _text(session: Session) -> str:
     lines = [
         f"{session.name} ({session.format}): {session.sample_rate} Hz, {session.end:.3f} s, {tempo}",
         "",
-        table(
+        *table(
             ("", "track", "clips", "from", "to", "notes", "strip"),
             [_row(number, track, depth) for number, (track, depth) in enumerate(_nested(session.tracks), 1)],
         ),
@@ -174,7 +178,7 @@ def _text(session: Session) -> str:
     if session.not_honoured:
         lines += ["", f"Not honoured ({len(session.not_honoured)}):"]
         lines += [f"  {line}" for line in session.not_honoured]
-    return "\n".join(lines)
+    return lines
 
 
 def _nested(tracks: Sequence[Track], depth: int = 0) -> list[tuple[Track, int]]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import click
 
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
+from plugin_bridge.terminal import say
 
 NETWORKS = ("pit", "danet", "deep-clustering", "wave-u-net")
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -181,7 +179,7 @@ def train(
     if name == "wave-u-net":
         with reporter(quiet) as progress:
             data = song_corpus(data, cache or work, stem_names, media_roots, progress)
-    with _terminated_as_interrupted(), reporter(quiet) as progress:
+    with reporter(quiet) as progress:
 
         def step(fraction: float, detail: str) -> None:
             progress.update(Event(name, "training", fraction, detail))
@@ -206,14 +204,4 @@ def train(
                 progress.say("stopped; the same command goes on from the checkpoint")
             raise
     if not quiet:
-        click.echo(f"validation score {scores['score']:.2f} dB; the weights are {out}")
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Within, a process asked to end does what it does for Ctrl-C: it saves a checkpoint."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        say(f"validation score {scores['score']:.2f} dB; the weights are {out}")

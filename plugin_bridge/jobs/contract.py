@@ -73,10 +73,8 @@ class Result:
 
     @property
     def outcome(self) -> str:
-        """One line for people."""
-        if self.status == "failed":
-            return f"failed: {self.error}"
-        words = {"skipped": "up to date", "left out": "left out"}
+        """One word or two for people; why it failed stands at the end of all, once."""
+        words = {"skipped": "up to date", "left out": "left out", "failed": "failed"}
         return words.get(self.status) or f"done in {self.seconds:.1f} s"
 
     def as_json(self) -> dict[str, Any]:
@@ -133,7 +131,16 @@ def attempt(job: Job, report: Report) -> Result:
         return job.run(report)
     except Exception as error:  # the other jobs still run
         details = "" if _is_expected(error) else traceback.format_exc()
-        return Result(job.label, "failed", error=describe(error), details=details)
+        return Result(job.label, "failed", error=without_name(describe(error), job.label), details=details)
+
+
+def without_name(text: str, name: str) -> str:
+    """An error's ``text`` for a line that begins with ``name`` already.
+
+    >>> without_name("a.wav: not audio", "a.wav"), without_name("not audio", "a.wav")
+    ('not audio', 'not audio')
+    """
+    return text.removeprefix(f"{name}: ")
 
 
 def _is_expected(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import JobError, SessionError
+from plugin_bridge.naming import printable
 from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
 from plugin_bridge.sessions.folder import MIDI_SUFFIXES
@@ -151,8 +152,8 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
         rendered=True,
         score=score,
         track=track,
-        not_honoured=(*lines, *source.not_honoured),
-        notes=tuple(source.conversions),
+        not_honoured=tuple(map(printable, (*lines, *source.not_honoured))),
+        notes=tuple(map(printable, source.conversions)),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from plugin_bridge.naming import printable
 from separators import regular_files
 from separators.base import Audio, Separator
 from separators.cascade import Cascade
@@ -94,9 +95,9 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest to ``path`` and onto the disk; callers move it into place."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False)
         with path.open("x", encoding="utf-8") as file:
-            json.dump(asdict(self), file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
+            file.write(f"{printable(text)}\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -176,7 +177,7 @@ def file_hash(path: Path) -> str:
 
 def text_hash(text: str) -> str:
     """BLAKE2b of ``text``."""
-    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=32).hexdigest()
 
 
 def separator_key(separator: Separator) -> dict[str, Any]:

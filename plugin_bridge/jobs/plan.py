@@ -73,7 +73,7 @@ def file_jobs(
             if first.parent.resolve() / first.name != file.parent.resolve() / file.name:
                 omitted[file] = f"is the same file as {first}"
     parts = [
-        Part(FileInput(path), out / tree, printable(path.stem), index, path.absolute().parent.name)
+        Part(FileInput(path), out / tree, printable(path.stem), index, printable(path.absolute().parent.name))
         for index, (path, tree) in enumerate(found.values(), 1)
     ]
     said = [left_out(label_of(file), reason, settings.strict) for file, reason in omitted.items()]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from plugin_bridge.terminal import one_line, write
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -132,7 +134,7 @@ class LineReporter(Reporter):
             self._line(line)
 
     def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        write(text, self._stream)
 
 
 class BarReporter(Reporter):
@@ -179,7 +181,7 @@ class BarReporter(Reporter):
             self._progress.update(
                 self._tasks[event.job],
                 completed=event.fraction,
-                description=" ".join(filter(None, (f"{event.job}: {event.stage}", event.detail))),
+                description=one_line(" ".join(filter(None, (f"{event.job}: {event.stage}", event.detail)))),
             )
             self._advance(event.job, event.fraction)
 
@@ -189,11 +191,11 @@ class BarReporter(Reporter):
             if job in self._tasks:
                 self._progress.remove_task(self._tasks.pop(job))
             self._advance(job, 1.0)
-        self._console.print(f"{job}: {outcome}", markup=False)
+        self._console.print(one_line(f"{job}: {outcome}"), markup=False)
 
     def say(self, line: str) -> None:
         """The line, above the bars."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(one_line(line), markup=False, soft_wrap=True)
 
     def _advance(self, job: str, fraction: float) -> None:
         self._fractions[job] = fraction

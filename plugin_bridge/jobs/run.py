@@ -17,6 +17,7 @@ from plugin_bridge.jobs.levels import Rounding
 from plugin_bridge.jobs.manifest import samples_hash, separator_key, text_hash
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import FileFormat
+from plugin_bridge.naming import printable
 from plugin_bridge.report.pictures import SpectrogramPicture
 from plugin_bridge.version import program_version
 from separators.base import Audio, Separator
@@ -116,7 +117,7 @@ class Run:
                 ],
             },
         }
-        as_it_comes_back: dict[str, Any] = json.loads(json.dumps(key))
+        as_it_comes_back: dict[str, Any] = json.loads(printable(json.dumps(key, ensure_ascii=False)))
         return as_it_comes_back
 
 

@@ -12,7 +12,7 @@ from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest
-from plugin_bridge.naming import safe_name
+from plugin_bridge.naming import printable, safe_name
 from plugin_bridge.sessions.formats import STEMS_SUFFIX
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.rpp.writer import PlacedStem, write_stems_project
@@ -67,7 +67,7 @@ def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]
             manifest is not None
             and manifest.input.track in known
             # The folder may have moved together with the project.
-            and Path(manifest.input.path).name == session.path.name
+            and Path(manifest.input.path).name == printable(session.path.name)
             and manifest.files_are_there(path)
             # Stems side by side in one file are no track's channels.
             and all(len(output.stems) == 1 for output in manifest.outputs)

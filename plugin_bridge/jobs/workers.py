@@ -43,13 +43,20 @@ def worker_pools(update: Callable[[Event], None]) -> Iterator[Callable[[int], Ex
         channel.close()
 
 
+def _listener(key: bytes) -> Listener:
+    try:
+        return Listener(authkey=key)
+    except OSError:  # a folder for temporary files whose path is too long for a socket in it
+        return Listener(("localhost", 0), authkey=key)
+
+
 class _Channel:
     """The parent's end of all workers' connections."""
 
     def __init__(self, update: Callable[[Event], None]) -> None:
         self._update = update
         self._key = secrets.token_bytes(32)
-        self._listener = Listener(authkey=self._key)
+        self._listener = _listener(self._key)
         self._open: set[Connection[Any, Any]] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -141,7 +148,9 @@ class _Worker:
         self.connection: Connection[Any, Any] = Client(address, authkey=key)
         self.busy = False
         # Ctrl-C reaches the whole process group; the parent decides and tells its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in ("SIGINT", "SIGHUP"):  # so does the end of a terminal; Windows knows none
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self.stop)
         threading.Thread(target=self.watch, daemon=True).start()
 

@@ -56,7 +56,7 @@ import separators
 from plugin_bridge.atomic import write_atomically
 from plugin_bridge.audio.outputs import BitDepth, OutputFormat
 from plugin_bridge.errors import JobError, PluginError, PresetError
-from plugin_bridge.naming import DEFAULT_TEMPLATE, Template
+from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, printable
 from plugin_bridge.presets import files as preset_files
 from plugin_bridge.presets.chains import PluginEntry, entries_of
 from separators.near import did_you_mean
@@ -179,7 +179,7 @@ class Preset(_Table):
     @property
     def name(self) -> str:
         """What it is called: its file's name; ``preset`` for one that was made by a program."""
-        return Path(self._source).stem
+        return printable(Path(self._source).stem)
 
     @classmethod
     def names(cls) -> list[str]:

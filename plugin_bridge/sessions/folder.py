@@ -13,6 +13,7 @@ from pathlib import Path
 
 from plugin_bridge.audio.files import AudioInfo, read_info, search
 from plugin_bridge.errors import AudioFileError, SessionError
+from plugin_bridge.naming import printable, told_apart
 from plugin_bridge.sessions.midi import read_midi
 from plugin_bridge.sessions.model import Clip, Session, Track
 from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
@@ -66,7 +67,7 @@ def _common_rate(infos: list[AudioInfo]) -> int:
 
 
 def _track(file: Path, info: AudioInfo | str, session: Session, some_stamped: bool) -> Track:
-    track = Track(file.stem, identifier=file.name)
+    track = Track(printable(file.stem), identifier=told_apart(file.name))
     if isinstance(info, str):
         session.not_honoured.append(f"{track.name}: {info}")
         track.clips.append(Clip(file, 0.0, 0.0, name=track.name, problem=info))
@@ -110,4 +111,4 @@ def _read_midi(folder: Path, session: Session) -> None:
     session.tempo = midi.tempo
     session.markers = midi.markers
     for number, (name, notes) in enumerate(midi.tracks, start=1):
-        session.tracks.append(Track(name, notes=notes, identifier=f"{path.name} {number}"))
+        session.tracks.append(Track(name, notes=notes, identifier=f"{told_apart(path.name)} {number}"))

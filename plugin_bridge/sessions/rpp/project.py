@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from plugin_bridge.naming import told_apart
 from plugin_bridge.sessions.fades import NAMED_BEND
 from plugin_bridge.sessions.model import Clip, Fade, FadeShape, Session, TempoChange, Track
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES
@@ -24,7 +25,8 @@ def guid(*words: object) -> str:
     >>> guid("track", 1) == guid("track", 1) != guid("track", 2)
     True
     """
-    return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, "\n".join(str(word) for word in words))).upper() + "}"
+    text = told_apart("\n".join(str(word) for word in words))
+    return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, text)).upper() + "}"
 
 
 def number(value: float) -> str:

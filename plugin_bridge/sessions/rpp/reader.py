@@ -49,7 +49,7 @@ def track_blocks(root: Block) -> Iterator[tuple[str, Block]]:
     """Each ``<TRACK`` in the file's order, with an identifier that no other track of the file has."""
     seen: set[str] = set()
     for number, block in enumerate(root.blocks("TRACK"), start=1):
-        identifier = block.line("TRACKID").text(0) or block.text(0)
+        identifier = displayed(block.line("TRACKID").text(0) or block.text(0))
         if not identifier or identifier in seen:
             identifier = f"track {number}"
         seen.add(identifier)

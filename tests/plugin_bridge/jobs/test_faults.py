@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -150,6 +151,40 @@ def test_the_job_of_a_killed_worker_is_done_by_another(songs, preset, tmp_path):
     assert len(result["jobs"]) == FILES
     assert len(visible(out)) == 3 * FILES
     assert not temporaries(out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_whoever_asks_the_program_to_end_finds_everything_cleaned_up(songs, preset, tmp_path, jobs, number):
+    out = tmp_path / "out"
+    command = [*COMMAND, "separate", songs, "-p", preset, "-o", out, "--jobs", jobs]
+    options = {"env": ENVIRONMENT, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    # In a group of its own, which a terminal that closes tells as a whole.
+    with subprocess.Popen(list(map(str, command)), start_new_session=True, **options) as process:
+        try:
+            wait_until(lambda: any(out.glob(f"{PREFIX}*/0/*")))
+            os.killpg(process.pid, number)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in said
+    assert not temporaries(out)
+
+
+def test_a_signal_that_was_to_be_ignored_is_ignored(songs, preset, tmp_path):
+    """As nohup does it."""
+    out = tmp_path / "out"
+    words = [*COMMAND, "separate", songs / "0.wav", "-p", preset, "-o", out]
+    line = " ".join(shlex.quote(str(word)) for word in words)
+    with subprocess.Popen(["sh", "-c", f"trap '' HUP; exec {line}"], env=ENVIRONMENT) as process:
+        try:
+            wait_until(lambda: any(out.glob(f"{PREFIX}*/*")) or any(out.glob("*/manifest.json")))
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
 
 
 # -- full disks ------------------------------------------------------------------------------------
