@@ -12,13 +12,14 @@ from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.separate import separate, watch
 from plugin_bridge.commands.sessions import bounce, inspect, render
 from plugin_bridge.commands.train import train
+from plugin_bridge.terminal import say
 
 
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
         from plugin_bridge.version import program_version
 
-        click.echo(program_version())
+        say(program_version())
         context.exit()
 
 

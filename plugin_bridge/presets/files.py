@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from plugin_bridge.errors import PresetError
+from separators import regular_files
 from separators.near import did_you_mean
 
 MAXIMUM_BYTES = 8_000_000
@@ -16,6 +18,19 @@ MAXIMUM_DEPTH = 32
 """Tables and lists inside each other; a chain inside a chain is two of them."""
 MOST_SUGGESTED = 6
 _SPEAKING = ("title", "task", "purpose", "description")
+MAXIMUM_STRUCTURE = 131_072
+"""Longest preset without its texts and comments. A table costs a kilobyte of memory, a key of parts the
+square of their number."""
+_TEXTS = re.compile(
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"""'
+    r"|'''(?:[^']++|'(?!''))*+'''"
+    r'|"(?:[^"\\\n]++|\\.)*+"'
+    r"|'[^'\n]*+'"
+    r"|#[^\n]*+",
+    re.DOTALL,
+)
+"""Texts and comments in TOML; what is not closed stays, for the parser to refuse."""
+_TOO_DEEP = re.compile(rf"(?<![\w\-\s.])(?:[\w\-]*+[ \t]*+\.[ \t]*+){{{MAXIMUM_DEPTH + 1}}}")
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -62,14 +77,14 @@ def _suggestions(wanted: str) -> str:
 def read_text(path: Path) -> str:
     """The text of a preset file; raises :class:`PresetError`."""
     try:
-        if not path.is_file():
-            raise PresetError(
-                f"{path}: there is no such file; give a preset's name or the path of a .toml file"
-            )
-        size = path.stat().st_size
+        size = regular_files.check(path).st_size
         if size > MAXIMUM_BYTES:
             raise PresetError(f"{path}: {size} bytes are too long for a preset; at most {MAXIMUM_BYTES}")
-        return path.read_text(encoding="utf-8")
+        return regular_files.read(path, MAXIMUM_BYTES).decode("utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise PresetError(
+            f"{path}: there is no such file; give a preset's name or the path of a .toml file"
+        ) from None
     except OSError as error:
         raise PresetError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -78,10 +93,18 @@ def read_text(path: Path) -> str:
 
 def tables(text: str, source: str) -> dict[str, Any]:
     """The tables of TOML ``text``; raises :class:`PresetError` with ``source``."""
+    structure = _TEXTS.sub("", text)
+    if len(structure) > MAXIMUM_STRUCTURE:
+        raise PresetError(
+            f"{source}: {len(structure)} characters beside its texts are too many for a preset; "
+            f"at most {MAXIMUM_STRUCTURE}"
+        )
+    if _TOO_DEEP.search(structure):
+        raise PresetError(f"{source}: a key of more than {MAXIMUM_DEPTH} parts; put chains side by side")
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PresetError(f"{source}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
+        raise PresetError(f"{source}: not TOML: {str(error).partition(';')[0]}") from None
     if _is_deeper(values, MAXIMUM_DEPTH):
         raise PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
     return values

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import separators
 from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset, save_preset
 from plugin_bridge.errors import PluginError, PresetError
 from plugin_bridge.plugins.built_ins import built_in_of, built_ins
+from plugin_bridge.presets import files as preset_files
 from plugin_bridge.presets.chains import entry_of
 from plugin_bridge.presets.files import MAXIMUM_BYTES, folder
 from separators import registry
@@ -489,3 +493,43 @@ def test_the_schema_holds_every_separators_and_built_ins_table():
     assert names == [*built_ins(), "Chain", "Mix"]
     assert set(schema["properties"]) == set(Preset.model_fields)
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("a" + ".a" * 50_000 + " = 1", "a key of more than 32 parts", id="dots"),
+        pytest.param('"a"' + ' . "a"' * 40 + " = 1", "a key of more than 32 parts", id="quoted dots"),
+        pytest.param("x = {a" + ".a" * 40 + " = 1}", "a key of more than 32 parts", id="inline dots"),
+        pytest.param("a" + ".a" * 500_000 + " = 1", "characters beside its texts are too many", id="length"),
+        pytest.param("".join(f"[a{n}]\n" for n in range(50_000)), "too many for a preset", id="tables"),
+        pytest.param("a = " + "[" * 50_000, "not TOML", id="brackets"),
+        pytest.param("a = " + "{a = " * 1000 + "1" + "}" * 1000, "not TOML", id="braces"),
+        pytest.param("a = " + "9" * 5000, "not TOML: Exceeds the limit", id="digits"),
+        pytest.param('a = "' + "x\\n" * 50_000, "not TOML", id="a text that does not end"),
+        pytest.param(" " * 130_000 + "x" * 1000, "not TOML", id="blanks"),
+    ],
+)
+def test_toml_that_would_cost_memory_or_time_is_refused(tmp_path, text, words):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    with pytest.raises(PresetError, match=words) as caught:
+        Preset.read(path)
+    assert "\n" not in str(caught.value)
+    assert time.process_time() - started < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
+
+
+def test_long_texts_and_many_numbers_are_no_bombs(tmp_path):
+    """States of plug-ins are megabytes of text."""
+    values = preset_files.tables(
+        f'a = "{"x." * 2_000_000}"\nb = [{"0.5, " * 5000}]\nc.d = 1 # {"." * 99}', "a"
+    )
+    assert (len(values["a"]), len(values["b"]), values["c"]) == (4_000_000, 5000, {"d": 1})
+
+
+def test_a_pipe_is_no_preset(tmp_path):
+    os.mkfifo(tmp_path / "a.toml")
+    with pytest.raises(PresetError, match="not a regular file"):
+        Preset.read(tmp_path / "a.toml")
