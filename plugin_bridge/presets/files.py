@@ -99,14 +99,15 @@ def tables(text: str, source: str) -> dict[str, Any]:
             f"{source}: {len(structure)} characters beside its texts are too many for a preset; "
             f"at most {MAXIMUM_STRUCTURE}"
         )
+    too_deep = PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
     if _TOO_DEEP.search(structure):
-        raise PresetError(f"{source}: a key of more than {MAXIMUM_DEPTH} parts; put chains side by side")
+        raise too_deep
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
         raise PresetError(f"{source}: not TOML: {str(error).partition(';')[0]}") from None
     if _is_deeper(values, MAXIMUM_DEPTH):
-        raise PresetError(f"{source}: nested more than {MAXIMUM_DEPTH} deep; put chains side by side")
+        raise too_deep
     return values
 
 

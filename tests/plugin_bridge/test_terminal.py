@@ -78,8 +78,8 @@ def test_there_is_no_other_way_out():
         if path.name == "terminal.py":
             continue
         for line in path.read_text(encoding="utf-8").splitlines():
-            if ">>>" in line or "_console.print(one_line(" in line:
-                continue
+            if ">>>" in line or "_console.print(one_line(" in line or path.parent.name == "plugin_bridge":
+                continue  # doctests, bars, and the example of the package
             assert not re.search(r"click\.s?echo\(|\bprint\(|sys\.std(out|err)\.write\(", line), (
                 f"{path}: {line}"
             )

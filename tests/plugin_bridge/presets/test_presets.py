@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -498,19 +497,20 @@ def test_the_schema_holds_every_separators_and_built_ins_table():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("a" + ".a" * 50_000 + " = 1", "a key of more than 32 parts", id="dots"),
-        pytest.param('"a"' + ' . "a"' * 40 + " = 1", "a key of more than 32 parts", id="quoted dots"),
-        pytest.param("x = {a" + ".a" * 40 + " = 1}", "a key of more than 32 parts", id="inline dots"),
+        pytest.param("a" + ".a" * 50_000 + " = 1", "nested more than 32 deep", id="dots"),
+        pytest.param('"a"' + ' . "a"' * 40 + " = 1", "nested more than 32 deep", id="quoted dots"),
+        pytest.param("x = {a" + ".a" * 40 + " = 1}", "nested more than 32 deep", id="inline dots"),
         pytest.param("a" + ".a" * 500_000 + " = 1", "characters beside its texts are too many", id="length"),
         pytest.param("".join(f"[a{n}]\n" for n in range(50_000)), "too many for a preset", id="tables"),
         pytest.param("a = " + "[" * 50_000, "not TOML", id="brackets"),
         pytest.param("a = " + "{a = " * 1000 + "1" + "}" * 1000, "not TOML", id="braces"),
         pytest.param("a = " + "9" * 5000, "not TOML: Exceeds the limit", id="digits"),
-        pytest.param('a = "' + "x\\n" * 50_000, "not TOML", id="a text that does not end"),
+        pytest.param('a = "' + "x\\n" * 40_000, "not TOML", id="a text that does not end"),
         pytest.param(" " * 130_000 + "x" * 1000, "not TOML", id="blanks"),
     ],
 )
 def test_toml_that_would_cost_memory_or_time_is_refused(tmp_path, text, words):
+    resource = pytest.importorskip("resource")
     path = tmp_path / "a.toml"
     path.write_text(text)
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
@@ -521,11 +521,10 @@ def test_toml_that_would_cost_memory_or_time_is_refused(tmp_path, text, words):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
-def test_long_texts_and_many_numbers_are_no_bombs(tmp_path):
+def test_long_texts_and_many_numbers_are_no_bombs():
     """States of plug-ins are megabytes of text."""
-    values = preset_files.tables(
-        f'a = "{"x." * 2_000_000}"\nb = [{"0.5, " * 5000}]\nc.d = 1 # {"." * 99}', "a"
-    )
+    text = f'a = "{"x." * 2_000_000}"\nb = [{"0.5, " * 5000}]\nc.d = 1 # {"." * 99}'
+    values = preset_files.tables(text, "a.toml")
     assert (len(values["a"]), len(values["b"]), values["c"]) == (4_000_000, 5000, {"d": 1})
 
 
