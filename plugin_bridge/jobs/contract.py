@@ -42,6 +42,8 @@ class TrackResult:
     """Linear, the same for all stems; below 1 only where integers were asked for and would have clipped."""
     residual_db: float | None = None
     """How far the files' sum is from what was separated, relative to that."""
+    heard: dict[str, list[list[float]]] = field(default_factory=dict)
+    """For each stem the spans ``[start, end]`` in seconds in which it is heard."""
 
     @property
     def stems(self) -> dict[str, Path]:

@@ -170,6 +170,11 @@ def _set(
     """The finished files of a track with their manifest; all bytes are on the disk by now."""
     finals = [run.job.path(track.part, run.separator, file.name) for file in files]
     source = track.source
+    heard = track.heard.spans()
+    silent = [name for name in track.stems if not heard[name]]
+    notes = [*track.opened.notes, *([fitted.note] if fitted.note else [])]
+    if 0 < len(silent) < len(track.stems):
+        notes.append(f"nothing is heard on {', '.join(silent)}")
     manifest = Manifest(
         key=run.key(track),
         track=track.part.track,
@@ -197,7 +202,8 @@ def _set(
         seconds=round(time.monotonic() - run.started, 3),
         not_honoured=run.not_honoured,
         warnings=run.warnings,
-        notes=[*track.opened.notes, *([fitted.note] if fitted.note else [])],
+        notes=notes,
+        heard=heard,
         pictures=[track.relative(final) for _, final in pictures],
     )
     moves = [*zip((file.path for file in files), finals, strict=True), *pictures]

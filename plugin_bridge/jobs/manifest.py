@@ -87,6 +87,8 @@ class Manifest:
     """What speaks against the result."""
     notes: list[str] = field(default_factory=list)
     """What is worth knowing of it and no fault."""
+    heard: dict[str, list[list[float]]] = field(default_factory=dict)
+    """For each stem the spans ``[start, end]`` in seconds in which it is heard."""
     pictures: list[str] = field(default_factory=list)
     """Paths of what was drawn, relative to the manifest's folder, with forward slashes."""
     format: int = FORMAT

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plugin_bridge.jobs.heard import Heard
 from plugin_bridge.jobs.inputs import Opened
 from plugin_bridge.jobs.job import Part, SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.levels import Rounding
@@ -41,6 +42,8 @@ class JobTrack:
     manifest: Path
     source: AudioSource
     """What the separator hears: the track itself, or the file in which what was made of it waits."""
+    heard: Heard
+    """When each stem is."""
     samples: str = ""
     """The hash of the track itself, once it is known."""
     rounding: Rounding | None = None
@@ -61,6 +64,7 @@ class JobTrack:
             self.rounding.add(stems)
         if self.spectrograms is not None:
             self.spectrograms.add(stems)
+        self.heard.add(stems)
         named = dict(zip(self.stems, stems, strict=True))
         return [named[name] for name in self.written]
 
@@ -135,6 +139,7 @@ def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
             form=job.form(inputs, track),
             manifest=job.manifest(part, separator),
             source=track.source,
+            heard=Heard(job.stems(separator, track), track.source.sample_rate),
         )
         for part, track in zip(job.parts, inputs, strict=True)
     ]

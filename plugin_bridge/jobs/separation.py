@@ -71,6 +71,7 @@ def _result(
             bit_depth=manifest.bit_depth,
             gain=manifest.gain,
             residual_db=manifest.residual_db,
+            heard=manifest.heard,
         )
         for track, manifest in zip(run.tracks, manifests, strict=True)
     ]
