@@ -158,7 +158,8 @@ def separate(
     results' jobs, and says why. All other arguments are those of :func:`render`.
 
     :param paths: a file or folder, or several
-    :param together: take the files as the channels of one mixture; None: as the preset says
+    :param together: take the files, or the channels of a single one, as the channels of one mixture; None: as
+        the preset says
     :raises PresetError: the preset, or what is asked for in its place, is wrong
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to separate

@@ -130,8 +130,8 @@ stem_options = together(
 together_option = click.option(
     "--together/--no-together",
     default=None,
-    help="Take the tracks (or files) as the channels of one mixture, to remove microphone bleed; "
-    "the preset says it if this does not.",
+    help="Take the files, or the channels of a single one, as the microphones of one recording, to remove "
+    "bleed; the preset says it if this does not.",
 )
 score_option = click.option(
     "--score",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from plugin_bridge.naming import printable
 from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
 from plugin_bridge.sessions.folder import MIDI_SUFFIXES
+from separators.base import Audio
 from separators.score import Score
 from separators.streaming import AudioSource
 
@@ -116,6 +117,42 @@ class TrackInput:
         with TrackSource(session, track, post_fader=self.post_fader, whole=self.whole) as source:
             place = "" if self.post_fader else self.identifier  # behind the fader they would pass it twice
             yield _opened(session, source, remarks(session, track), place)
+
+
+@dataclass(frozen=True)
+class ChannelInput:
+    """One channel of another input, as a recording of its own."""
+
+    whole: Input
+    channel: int
+    """From 0."""
+
+    @property
+    def path(self) -> Path:
+        """That of the whole."""
+        return self.whole.path
+
+    @contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Open the whole; raises what it raises."""
+        with self.whole.open() as opened:
+            source = ChannelSource(opened.source, self.channel)
+            # The stems of a channel cannot take the place of the track, which has several.
+            yield replace(opened, source=source, channel_mask=0, track="")
+
+
+class ChannelSource:
+    """One channel of a source as a source."""
+
+    channels = 1
+
+    def __init__(self, source: AudioSource, channel: int) -> None:
+        self._source, self._channel = source, channel
+        self.sample_rate, self.frames = source.sample_rate, source.frames
+
+    def read(self, start: int, frames: int) -> Audio:
+        """Frames ``start`` to ``start + frames`` as ``(1, frames)``."""
+        return self._source.read(start, frames)[self._channel : self._channel + 1]
 
 
 @dataclass(frozen=True)

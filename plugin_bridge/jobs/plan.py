@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plugin_bridge.audio.files import search
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.bounce import BounceJob
 from plugin_bridge.jobs.contract import Job
-from plugin_bridge.jobs.inputs import FileInput, MixInput, TrackInput, read_session
+from plugin_bridge.jobs.inputs import ChannelInput, FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.not_done import NotDone, left_out
 from plugin_bridge.naming import TakenNames, printable
@@ -144,10 +144,28 @@ def _labelled(parts: Sequence[Part]) -> Iterator[tuple[str, Part]]:
 
 
 def together_job(label: str, parts: Sequence[Part], preset: PresetText, settings: Settings) -> SeparateJob:
-    """One job whose parts are the channels of one mixture; raises :class:`JobError` for a single one."""
-    if len(parts) < 2:
-        raise JobError(f"{label}: --together needs at least two tracks or files, there is one")
+    """One job whose parts are the channels of one mixture.
+
+    A single part is taken apart into its channels; raises :class:`JobError` if it has only one.
+    """
+    if len(parts) == 1:
+        parts = _channels(parts[0])
+        if len(parts) < 2:
+            raise JobError(
+                f"{label}: microphones are separated together, at least two, and this is one recording of "
+                "one channel; name more tracks or files, or one with a channel for each microphone"
+            )
     return SeparateJob(label, tuple(parts), preset, settings, together=True)
+
+
+def _channels(part: Part) -> list[Part]:
+    """The channels of ``part`` as parts of their own, called after it with a number."""
+    with part.input.open() as opened:
+        channels = opened.source.channels
+    return [
+        replace(part, input=ChannelInput(part.input, channel), track=f"{part.track} {channel + 1}")
+        for channel in range(channels)
+    ]
 
 
 def checked(jobs: Sequence[Job]) -> list[tuple[Job, list[Path]]]:

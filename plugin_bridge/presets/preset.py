@@ -24,9 +24,9 @@
     bit_depth = 24
 
 With ``remix = true`` the stems are summed back after their chains, and ``[[after]]`` is a chain on
-the sum. With ``together = true`` the tracks of a session (or the files of one call) are the
-channels of one mixture. The stems of a stem separated again take its place, under names like
-``drums/kick``; ``[separate."drums/kick"]`` goes on from there.
+the sum. With ``together = true`` the tracks of a session (or the files of one call, or the channels of a
+single one) are the channels of one mixture. The stems of a stem separated again take its place, under
+names like ``drums/kick``; ``[separate."drums/kick"]`` goes on from there.
 
 :meth:`Preset.read` looks at the file's form only; :meth:`Preset.load` also checks every name and
 range, which imports the separator. Names of stems and third-party plug-ins are checked when

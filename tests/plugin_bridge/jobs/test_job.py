@@ -14,6 +14,7 @@ from plugin_bridge.jobs.contract import attempt
 from plugin_bridge.jobs.inputs import FileInput
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.manifest import Manifest
+from plugin_bridge.jobs.plan import file_jobs
 from plugin_bridge.jobs.together import Together
 from plugin_bridge.presets.preset import Preset
 from separators.errors import ChannelError
@@ -297,6 +298,30 @@ def test_a_stereo_track_is_one_channel_and_keeps_its_two(tmp_path):
     assert np.array_equal(stems["direct"][0], stems["direct"][1])
     assert si_sdr(sources[0], stems["direct"][0]) > SEPARATED_DB
     assert np.abs(stems["direct"] + stems["bleed"] - _read(paths[0])).max() <= SUM_24_BIT
+
+
+def test_one_stereo_file_of_two_microphones_is_taken_apart_into_its_channels(tmp_path):
+    sources = _sources()
+    path = _write(tmp_path / "lavaliers.wav", MIXING @ sources, time_reference=STAMP)
+    preset = PresetText("p", UNPAN, "p.toml")
+    (job,) = file_jobs([path], tmp_path / "out", preset, Settings(), together=True)
+    result = _run(job)
+    assert [track.track for track in result.tracks] == ["lavaliers 1", "lavaliers 2"]
+    for index, channel in enumerate(_read(path)):
+        stems = _stems(result, index)
+        assert list(stems) == ["direct", "bleed"]
+        assert stems["direct"].shape == (1, len(channel))
+        assert np.abs(stems["direct"] + stems["bleed"] - channel).max() <= SUM_24_BIT
+        assert si_sdr(sources[index], stems["direct"][0]) > SEPARATED_DB
+        with AudioFileSource(Path(result.tracks[index].files[0].path)) as stem:
+            assert stem.info.time_reference == STAMP
+    assert _run(job).status == "skipped"
+
+
+def test_one_microphone_alone_is_refused_in_words_of_the_task(tmp_path):
+    path = _write(tmp_path / "mono.wav", _sources()[:1])
+    with pytest.raises(JobError, match="mono: microphones are separated together, at least two"):
+        file_jobs([path], tmp_path / "out", PresetText("p", UNPAN, "p.toml"), Settings(), together=True)
 
 
 def test_a_set_of_microphones_is_skipped_only_if_all_of_it_is_there(tmp_path):
