@@ -1,7 +1,8 @@
 """The outermost parts of media files, each with its length: whether the file holds all that it says.
 
 Decoders end in silence where a file does, so a cut one is told from its parts. Formats: ISO 14496-12 (MP4),
-Apple's Core Audio Format, Sony's Wave64, Microsoft's ASF and AVI, RFC 8794 (Matroska).
+Apple's Core Audio Format, Sony's Wave64, Microsoft's ASF and AVI, RFC 8794 (Matroska), ISO 13818-7 (ADTS),
+WavPack's and Sun's file formats.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from plugin_bridge.audio.riff import is_padding
+from plugin_bridge.audio.tags import behind_id3
 from plugin_bridge.errors import AudioFileError
 
 TO_THE_END = -1
@@ -19,29 +22,38 @@ Part = tuple[bytes, int]
 """A name for messages, and the part's whole size, its header included."""
 
 
-def refuse_if_cut(file: BinaryIO, path: Path, format: str) -> None:
-    """Raise :class:`AudioFileError` if a part reaches beyond the file's end."""
-    walk = _READERS.get(format)
-    if walk is None:
-        return
-    first, alignment, read = walk
-    file_size = file.seek(0, 2)
-    at = first
+def whole_span(file: BinaryIO, path: Path, format: str) -> tuple[int, int]:
+    """Where the parts of a file begin and end, between tags that other formats put around them.
+
+    Raises :class:`AudioFileError` if a part reaches beyond the file's end, or what follows the last is no
+    padding.
+    """
+    start, file_size = behind_id3(file), file.seek(0, 2)
+    if format not in _READERS:
+        return start, file_size
+    first, alignment, read = _READERS[format]
+    at = start + first
     while at < file_size:
         file.seek(at)
         part = read(file.read(32))
-        if part is None or part[1] == TO_THE_END:
-            return
-        name, size = part
+        if part and part[1] == TO_THE_END:
+            return start, file_size
+        name, size = part or (b"", 0)
         if size <= 0:
-            return
+            if is_padding(file, at):
+                return start, at
+            raise AudioFileError(
+                f"{path}: damaged: {file_size - at} bytes follow its last part that belong to none; "
+                "copy or export it again"
+            )
         if at + size > file_size:
-            shown = name.decode("ascii", "replace").strip() or "last"
+            shown = "".join(chr(letter) for letter in name if 32 < letter < 127) or "last"
             raise AudioFileError(
                 f"{path}: cut short, its {shown} part says {size} bytes but the file holds {file_size - at}; "
                 "copy or export it again"
             )
         at += size + -size % alignment
+    return start, file_size
 
 
 def _mp4(head: bytes) -> Part | None:
@@ -65,6 +77,23 @@ def _w64(head: bytes) -> Part | None:
         return None
     (size,) = struct.unpack_from("<q", head, 16)
     return head[:4], 40 if head.startswith(b"riff") else size
+
+
+def _au(head: bytes) -> Part | None:
+    if len(head) < 24 or not head.startswith(b".snd"):
+        return None
+    offset, size = struct.unpack_from(">II", head, 4)
+    return b"data", TO_THE_END if size == 0xFFFFFFFF else offset + size
+
+
+def _adts(head: bytes) -> Part | None:
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+        return None
+    return b"AAC", (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+
+
+def _wavpack(head: bytes) -> Part | None:
+    return (b"wvpk", 8 + struct.unpack_from("<I", head, 4)[0]) if head.startswith(b"wvpk") else None
 
 
 def _asf(head: bytes) -> Part | None:
@@ -95,6 +124,9 @@ _READERS: dict[str, tuple[int, int, Callable[[bytes], Part | None]]] = {
     "mp4": (0, 1, _mp4),
     "caf": (8, 1, _caf),
     "w64": (0, 8, _w64),
+    "au": (0, 1, _au),
+    "aac": (0, 1, _adts),
+    "wavpack": (0, 1, _wavpack),
     "wma": (0, 1, _asf),
     "avi": (0, 2, _avi),
     "matroska": (0, 1, _matroska),

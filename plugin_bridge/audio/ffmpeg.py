@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.audio.boxes import refuse_if_cut
+from plugin_bridge.audio.boxes import whole_span
 from plugin_bridge.audio.formats import Format
 from plugin_bridge.audio.info import AudioInfo, check_measures, cut_short
 from plugin_bridge.audio.sequential import SequentialReader
+from plugin_bridge.audio.window import Window
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 EXACT = frozenset({"wavpack", "tta", "ape", "au"})
 """Formats whose header says the length in frames, so that fewer of them are a cut file."""
+CHECKED = frozenset({"wavpack", "tta", "flac"})
+"""Codings with checksums, which their decoders look at only if they are told to."""
+TOLERATED_SECONDS = 0.1
+"""Less may be missing from what other headers say: they say it in milliseconds, and of frames as encoded."""
 FAR = 1 << 62
 """A place behind every file's end."""
 TAGS = {
@@ -61,6 +66,8 @@ class MediaSamples:
 
     path: Path
     format: Format
+    span: tuple[int, int]
+    """The bytes that are read: those between tags of other formats."""
     sample_rate: int
     channels: int
     frames: int
@@ -74,13 +81,14 @@ def flac_frames(path: Path, format: Format) -> int:
     """How many frames a FLAC file holds, whatever its header says: from the last of its blocks."""
     import av
 
-    with _opened(path, format) as container:
+    span = (0, path.stat().st_size)
+    with _opened(path, format, span) as container:
         stream = container.streams.audio[0]
         with suppress(av.FFmpegError):  # a file of one block
             container.seek(FAR, stream=stream)
         if frames := _last_end(container):
             return frames
-    with _opened(path, format) as container:
+    with _opened(path, format, span) as container:
         return _last_end(container)
 
 
@@ -107,7 +115,7 @@ class MediaReader:
 
     def _decode(self) -> Iterator[Audio]:
         samples = self.samples
-        with _opened(samples.path, samples.format) as container:
+        with _opened(samples.path, samples.format, samples.span) as container:
             for block in _blocks(container, samples.path):
                 if (block.sample_rate, block.audio.shape[0]) != (samples.sample_rate, samples.channels):
                     raise AudioFileError(
@@ -133,12 +141,10 @@ def read_media(path: Path, format: Format) -> AudioInfo:
 @lru_cache(maxsize=256)
 def _read_media(path: Path, format: Format, size: int, changed: int) -> AudioInfo:
     with path.open("rb") as file:
-        refuse_if_cut(file, path, format.name)
-    with _opened(path, format) as container:
+        span = whole_span(file, path, format.name)
+    with _opened(path, format, span) as container:
         stream = container.streams.audio[0]
-        claimed = 0
-        if format.name in EXACT and stream.duration and stream.time_base:
-            claimed = round(stream.duration * stream.time_base * stream.rate)
+        claimed = _claimed_seconds(container, format)
         first, frames, low_bits = None, 0, 0
         for block in _blocks(container, path):
             first = first or block
@@ -152,8 +158,9 @@ def _read_media(path: Path, format: Format, size: int, changed: int) -> AudioInf
         coding = stream.codec_context.name
     channels = first.audio.shape[0]
     check_measures(path, first.sample_rate, channels)
-    if frames < claimed:
-        raise cut_short(path, claimed)
+    missing = round(claimed * first.sample_rate) - frames
+    if missing > (0 if format.name in EXACT else TOLERATED_SECONDS * first.sample_rate):
+        raise cut_short(path, frames + missing)
     subtype = {np.dtype(np.uint8): "PCM_U8", np.dtype(np.int16): "PCM_16"}.get(
         first.audio.dtype, coding.upper()
     )
@@ -166,10 +173,25 @@ def _read_media(path: Path, format: Format, size: int, changed: int) -> AudioInf
         first.sample_rate,
         channels,
         frames,
-        MediaSamples(path, format, first.sample_rate, channels, frames),
+        MediaSamples(path, format, span, first.sample_rate, channels, frames),
         first.mask,
         tags={TAGS[name.lower()]: [text] for name, text in metadata.items() if name.lower() in TAGS and text},
     )
+
+
+def _claimed_seconds(container: InputContainer, format: Format) -> float:
+    """How long the sound is said to be, where that can be relied on; else 0."""
+    stream = container.streams.audio[0]
+    if format.name in EXACT | {"avi"} and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if format.name in ("wma", "matroska"):
+        hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
+        minutes, _, seconds = rest.partition(":")
+        with suppress(ValueError):
+            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        if len(container.streams) == 1 and container.duration:
+            return container.duration / 1_000_000
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -191,15 +213,15 @@ class _Block:
 
 
 @contextmanager
-def _opened(path: Path, format: Format) -> Iterator[InputContainer]:
-    """The file, opened by Python under its own format, so that FFmpeg opens no other that it may name."""
+def _opened(path: Path, format: Format, span: tuple[int, int]) -> Iterator[InputContainer]:
+    """The bytes ``span`` of a file, read by Python under its own format: FFmpeg opens no other file."""
     import av
 
     try:
         with (
             path.open("rb") as file,
             av.open(
-                file, "r", format=format.demuxer, metadata_errors="replace", io_open=_refuse
+                Window(file, *span), "r", format=format.demuxer, metadata_errors="replace", io_open=_refuse
             ) as container,
         ):
             if not container.streams.audio:
@@ -225,6 +247,8 @@ def _blocks(container: InputContainer, path: Path) -> Iterator[_Block]:
         # The decoder leaves out two frames, by which Microsoft's encoders are late; FFmpeg's is by one.
         stream.codec_context.options = {"flags2": "+skip_manual"}
         late = 1
+    elif stream.codec_context.name in CHECKED:
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise AudioFileError(f"{path}: damaged or cut short; copy or export it again")

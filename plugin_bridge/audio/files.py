@@ -127,7 +127,7 @@ def _in_container(file: BinaryIO, path: Path, container: Container) -> AudioInfo
 
 
 def _of_format(path: Path, format: Format | None, start: int) -> AudioInfo:
-    if format is None:
+    if format is None or not format.demuxer:  # a WAV or AIFF whose first word is wrong
         if info := read_mpeg(path, start, path.stat().st_size):
             return info
         raise AudioFileError(f"{path}: cannot be read as audio: it is none of {readable_names()}")
@@ -151,7 +151,8 @@ def _flac(path: Path, format: Format) -> AudioInfo:
         return info
     if info.frames < UNKNOWN_LENGTH and found < info.frames:
         raise cut_short(path, info.frames)
-    samples = MediaSamples(path, format, info.sample_rate, info.channels, found)
+    span = (0, path.stat().st_size)
+    samples = MediaSamples(path, format, span, info.sample_rate, info.channels, found)
     return dataclasses.replace(info, frames=found, samples=samples)
 
 

@@ -147,6 +147,8 @@ class _Scan:
         header = _header(content, at)
         assert header
         self.first = header
+        if at - self._behind_tags(start) >= header.size:  # more than the rest of a frame from before
+            self.damage = start
         while at < end:
             header = _header(content, at)
             if header and header.kind == self.first.kind:
@@ -182,6 +184,11 @@ class _Scan:
                 return at
             at += 1
         return None
+
+    def _behind_tags(self, at: int) -> int:
+        while (behind := self._behind_tag(at)) > at:
+            at = behind
+        return at
 
     def _behind_tag(self, at: int) -> int:
         """Where what lies at a byte ends if it is a tag or zeros; the byte itself if it is neither."""

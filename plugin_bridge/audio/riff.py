@@ -213,23 +213,25 @@ class _Walk:
         ``position`` is where the chunks end.
         """
         wrapped = not self.long and self.file_size - audio.end > MAX_32_BIT - METADATA_LIMIT
-        if wrapped or not self._is_padding(position):
+        if wrapped or not is_padding(self.file, position):
             raise AudioFileError(
                 f"{self.path}: its {audio.name} chunk says {audio.size} bytes, but "
                 f"{self.file_size - audio.end} more follow that are no chunk (a recording that was never "
                 "closed?); open it in an editor and save it again"
             )
 
-    def _is_padding(self, position: int) -> bool:
-        """Whether nothing follows from there on but zeros, less than a chunk, or another format's tag."""
-        self.file.seek(position)
-        if self.file_size - position < 8 or self.file.read(16).startswith(TAGS_BEHIND):
-            return True
-        self.file.seek(position)
-        while content := self.file.read(SCANNED_AT_ONCE):
-            if content.count(0) < len(content):
-                return False
+
+def is_padding(file: BinaryIO, position: int) -> bool:
+    """Whether nothing follows from there on but zeros, less than a chunk, or another format's tag."""
+    file.seek(position)
+    head = file.read(16)
+    if len(head) < 8 or head.startswith(TAGS_BEHIND):
         return True
+    file.seek(position)
+    while content := file.read(SCANNED_AT_ONCE):
+        if content.count(0) < len(content):
+            return False
+    return True
 
 
 def _parse_ds64(content: bytes) -> dict[bytes, int]:

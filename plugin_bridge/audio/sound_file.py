@@ -5,7 +5,6 @@ Only in some of them it finds a frame in the middle exactly; the others are deco
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import soundfile
 
 from plugin_bridge.audio.info import cut_short
 from plugin_bridge.audio.sequential import SequentialReader
+from plugin_bridge.audio.window import Window
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 
@@ -99,38 +99,9 @@ class SoundChain:
         return ChainReader(self)
 
 
-class _Window(io.RawIOBase):
-    """A stretch of a file as a file of its own, as libsndfile reads it."""
-
-    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self.file, self.start, self.end = file, start, end
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self.position, self.end - self.start)[whence]
-        self.position = min(max(0, base + offset), self.end - self.start)
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self.file.seek(self.start + self.position)
-        content = self.file.read(min(len(buffer), self.end - self.start - self.position))
-        buffer[: len(content)] = content
-        self.position += len(content)
-        return len(content)
-
-
 def open_part(file: BinaryIO, start: int, end: int) -> soundfile.SoundFile:
     """Open the bytes ``start`` to ``end``."""
-    return soundfile.SoundFile(_Window(file, start, end))
+    return soundfile.SoundFile(Window(file, start, end))
 
 
 class ChainReader:

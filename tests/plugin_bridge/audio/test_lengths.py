@@ -262,6 +262,16 @@ def test_mp3_without_a_tag_is_read_whole(tmp_path, mode, behind):
         read_info(put(path, bare[:at] + bytes(range(1, 100)) + bare[at + 99 :]))
 
 
+def test_an_mp3_stream_may_begin_inside_a_frame_and_no_later(tmp_path):
+    content = mp3()
+    bare = content[first_frame(content) :]
+    whole = read_info(put(tmp_path / "a.mp3", bare))
+    begun = put(tmp_path / "a.mp3", b"\x55" * 100 + bare)
+    assert read_info(begun).frames == whole.frames
+    with pytest.raises(AudioFileError, match="damaged at byte 0"):
+        read_info(put(tmp_path / "a.mp3", b"\x55" * 2000 + bare))
+
+
 def test_mp3_files_that_were_joined_are_read_to_the_last(tmp_path):
     one = mp3()
     tag = b"ID3\x04\0\0\0\0\x01\0" + bytes(128)

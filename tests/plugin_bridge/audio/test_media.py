@@ -1,5 +1,6 @@
 """What FFmpeg's libraries read: exact where nothing is lost, whole at both ends, never another file's."""
 
+import struct
 from pathlib import Path
 
 import av
@@ -139,6 +140,51 @@ def test_a_cut_file_is_an_error(tmp_path, name, container, codec, bits, fraction
     with pytest.raises(AudioFileError, match=f"cut-{name}") as caught:
         read(cut)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "codec"),
+    [
+        ("a.mka", "matroska", "flac"),
+        ("a.aac", "adts", "aac"),
+        ("a.wv", "wv", "wavpack"),
+        ("a.wma", "asf", "wmav2"),
+    ],
+)
+def test_a_hole_in_the_middle_is_an_error(tmp_path, name, container, codec):
+    path = encode(tmp_path / name, audio(16), container, codec)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + len(content) // 4] = bytes(len(content) // 4)
+    path.write_bytes(content)
+    with pytest.raises(AudioFileError, match=r"damaged|cut short"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "at", "form"),
+    [("W64", "data", 16, "<Q"), ("CAF", "data", 4, ">Q"), ("AU", ".snd", 8, ">I")],
+)
+def test_a_header_that_was_closed_at_half_is_an_error(tmp_path, kind, name, at, form):
+    path = tmp_path / "a"
+    soundfile.write(path, audio(16).T, RATE, format=kind, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    place = content.index(name.encode()) + at
+    (size,) = struct.unpack_from(form, content, place)
+    struct.pack_into(form, content, place, size // 16 * 8)
+    path.write_bytes(content)
+    with pytest.raises(AudioFileError, match=r"belong to none|cut short"):
+        read_info(path)
+
+
+def test_tags_around_aac_and_wavpack_do_no_harm(tmp_path):
+    id3 = b"ID3\x04\0\0\0\0\x01\0" + bytes(128)
+    ape = b"APETAGEX" + struct.pack("<IIIIQ", 2000, 32, 0, 0x80000000, 0)
+    for name, container, codec in (("a.aac", "adts", "aac"), ("a.wv", "wv", "wavpack")):
+        path = encode(tmp_path / name, audio(16), container, codec)
+        frames = read_info(path).frames
+        path.write_bytes(id3 + path.read_bytes() + ape + b"TAG" + bytes(125))
+        assert read_info(path).frames == frames
 
 
 def test_tags_and_loudspeakers_are_kept(tmp_path):
