@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from typing import Self
 
 import numpy as np
 
 from separators.base import Audio, Piece, PlacedTransform, Separator, Transform
-from separators.errors import ChannelError
-from separators.parameters import Content
+from separators.errors import ChannelError, ParameterError
+from separators.parameters import Content, Value
 from separators.streaming import ArraySource, FittedTransform
 
 
@@ -41,6 +42,12 @@ class Cascade(Separator):
         self.fit_seconds = max(part.fit_seconds for part in parts)
         self.block_seconds = max(part.block_seconds for part in parts)
         self.overlap_seconds = max(part.overlap_seconds for part in parts)
+
+    def replace(self, **values: Value) -> Self:
+        """The cascade again: its parameters are those of its methods. Raises ParameterError for any."""
+        for name in values:
+            raise ParameterError(self._no_parameter(name))
+        return copy(self)
 
     @property
     def follows_score(self) -> bool:

@@ -86,6 +86,9 @@ def test_without_such_a_method_no_score_is_read(cascade):
 def test_attributes_of_a_cascade_are_checked_too(cascade):
     with pytest.raises(ParameterError, match="cascade: no parameter 'furhter'; there are: none"):
         cascade.furhter = {}
+    with pytest.raises(ParameterError, match="cascade: no parameter 'stems'; there are: none"):
+        cascade.replace(stems=3)
+    assert cascade.replace() == cascade
 
 
 def test_silence_and_gain(cascade):
