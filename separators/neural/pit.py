@@ -6,7 +6,7 @@ from torch import Tensor
 
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
-from separators.neural.same_voice import join_same, mask_centroids
+from separators.neural.same_voice import join_nobody
 from separators.neural.separator import VoiceSeparator
 from separators.registry import BUILT_IN
 
@@ -20,12 +20,12 @@ class PIT(VoiceSeparator):
     voices = 2
 
     def masks(self, network: Network) -> Masks:
-        """The network's own output; both voices on the first stem where they are one."""
+        """The network's own output, without what it leaves on the stem of somebody who is not there."""
         if not network.architecture.background:
             return network  # which never heard a voice alone, and could not tell
 
         def masks(audio: Tensor) -> Tensor:
             found: Tensor = network(audio)
-            return join_same(found, mask_centroids(network, found, audio))
+            return join_nobody(found, network.spectrogram(audio), self.voices)
 
         return masks

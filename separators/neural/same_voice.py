@@ -1,7 +1,8 @@
-"""Tells when two stems hold one voice: clustering always finds as many clusters as it is asked for.
+"""Tells stems that hold nobody: outputs and clusters are always as many as were asked for.
 
-Embeddings of different voices stand at right angles, or nearly so; those of a voice that was torn lie
-close together. So do the masks of a network with an output per voice, looked at as embeddings.
+A network that has heard voices alone leaves nearly nothing on the output of somebody who is not there.
+Clustering splits the one voice instead: embeddings of different voices stand at right angles, or nearly so,
+those of a voice that was split lie close together.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from separators.neural.clustering import band_loudness, kmeans
-from separators.neural.network import BINS, Network, pool_bands
-
-SAME = 0.85
+SAME = 0.95
 """Cosine between the centroids of clusters from which on they are the same voice."""
+NOBODY = 1e-3
+"""A stem with less than this part of the loudest one's energy, -30 dB, in all that was heard is nobody's."""
 
 
 def join_same(masks: Tensor, centroids: Tensor) -> Tensor:
@@ -22,7 +22,25 @@ def join_same(masks: Tensor, centroids: Tensor) -> Tensor:
     ``masks`` ``(batch, stems, bins, times)``, those of the voices first; ``centroids``
     ``(voices, dimensions)``.
     """
-    owners = same_voices(centroids)
+    return join(masks, same_voices(centroids))
+
+
+def join_nobody(masks: Tensor, spectrum: Tensor, voices: int) -> Tensor:
+    """Give what stems that are nobody's have to the loudest voice.
+
+    ``masks`` ``(1, stems, bins, times)``, those of the ``voices`` first; ``spectrum`` ``(1, bins, times)``.
+    """
+    energy = (masks[0, :voices] * spectrum[0]).abs().square().sum((1, 2))
+    loudest = int(energy.argmax())
+    nobody = energy < NOBODY * energy[loudest]
+    return join(masks, [loudest if empty else stem for stem, empty in enumerate(nobody.tolist())])
+
+
+def join(masks: Tensor, owners: list[int]) -> Tensor:
+    """Masks ``(batch, stems, bins, times)`` of which each is added to that of its owner, by number.
+
+    Stems behind those with an owner, as the background, keep theirs.
+    """
     joined = torch.zeros_like(masks)
     for stem in range(masks.shape[1]):
         joined[:, owners[stem] if stem < len(owners) else stem] += masks[:, stem]
@@ -37,19 +55,3 @@ def same_voices(centroids: Tensor) -> list[int]:
     for number in range(len(centroids)):
         owners.append(next((owners[n] for n in range(number) if alike[n, number]), number))
     return owners
-
-
-def mask_centroids(network: Network, masks: Tensor, audio: Tensor) -> Tensor:
-    """Centroids ``(2, 3)`` of the masks ``(1, 2 or 3, bins, times)`` of two voices.
-
-    ``audio`` ``(1, frames)`` is what they are for. Each band stands at half the difference and half the sum
-    of the voices' masks, and at what they leave.
-    """
-    width = pool_bands(torch.ones(BINS, 1))
-    first, second = (pool_bands(mask.real) / width for mask in masks[0, :2])
-    rest = (1 - first - second) / 2**0.5
-    points = torch.stack([(first - second) / 2, (first + second) / 2, rest], -1)
-    points = torch.nn.functional.normalize(points, dim=-1)
-    loudness = band_loudness(network.spectrogram(audio), points[None])
-    centroids: Tensor = kmeans(points.flatten(0, 1), loudness.flatten(), 2, seed=0)
-    return centroids
