@@ -1,14 +1,14 @@
-"""The documents say what the code does: every command in the README runs, the reference is up to date."""
+"""The documents say what the code does: commands in README and recipes run, the reference is up to date."""
 
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -22,9 +22,16 @@ from plugin_bridge.presets.preset import Preset
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+QUALITY = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+TASKS = [
+    line.split(" | ") for line in README.splitlines() if line.startswith("| ") and "`stembridge " in line
+]
+"""The rows of the table at the README's top: task, preset, command."""
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", f"{README}\n{RECIPES}", re.MULTILINE | re.DOTALL)
 SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line.strip()]
-COMMANDS = [line.split("  #")[0].strip() for line in SHELL if line.startswith("stembridge ")]
+COMMANDS = [row[2].strip(" |`") for row in TASKS]
+COMMANDS += [line.split("  #")[0].strip() for line in SHELL if line.startswith("stembridge ")]
 PROGRAMS = [text for kind, text in BLOCKS if kind == "python"]
 PROGRAMS += re.findall(r"^```python\n(.*?)^```", make_api.HEAD, re.MULTILINE | re.DOTALL)
 PRESETS = [text for kind, text in BLOCKS if kind == "toml"]
@@ -32,15 +39,13 @@ PRESETS = [text for kind, text in BLOCKS if kind == "toml"]
 
 @pytest.fixture(scope="module")
 def user_folder(tmp_path_factory):
-    """What a reader of the README has at hand: the examples, a folder of loops, one song."""
+    """What a reader has at hand: the clone's examples, and for the Python page a folder of loops."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "examples", folder / "examples")
     (folder / "loops").mkdir()
     drums, rate = soundfile.read(ROOT / "examples/session/audio/Drums.wav", frames=2 * 44100)
     for name in ("one.wav", "two.wav"):
         soundfile.write(folder / "loops" / name, drums, rate)
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (len(drums), 2))
-    soundfile.write(folder / "song.wav", np.stack([drums, 0.5 * drums], 1) + noise, rate)
     for preset in PRESETS:
         (folder / "my-preset.toml").write_text(preset, encoding="utf-8")
     return folder
@@ -68,15 +73,46 @@ def test_readme_has_the_recipes_it_promises():
     assert len(PRESETS) == 1
 
 
+def test_the_readme_opens_with_the_users_tasks():
+    assert len(README.splitlines()) <= 130
+    assert len(TASKS) == 7
+    assert README.index(TASKS[0][0]) < README.index("\n## ")
+    for _, preset, command in TASKS:
+        assert f"--preset {preset.strip('`')}" in command
+        assert preset.strip("`") in Preset.names()
+
+
+def test_commands_need_nothing_but_the_clone():
+    """Files that a command names lie in the clone, or an earlier command or block of the page makes them."""
+    made = {"my-preset.toml", "guitar.safetensors"}
+    for command in COMMANDS:
+        for word in shlex.split(command)[1:]:
+            path = word.partition("=")[2] or word
+            if "." in path and not path.startswith("--") and path not in made:
+                assert (ROOT / path).exists(), f"{command}: {path}"
+
+
+def test_a_packages_page_links_to_no_file_that_it_does_not_have():
+    """The README as PyPI shows it, by the substitutions in pyproject.toml."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]
+    page = README
+    for rule in build["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        page = re.sub(rule["pattern"], rule["replacement"], page)
+    assert re.findall(r"\]\((?!https?:)", page) == []
+    assert "![" not in page
+    for words in ("`music-2`", "what is good for what", "[Pedalboard](https://", "make demo"):
+        assert words in page
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_in_the_readme_runs(command, user_folder, monkeypatch):
+def test_every_command_in_readme_and_recipes_runs(command, user_folder, monkeypatch):
     monkeypatch.chdir(user_folder)
     result = CliRunner().invoke(main, shlex.split(command)[1:])
     assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_every_program_in_the_readme_runs(program, user_folder):
+def test_every_program_in_readme_and_recipes_runs(program, user_folder):
     result = subprocess.run(
         [sys.executable, "-c", program],
         cwd=user_folder,
@@ -94,9 +130,9 @@ def test_make_targets_in_the_readme_exist():
     assert {"demo", "test"} <= named <= known
 
 
-def test_readme_names_every_separator_and_preset():
+def test_the_page_on_quality_names_every_separator_and_preset():
     for name in [*separators.names(), *Preset.names()]:
-        assert f"`{name}`" in README, name
+        assert f"`{name}`" in QUALITY, name
 
 
 def test_every_command_and_option_has_help():
@@ -107,6 +143,6 @@ def test_every_command_and_option_has_help():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"
