@@ -18,6 +18,14 @@ SILENT = 1e-12
 DEPENDENT = 1e-7
 """Channels of power 1 are mixtures of each other if some combination leaves no more than this (-70 dB)."""
 
+BLOCK = 8192
+"""Frames whose products are summed in float32."""
+CONSTANT = "no channel holds more than a constant, so there are no sources; each is what one channel holds"
+MOMENT_SECONDS, MOMENTS = 0.05, 2
+"""What tells channels apart must last longer than so many of such moments: a click is no source."""
+LEAST_MOMENTS = 20
+"""In fewer it is not judged."""
+
 
 def sounding_channels(audio: Audio) -> Numbers:
     """The numbers, from 0, of the channels of ``audio`` ``(channels, frames)`` that are not silent."""
@@ -28,8 +36,12 @@ def sounding_channels(audio: Audio) -> Numbers:
 
 def covariance(centred: Audio) -> Matrix:
     """Covariance ``(channels, channels)`` of ``(channels, frames)`` without their means."""
-    cov: Matrix = (centred @ centred.T).astype(np.float64) / centred.shape[1]
-    return cov
+    channels, frames = centred.shape
+    cov = np.zeros((channels, channels))
+    for start in range(0, frames, BLOCK):  # in float32 the sum of all would hide what channels differ by
+        block = centred[:, start : start + BLOCK]
+        cov += block @ block.T
+    return cov / frames
 
 
 def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
@@ -44,6 +56,27 @@ def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
         raise ChannelError(_dependence(values, vectors, numbers + 1))
     components: Matrix = (vectors[:, -count:] / np.sqrt(values[-count:])).T / level
     return components
+
+
+def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) -> None:
+    """Raise :class:`ChannelError` if ``audio`` ``(channels, frames)`` holds fewer than ``count`` signals.
+
+    If all but a moment of it does, such as a click, that is said. ``numbers`` name the channels, from 0.
+    """
+    centred = audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    cov = covariance(centred)
+    weakest = principal_components(cov, count, numbers)[0]
+    level = np.sqrt(np.diag(cov))
+    power = float(np.linalg.norm(weakest * level) ** -2)
+    moment = max(1, round(MOMENT_SECONDS * sample_rate))
+    signal = np.square(weakest.astype(np.float32) @ centred)
+    moments = np.sort(np.add.reduceat(signal, np.arange(0, len(signal), moment), dtype=np.float64))
+    if len(moments) >= LEAST_MOMENTS and power * moments[:-MOMENTS].sum() <= DEPENDENT * moments.sum():
+        listed = ", ".join(map(str, numbers + 1))
+        warn(
+            f"channels {listed} hold the same but for a moment of {MOMENTS * MOMENT_SECONDS:g} s, a click "
+            "perhaps, so one source is that moment; take it out or leave out what is double"
+        )
 
 
 def nearest_channels(strength: Matrix) -> Numbers:

@@ -19,9 +19,9 @@ import numpy as np
 from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
 from separators.ica.channels import (
-    covariance,
+    CONSTANT,
     nearest_channels,
-    principal_components,
+    refuse_double,
     sounding_channels,
     warn,
 )
@@ -29,6 +29,7 @@ from separators.ica.demixing import Demixing, PairProducts, whitening
 from separators.ica.ilrma import ilrma
 from separators.ica.iva import auxiva
 from separators.ica.permutation import align
+from separators.ica.stage import better
 from separators.spectral import STFT, Spectrum
 
 WINDOW_SECONDS = 0.2
@@ -73,10 +74,11 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
     active = sounding_channels(sample)
     if length < WINDOWS_PER_CHANNEL * channels * stft.hop:
         warn(f"{length} frames are too few to learn a room from; every source is what one channel holds")
+    elif not len(active):
+        warn(CONSTANT)
     elif len(active) > 1:
         heard = sample[active]
-        centred = heard - heard.mean(axis=1, keepdims=True)
-        principal_components(covariance(centred), len(active), active)  # refuses channels that are double
+        refuse_double(heard, sample_rate, len(active), active)
         windows = stft.frames(length)
         wanted = math.ceil(stft.bins * len(active) ** 2 * windows / MAXIMUM_PRODUCTS)
         every = max(1, min(wanted, windows // (WINDOWS_PER_CHANNEL * channels)))
@@ -96,7 +98,8 @@ def _demixing(spectra: Spectrum, settings: Settings) -> Demixing:
     # Starting from what the microphones hold keeps each of them near its own source.
     demixing = align(products, auxiva(products, colours, settings.iterations))
     if settings.algorithm == "ilrma":
-        demixing = ilrma(products, demixing, settings.iterations, settings.bases, settings.seed)
+        second = ilrma(products, demixing, settings.iterations, settings.bases, settings.seed)
+        demixing = better(products, demixing, second)
     power = np.square(np.abs(demixing)).sum(axis=2)  # of the sources, since what they are made of is white
     demixing = demixing @ white
     strength = np.einsum("bcs,bs->cs", np.square(np.abs(np.linalg.inv(demixing))), power)

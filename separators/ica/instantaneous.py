@@ -14,14 +14,17 @@ import numpy as np
 from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
 from separators.ica.channels import (
+    CONSTANT,
     Matrix,
     Numbers,
     covariance,
     nearest_channels,
     principal_components,
+    refuse_double,
     sounding_channels,
     warn,
 )
+from separators.ica.delays import largest_delay
 from separators.ica.fast_ica import fast_ica
 from separators.ica.nonstationarity import refine
 
@@ -29,6 +32,8 @@ MINIMUM_FITTED = 32768
 """Frames that subsampling leaves at least, where there are as many."""
 FRAMES_PER_ENTRY = 32
 """A sample with fewer frames per entry of the unmixing matrix says nothing about it."""
+EMPTY = 1e-4
+"""A source with less than this part of the power of every channel (-40 dB) is none."""
 BLOCK = 8192
 """Frames that the transform works on at a time, so that they stay in the cache."""
 
@@ -86,16 +91,22 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
         warn(f"{frames} frames are too few to find sources in; every source is what one channel holds")
         return own
 
-    stride = max(1, min(settings.subsample, frames // MINIMUM_FITTED))
-    fitted = sample[:, ::stride]
-    active = sounding_channels(fitted)
+    active = sounding_channels(sample)
+    if not len(active):
+        warn(CONSTANT)
     if len(active) < 2:
         return own
     if len(active) < channels:
-        sample, fitted = sample[active], fitted[active]
-
+        sample = sample[active]
     found = min(count, len(active))
+    refuse_double(sample, sample_rate, found, active)
+    _say_if_delayed(sample, sample_rate, active)
+    stride = max(1, min(settings.subsample, frames // MINIMUM_FITTED))
+    fitted = sample[:, ::stride]
+    if len(sounding_channels(fitted)) < len(active):  # what sounds is shorter than the stride
+        fitted = sample
     unmixing, mixing = _unmix(sample, fitted, sample_rate, found, settings, active)
+    _say_if_empty(mixing, covariance(fitted))
     nearest = nearest_channels(np.abs(mixing))
     if count == channels:
         images, places = own, active[nearest]
@@ -105,6 +116,27 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
         images[place] = 0.0
         images[place][np.ix_(active, active)] = np.outer(column, row)
     return images
+
+
+def _say_if_delayed(sample: Audio, sample_rate: int, numbers: Numbers) -> None:
+    """Say so if channels, called ``numbers`` from 0, hear the same sound at different times."""
+    delay = largest_delay(sample, sample_rate)
+    if delay is not None:
+        warn(
+            f"channels {numbers[delay.first] + 1} and {numbers[delay.second] + 1} hear the same sound "
+            f"{1000 * delay.seconds:.1f} ms apart, which model instantaneous cannot undo; microphones that "
+            "stand apart need model convolutive (preset mic-bleed or mic-bleed-hq)"
+        )
+
+
+def _say_if_empty(mixing: Matrix, power: Matrix) -> None:
+    """Say so if a source hardly adds to any channel, given the channels' covariance ``power``."""
+    shares = (np.square(mixing) / np.diag(power)[:, None]).max(axis=0)
+    if shares.min() < EMPTY:
+        warn(
+            f"one source lies {-10 * np.log10(max(shares.min(), 1e-30)):.0f} dB below every channel, so "
+            f"there are fewer sources than {len(shares)}"
+        )
 
 
 def _unmix(

@@ -87,8 +87,10 @@ def test_three_microphones(three, algorithm):
     assert difference_db(stems.array.sum(axis=0), mixture) < SUM_DB
 
 
-def test_an_instantaneous_matrix_cannot_do_that(two):
-    assert max(gains(two, ICA().separate(two.sum(axis=0), RATE))) < BETTER_DB
+def test_an_instantaneous_matrix_cannot_do_that_and_says_what_can(two):
+    with pytest.warns(SeparatorWarning, match=r"hear the same sound 1\.\d ms apart.*preset mic-bleed"):
+        stems = ICA().separate(two.sum(axis=0), RATE)
+    assert max(gains(two, stems)) < BETTER_DB
 
 
 def test_images_keep_level_and_delay(two):

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from separators import ICA
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
+from separators.ica.delays import largest_delay
 from separators.ica.fast_ica import fast_ica
 from separators.ica.nonstationarity import FLOOR, diagonalize, stretch_covariances
+from separators.remarks import heard_by
 
 RATE = 16000
 SUM_DB = -120.0
@@ -280,3 +282,69 @@ def test_an_event_in_minutes_of_near_silence_is_unmixed_as_alone_wherever_it_is(
         mixture = noise.copy()
         mixture[:, at : at + frames] += event
         assert worst(mixture, at) > alone - 3
+
+
+def said(mixture, **parameters):
+    """What ICA says about a mixture."""
+    lines = []
+    with heard_by(lines.append):
+        ICA(**parameters).separate(mixture, RATE)
+    return lines
+
+
+def click(at, frames=4 * RATE):
+    signal = np.zeros(frames, np.float32)
+    signal[at] = 1.0
+    return signal
+
+
+@pytest.mark.parametrize("model", ["instantaneous", "convolutive"])
+def test_channels_that_hold_constants_are_no_sources(model):
+    mixture = np.full((2, 4 * RATE), 0.25, np.float32)
+    assert said(mixture, model=model) == [
+        "ica: no channel holds more than a constant, so there are no sources; each is what one channel holds"
+    ]
+
+
+@pytest.mark.parametrize("model", ["instantaneous", "convolutive"])
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+@pytest.mark.parametrize("signal", [click(12345), voices(1)[0]], ids=["click", "voice"])
+def test_the_same_in_two_channels_is_refused_whatever_it_is(model, offset, signal):
+    mixture = np.stack([signal, signal + np.float32(offset)])
+    with pytest.raises(ChannelError, match="channels 1 and 2 hold the same signal"):
+        ICA(model=model).separate(mixture, RATE)
+
+
+@pytest.mark.parametrize("model", ["instantaneous", "convolutive"])
+def test_the_same_in_two_channels_but_for_a_click_is_said(model):
+    signal = voices(1)[0]
+    (line, *_) = said(np.stack([signal, signal + 3 * click(12345)]), model=model)
+    assert line.startswith("ica: channels 1, 2 hold the same but for a moment of 0.1 s, a click")
+
+
+def test_a_source_that_is_hardly_there_is_said():
+    sources = voices(2)
+    noise = 3e-3 * np.random.default_rng(0).laplace(size=sources.shape[1]).astype(np.float32)
+    (line,) = said(np.stack([sources[0], 0.7 * sources[0] + noise]))
+    assert "dB below every channel, so there are fewer sources than 2" in line
+
+
+@pytest.mark.parametrize("milliseconds", [1.0, 2.0])
+def test_microphones_that_stand_apart_are_told_which_model_fits(milliseconds):
+    one, other = voices(2)
+    late = round(milliseconds / 1000 * RATE)
+    mixture = np.stack([one[late:] + 0.3 * other[:-late], other[late:] + 0.3 * one[:-late]])
+    lines = said(mixture)
+    assert any(
+        f"channels 1 and 2 hear the same sound {milliseconds:.1f} ms apart" in line
+        and "preset mic-bleed or mic-bleed-hq" in line
+        for line in lines
+    )
+    assert not any("apart" in line for line in said(mixture, model="convolutive"))
+
+
+def test_pan_pots_and_channels_of_their_own_have_no_delay():
+    sources = voices(3)
+    assert largest_delay(sources, RATE) is None
+    for signs in ([1, 1], [1, -1]):
+        assert largest_delay(mixed(DIAGONAL[2] * np.array(signs), sources[:2])[0], RATE) is None
