@@ -37,11 +37,12 @@ def sounding_channels(audio: Audio) -> Numbers:
 def covariance(centred: Audio) -> Matrix:
     """Covariance ``(channels, channels)`` of ``(channels, frames)`` without their means."""
     channels, frames = centred.shape
-    cov = np.zeros((channels, channels))
+    cov: Matrix = np.zeros((channels, channels))
     for start in range(0, frames, BLOCK):  # in float32 the sum of all would hide what channels differ by
         block = centred[:, start : start + BLOCK]
         cov += block @ block.T
-    return cov / frames
+    cov /= frames
+    return cov
 
 
 def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:

@@ -33,7 +33,7 @@ def likeness(products: PairProducts, demixing: Demixing) -> float:
         for one, other in combinations(range(products.channels), 2):
             total += float(np.einsum("bt,bt->", levels[:, one], levels[:, other]))
     pairs_of_sources = products.channels * (products.channels - 1) / 2
-    return total / (products.bins * pairs_of_sources)
+    return float(total / (products.bins * pairs_of_sources))
 
 
 def better(products: PairProducts, first: Demixing, second: Demixing) -> Demixing:
