@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint reference docs dist bench clean
+.PHONY: demo test lint reference docs dist bench fuzz clean
 
 demo: $(READY)          ## render the example session into stems/ and say where the stems are
 	$(BIN)/stembridge demo
@@ -34,6 +34,9 @@ dist: $(READY)          ## wheel and source distribution into dist/, checked
 
 bench: $(READY)         ## speed and quality beside the peers, DATA=folder of recordings; writes benchmarks/results
 	$(BIN)/python -m benchmarks --data $(DATA)
+
+fuzz: $(READY)          ## read 10,000 mutations of each kind of file that comes from anywhere; takes an hour
+	$(BIN)/python -m tests.fuzz
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

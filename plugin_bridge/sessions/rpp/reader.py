@@ -100,7 +100,7 @@ class _ProjectReader:
                 if not sets_meter_only:
                     bpm = point.number_at(1, bpm)
                 ramp = point.number_at(2, 1) == 0
-                changes.append(TempoChange(point.number_at(0, 0), bpm, numerator, denominator, ramp))
+                changes.append(TempoChange(point.seconds_at(0), bpm, numerator, denominator, ramp))
         changes = changes or [TempoChange(0.0, bpm, numerator, denominator)]
         for change in changes:
             if not 1 <= change.bpm <= 10000:

@@ -45,7 +45,7 @@ class Words:
             value = math.nan
         if not math.isfinite(value):
             raise SessionError(
-                f"line {self.first_line + 1}: {self.name} holds {self.values[index]!r} where a number belongs"
+                f"line {self.first_line + 1}: {self.name} holds {self.values[index]!r:.80} where a number belongs"
             )
         return value
 
