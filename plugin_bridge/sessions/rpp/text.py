@@ -44,9 +44,8 @@ class Words:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise SessionError(
-                f"line {self.first_line + 1}: {self.name} holds {self.values[index]!r:.80} where a number belongs"
-            )
+            word = f"{self.values[index]!r:.80}"
+            raise SessionError(f"line {self.first_line + 1}: {self.name} holds {word} where a number belongs")
         return value
 
     def whole_at(self, index: int, default: int) -> int:
