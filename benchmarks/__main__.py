@@ -33,6 +33,7 @@ def arguments(data: Path) -> dict[str, list[str]]:
         "mono": rooms,
         "score": ["--midi", str(data / "midi/midi_freedoom"), "--soundfont", str(SOUNDFONT)],
         "memory": [],
+        "threads": [],
         "null_test": [str(song[0])] if song else [],
     }
 

@@ -46,21 +46,21 @@ def pytest_configure() -> None:
     pedalboard.process = process
 
 
-def run(tests: list[str], in_board: bool) -> dict[str, str | None]:
-    """Each test's name and, if it failed, why."""
-    plugin = ["-p", HERE] if in_board else []
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-W", "ignore", *plugin]
-        subprocess.run([*command, f"--junit-xml={report}", *tests], stdout=subprocess.DEVNULL, check=False)
-        found: dict[str, str | None] = {}
-        for case in ElementTree.parse(report).getroot().iter("testcase"):
-            if case.find("skipped") is not None:
-                continue
-            wrong = [element for kind in ("failure", "error") if (element := case.find(kind)) is not None]
-            reasons = [" ".join((element.get("message") or "").split()) for element in wrong]
-            found[f"{case.get('classname')}::{case.get('name')}"] = reasons[0] if reasons else None
-        return found
+def run(tests: list[str], folder: Path, in_board: bool) -> dict[str, str | None]:
+    """Each test's name and, if it failed, why; not ``in_board`` only those that failed before."""
+    which = ["-p", HERE] if in_board else ["--last-failed", "--last-failed-no-failures=none"]
+    report = folder / "report.xml"
+    options = ["-q", "-o", "addopts=", "-o", f"cache_dir={folder / 'cache'}", "-W", "ignore", *which]
+    command = [sys.executable, "-m", "pytest", *options, f"--junit-xml={report}", *tests]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    found: dict[str, str | None] = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        if case.find("skipped") is not None:
+            continue
+        wrong = [element for kind in ("failure", "error") if (element := case.find(kind)) is not None]
+        reasons = [" ".join((element.get("message") or "").split()) for element in wrong]
+        found[f"{case.get('classname')}::{case.get('name')}"] = reasons[0] if reasons else None
+    return found
 
 
 def known(reason: str) -> str:
@@ -71,18 +71,22 @@ def known(reason: str) -> str:
 def main() -> int:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    ours, theirs = run(sys.argv[1:], True), run(sys.argv[1:], False)
-    passed = [sum(reason is None for reason in results.values()) for results in (ours, theirs)]
-    print(f"Pedalboard {pedalboard.__version__}: of {len(ours)} tests {passed[0]} pass with Board,")
-    print(f"{passed[1]} with Pedalboard itself.\n")
-    only_ours = {
-        name: known(reason)
-        for name, reason in ours.items()
-        if reason is not None and theirs.get(name) is None
-    }
-    for (name, reason), count in Counter((n.partition("[")[0], r) for n, r in only_ours.items()).items():
+    with tempfile.TemporaryDirectory() as folder:
+        ours, again = (run(sys.argv[1:], Path(folder), in_board) for in_board in (True, False))
+    failed = {name: reason for name, reason in ours.items() if reason is not None}
+    files = sorted({name.partition("::")[0].rpartition(".")[2] for name in ours})
+    print(f"Pedalboard {pedalboard.__version__}, {', '.join(files)}:")
+    print(f"{len(ours) - len(failed)} of {len(ours)} tests pass with Board.\n")
+    only_ours = Counter(
+        (name.partition("[")[0].rpartition(".")[2], known(reason))
+        for name, reason in failed.items()
+        if again.get(name) is None
+    )
+    for (name, reason), count in only_ours.items():
         print(f"- {count} of {name}: {reason}")
-    return int(any(reason not in KNOWN.values() for reason in only_ours.values()))
+    if others := len(failed) - only_ours.total():
+        print(f"- {others} fail with Pedalboard itself, too")
+    return int(any(reason not in KNOWN.values() for _, reason in only_ours))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorError
+from separators.errors import AudioError, ChannelError, ForkError, ParameterError, ScoreError, SeparatorError
 from separators.registry import create, get, names, summary
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ __all__ = [
     "ChannelError",
     "DANet",
     "DeepClustering",
+    "ForkError",
     "Parameter",
     "ParameterError",
     "ScoreError",
