@@ -42,6 +42,7 @@ docs/recipes
 docs/quality
 docs/reference
 docs/api
+docs/plugins
 docs/training
 docs/big-models
 examples/session/README
