@@ -23,6 +23,7 @@ exclude_patterns = [".*", "dist", "stems", "tests", "separators", "plugin_bridge
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # links to headings, as repositories show them
 myst_enable_extensions = ["colon_fence"]
+pygments_dark_style = "monokai"
 html_theme = "furo"
 html_title = f"Stembridge {version}"
 html_show_sphinx = False
@@ -31,6 +32,7 @@ html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 
+ABBREVIATIONS = ("ica", "nmf")
 CONTENTS = """
 
 ```{toctree}
@@ -75,7 +77,8 @@ def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
     if name == root_doc:
         source[0] += CONTENTS
     if name.startswith("benchmarks/results/"):  # tables only, as the benchmarks write them
-        source[0] = f"# {Path(name).stem.replace('_', ' ').capitalize()}\n\n{source[0]}"
+        stem = Path(name).stem.replace("_", " ")
+        source[0] = f"# {stem.upper() if stem in ABBREVIATIONS else stem.capitalize()}\n\n{source[0]}"
     if name == "examples/session/LICENSES":
         source[0] = "---\norphan: true\n---\n" + source[0]
 
