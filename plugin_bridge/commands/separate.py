@@ -91,10 +91,14 @@ def watch(
     say(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}
+    failed: set[Path] = set()
     while True:
         inputs = files_in(folder, out)
         looked_at = [*(path for path, _ in inputs.files), *inputs.left_out]
         before, seen = seen, {path: _signature(path) for path in looked_at}
+        if before.keys() - seen.keys():  # what is gone may have stood in the way of others
+            for path in failed:
+                taken.pop(path, None)
         settled = {path for path, sign in seen.items() if before.get(path) == sign != taken.get(path)}
         if settled:
             taken.update((path, seen[path]) for path in settled)
@@ -102,9 +106,15 @@ def watch(
             try:
                 # All files are planned, those done already first, whose results keep their names.
                 planned = sorted(file_jobs([folder], out, text, settings), key=lambda job: job.label in new)
-                report(Results(run(planned, only=new, workers=jobs, quiet=quiet)), out, quiet=quiet)
+                results = Results(run(planned, only=new, workers=jobs, quiet=quiet))
+                report(results, out, quiet=quiet)
+                not_done = {result.job for result in results.failed}
+                failed = {path for path in failed | settled if label_of(path) in not_done} | (
+                    failed - settled
+                )
             except JobError as error:
                 say(f"failed: {error}", err=True)
+                failed |= settled
         time.sleep(interval)
 
 

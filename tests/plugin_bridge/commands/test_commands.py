@@ -393,6 +393,14 @@ def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
 
 @posix
 @pytest.mark.usefixtures("ctrl_c")
+def source_of(folder):
+    """The name of the file that the stems in ``folder`` are of; nothing while they are replaced."""
+    try:
+        return Path(json.loads((folder / "manifest.json").read_text())["input"]["path"]).name
+    except FileNotFoundError:
+        return ""
+
+
 def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     write(inbox / "a.wav", noise(seed=1))
@@ -411,10 +419,13 @@ def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
         wait_until((out / "c" / "manifest.json").exists, process)
         wait_until(lambda: f"failed: {inbox / 'a.aiff'}" in log.read_text(), process)
         wait_until(lambda: f"warning: {inbox / 'd.m4p'}: left out" in log.read_text(), process)
+        assert json.loads((out / "a" / "manifest.json").read_text())["input"]["path"].endswith("a.wav")
+        # When that name is free again the work is done.
+        (inbox / "a.wav").unlink()
+        wait_until(lambda: source_of(out / "a") == "a.aiff", process)
         process.send_signal(signal.SIGINT)
         process.wait(30)
     assert process.returncode == 130
-    assert json.loads((out / "a" / "manifest.json").read_text())["input"]["path"].endswith("a.wav")
     assert log.read_text().count("warning: ") == 1
     assert files(out) == sorted(f"{name}/{file}" for name in "abc" for file in STEM_FILES)
 
