@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 @cache
 def number() -> str:
-    """``0.1.0``; ``0+unknown`` in a checkout that was never installed."""
+    """As in pyproject.toml, ``1.2.3``; ``0+unknown`` in a checkout that was never installed."""
     try:
         return version("stembridge")
     except PackageNotFoundError:
@@ -16,5 +16,5 @@ def number() -> str:
 
 
 def program_version() -> str:
-    """``stembridge 0.1.0``."""
+    """``stembridge 1.2.3``."""
     return f"stembridge {number()}"

@@ -92,6 +92,14 @@ def test_commands_need_nothing_but_the_clone():
                 assert (ROOT / path).exists(), f"{command}: {path}"
 
 
+def test_the_newest_release_in_the_changelog_is_the_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(project['version'])}\] - \d{{4}}-\d\d-\d\d", headings[1])
+
+
 def test_a_packages_page_links_to_no_file_that_it_does_not_have():
     """The README as PyPI shows it, by the substitutions in pyproject.toml."""
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]
