@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import soxr
+import torch
 from numpy.typing import NDArray
 from scipy.signal import istft, stft
 
@@ -104,10 +105,10 @@ def low_pass(stems: Audio, hertz: float) -> Audio:
     """``stems (..., frames)`` without what is above ``hertz``, with a slope of a tenth of it."""
     frames = stems.shape[-1]
     size = 1 << (frames - 1).bit_length()
-    spectrum = np.fft.rfft(stems, size)
+    spectrum = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(stems)), size)
     places = np.arange(size // 2 + 1) * (SAMPLE_RATE / size)
     slope = np.clip((1.1 * hertz - places) / (0.1 * hertz), 0, 1).astype(np.float32)
-    return np.ascontiguousarray(np.fft.irfft(spectrum * slope, size)[..., :frames].astype(np.float32))
+    return np.ascontiguousarray(torch.fft.irfft(spectrum * torch.from_numpy(slope), size)[..., :frames].numpy())
 
 
 def widened(audio: Audio, hertz: float) -> Audio:

@@ -295,7 +295,7 @@ class Mixer:
         if speed == 1.0:
             return self.songs.audio(recording, start, frames)
         audio = self.songs.audio(recording, start, math.ceil(frames * speed) + 64)
-        audio = soxr.resample(np.ascontiguousarray(audio.T), speed, 1.0, quality="MQ").T
+        audio = soxr.resample(np.ascontiguousarray(audio.T), speed, 1.0, quality="LQ").T
         return np.ascontiguousarray(audio[:, :frames])
 
     def _activity(self, recording: Recording) -> tuple[NDArray[np.int64], float]:
@@ -320,15 +320,16 @@ class Mixer:
         frames = audio.shape[1]
         size = frames + (SAMPLE_RATE * 3 // 2 if room else 0)
         size = 1 << (size - 1).bit_length()
-        spectrum = np.fft.rfft(audio, size)
+        spectrum = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(audio)), size)
         if equalise:
             hertz = np.arange(size // 2 + 1) * (SAMPLE_RATE / size)
             points = rng.uniform(-settings.equaliser_db, settings.equaliser_db, 6)
             curve = np.interp(np.log2(hertz + 30), np.log2([40, 150, 500, 1500, 5000, 16000]), points)
-            spectrum *= (10 ** (curve / 20)).astype(np.float32)
+            spectrum *= torch.from_numpy((10 ** (curve / 20)).astype(np.float32))
         if room:
-            spectrum *= np.fft.rfft(effects.room(rng), size)
-        return np.fft.irfft(spectrum, size)[:, :frames].astype(np.float32)
+            spectrum *= torch.fft.rfft(torch.from_numpy(effects.room(rng)), size)
+        heard: NDArray[np.float32] = torch.fft.irfft(spectrum, size)[:, :frames].numpy()
+        return heard
 
 
 def groups_of(labels: list[str]) -> Tensor:
