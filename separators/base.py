@@ -194,6 +194,10 @@ class Separator(ABC):
         """All parameters and their present values."""
         return {key: getattr(self, key) for key in self.parameters}
 
+    def notes(self) -> list[str]:
+        """What is worth knowing of how it will work, in lines for people; raises what is missing for it."""
+        return []
+
     def files(self) -> list[Path]:
         """The files that its parameters name: results change when these do."""
         values = [str(self.values[key]) for key, row in self.parameters.items() if row.file]

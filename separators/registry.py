@@ -63,6 +63,10 @@ BUILT_IN = {
         "separators.neural.wave_u_net:WaveUNet",
         "songs: vocals, drums, bass and other, or vocals and accompaniment, by a trained network",
     ),
+    "song": BuiltIn(
+        "separators.models.song:Song",
+        "songs: vocals and accompaniment, or four stems, by the best model on this machine",
+    ),
     "demucs": BuiltIn(
         "separators.models.demucs:Demucs",
         "songs: the stems that a Demucs checkpoint of your own names (HTDemucs and its family)",

