@@ -351,7 +351,7 @@ def main() -> None:
     elif given.data:
         wanted = given.methods.split(";")
         compared = {k: v for k, v in methods(given.weights).items() if any(part in k for part in wanted)}
-        rows = score(songs(given.data, given.debian, given.songs), compared, not given.no_bss)
+        rows = score(songs(given.data, given.debian, given.songs, given.seconds), compared, not given.no_bss)
         print_table(rows)
         print_summary(rows)
         if given.json:

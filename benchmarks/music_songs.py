@@ -53,19 +53,23 @@ class Song:
         return [stem for stem in ("vocals", "drums", bass) if stem and stem not in self.stems]
 
 
-def songs(data: Path, debian: Path | None, wanted: str = "") -> Iterator[Song]:
-    """Every song whose name or kind holds ``wanted``; without ``debian`` those without Debian's music."""
+def songs(data: Path, debian: Path | None, wanted: str = "", seconds: float = 0) -> Iterator[Song]:
+    """Every song whose name or kind holds ``wanted``; without ``debian`` those without Debian's music.
+
+    With ``seconds``, no more than that of each, from its middle.
+    """
     with LIST.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for name, kind in dict.fromkeys((row["song"], row["kind"]) for row in rows):
         mine = [row for row in rows if row["song"] == name]
         if debian is None and any(row["path"].startswith("debian/") for row in mine):
             continue
-        made = (Song(name, kind, stems_of(mine, data, debian)), *()) if needed(name, kind, wanted) else ()
-        for song in made:
-            for version in (song, *versions(song)):
-                if wanted in f"{version.name} ({version.kind})":
-                    yield version
+        if not needed(name, kind, wanted):
+            continue
+        song = Song(name, kind, stems_of(mine, data, debian, seconds))
+        for version in (song, *versions(song)):
+            if wanted in f"{version.name} ({version.kind})":
+                yield version
 
 
 def needed(name: str, kind: str, wanted: str) -> bool:
@@ -98,7 +102,9 @@ def versions(song: Song) -> Iterator[Song]:
                 yield Song(song.name, label, song.stems, through_mp3(song.mixture))
 
 
-def stems_of(rows: list[dict[str, str]], data: Path, debian: Path | None) -> dict[str, np.ndarray]:
+def stems_of(
+    rows: list[dict[str, str]], data: Path, debian: Path | None, seconds: float
+) -> dict[str, np.ndarray]:
     """Stem -> audio, all equally long."""
     parts: list[tuple[str, np.ndarray]] = []
     for row in rows:
@@ -107,9 +113,10 @@ def stems_of(rows: list[dict[str, str]], data: Path, debian: Path | None) -> dic
             path = found(debian, row["path"].removeprefix("debian/"))
         parts.append((row["stem"], read(path, float(row["start_seconds"]), float(row["seconds"]))))
     frames = min(audio.shape[1] for _, audio in parts)
+    skipped = max(0, frames - round(seconds * RATE)) // 2 if seconds else 0
     stems: dict[str, np.ndarray] = {}
     for stem, audio in parts:
-        stems[stem] = stems.get(stem, 0) + audio[:, :frames]
+        stems[stem] = stems.get(stem, 0) + audio[:, skipped : frames - skipped]
     if "voice" in stems:
         voice = stems.pop("voice")
         band = np.sum(list(stems.values()), axis=0)

@@ -17,6 +17,7 @@ import argparse
 import csv
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import soundfile
@@ -76,10 +77,16 @@ VALIDATION_VOICE_DB = 3.0
 
 
 def row(
-    path: Path, song: str, stem: str, source: str, split: str = "train", share: float = 1.0, **more: float
+    path: Path,
+    song: str,
+    stem: str,
+    source: str,
+    split: str = "train",
+    share: float = 1.0,
+    numbers: Mapping[str, float] | None = None,
 ) -> dict[str, str]:
     """One line of the manifest; ``share`` is that of the source's weight that a part of it gets."""
-    numbers = {"trust": 1.0, "from_seconds": 0.0, "seconds": 0.0, "gain_db": 0.0} | more
+    columns = {"trust": 1.0, "from_seconds": 0.0, "seconds": 0.0, "gain_db": 0.0, **(numbers or {})}
     return {
         "path": str(path.resolve()),
         "song": song,
@@ -87,7 +94,7 @@ def row(
         "split": split,
         "source": source,
         "weight": f"{WEIGHTS[source.partition(':')[0]] * share:.3g}",
-        **{name: f"{value:g}" for name, value in numbers.items()},
+        **{name: f"{value:g}" for name, value in columns.items()},
     }
 
 
@@ -167,7 +174,7 @@ def debian_music(debian: Path, data: Path) -> list[dict[str, str]]:
         for path, seconds in instrumental(debian / package, heard[package]):
             source = f"debian:{package}"
             excerpt = middle(seconds, EXCERPT_SECONDS)
-            rows.append(row(path, f"{package}-{path.stem}", "accompaniment", source, **excerpt))
+            rows.append(row(path, f"{package}-{path.stem}", "accompaniment", source, numbers=excerpt))
     voices = [
         entry
         for reader in VALIDATION_READERS
@@ -180,11 +187,11 @@ def debian_music(debian: Path, data: Path) -> list[dict[str, str]]:
             path, seconds = pieces[(place + 1) * len(pieces) // 4]
             song = f"{package}-{place}"
             excerpt = middle(seconds, VALIDATION_SECONDS)
-            rows.append(row(path, song, "accompaniment", "debian", "valid", **excerpt))
+            rows.append(row(path, song, "accompaniment", "debian", "valid", numbers=excerpt))
             if voice:
                 sung = middle(float(voice["seconds"]), VALIDATION_SECONDS) | {"gain_db": VALIDATION_VOICE_DB}
                 path = data / "music_songs" / voice["path"]
-                rows.append(row(path, song, "vocals", "chant", "valid", **sung))
+                rows.append(row(path, song, "vocals", "chant", "valid", numbers=sung))
     return rows
 
 
@@ -225,7 +232,7 @@ def estimated(folder: Path) -> list[dict[str, str]]:
         share = math.sqrt(counts[entry["act"]] / PASSAGES)
         for stem in stems:
             path = folder / entry["path"] / f"{stem}.flac"
-            rows.append(row(path, song, stem, source, share=share, trust=min(1.0, trust)))
+            rows.append(row(path, song, stem, source, share=share, numbers={"trust": min(1.0, trust)}))
     return rows
 
 

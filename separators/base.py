@@ -194,7 +194,7 @@ class Separator(ABC):
         """All parameters and their present values."""
         return {key: getattr(self, key) for key in self.parameters}
 
-    def notes(self) -> list[str]:
+    def particulars(self) -> list[str]:
         """What is worth knowing of how it will work, in lines for people; raises what is missing for it."""
         return []
 

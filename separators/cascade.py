@@ -54,9 +54,9 @@ class Cascade(Separator):
         """Whether one of its methods does."""
         return any(part.follows_score for part in (self.first, *self.further.values()))
 
-    def notes(self) -> list[str]:
+    def particulars(self) -> list[str]:
         """Those of all its methods."""
-        return [line for part in (self.first, *self.further.values()) for line in part.notes()]
+        return [line for part in (self.first, *self.further.values()) for line in part.particulars()]
 
     def with_score(self, score: Callable[[], Content]) -> Separator:
         """The cascade, each of whose methods that needs a score follows it: stems keep the mixture's time."""

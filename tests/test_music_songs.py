@@ -36,9 +36,7 @@ def test_what_a_coder_has_delayed_is_laid_at_its_place():
     mixture = sum(stems().values())
     for delay in (0, 1105, -300):
         moved = np.roll(mixture, delay, axis=1)
-        np.testing.assert_allclose(
-            aligned(moved, mixture)[:, 2000:-2000], mixture[:, 2000:-2000], atol=1e-6
-        )
+        np.testing.assert_allclose(aligned(moved, mixture)[:, 2000:-2000], mixture[:, 2000:-2000], atol=1e-6)
 
 
 def test_versions_lack_what_they_say_and_know_what_is_absent(monkeypatch):

@@ -1,4 +1,4 @@
-"""Songs by the best model on this machine: one of the user's own, or the network that comes with the package."""
+"""Songs by the best model on this machine: one of the user's own, or the package's small network."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Song(Separator):
         """Those of the chosen model; raises ModelError where a pinned one is missing."""
         return self.chosen().files()
 
-    def notes(self) -> list[str]:
+    def particulars(self) -> list[str]:
         """Which model it is, and how to get a better one."""
         chosen = self.chosen()
         line = f"song: separated by {LABELS[chosen.name]}"

@@ -102,7 +102,9 @@ class MusicTask:
         ``absent`` is the mean level, in dB of the mixture, of what is heard of stems that a song lacks.
         """
         scores: dict[str, float] = {}
-        means, losses, absent = [], [], []
+        means: list[float] = []
+        losses: list[float] = []
+        absent: list[float] = []
         for song in self.validation:
             stems = _separated(network, song)
             gains, levels = _compared(stems, song)

@@ -50,7 +50,8 @@ def compressed(audio: Audio, ratio: float, seconds: float = 0.03) -> Audio:
     levels = np.sqrt(smoothed(np.square(envelope(audio)), seconds)) + 1e-6
     threshold = float(np.sqrt(np.mean(np.square(levels)))) * 0.5
     gains = np.maximum(1.0, levels / threshold) ** (1 / ratio - 1)
-    return audio * along(gains, audio.shape[-1])
+    found: Audio = audio * along(gains, audio.shape[-1])
+    return found
 
 
 def limiting(mixture: Audio, drive_db: float) -> Audio:
@@ -67,7 +68,8 @@ def limiting(mixture: Audio, drive_db: float) -> Audio:
 def distorted(audio: Audio, drive_db: float) -> Audio:
     """Soft clipping of what is ``drive_db`` above the mean level's triple."""
     scale = 3 * float(np.sqrt(np.mean(np.square(audio)))) * 10 ** (-drive_db / 20) + 1e-6
-    return (scale * np.tanh(audio / scale)).astype(np.float32)
+    clipped: Audio = (scale * np.tanh(audio / scale)).astype(np.float32)
+    return clipped
 
 
 def echoed(audio: Audio, rng: np.random.Generator) -> Audio:
@@ -98,7 +100,7 @@ def doubled(audio: Audio, rng: np.random.Generator) -> Audio:
 
 def panning(width: float) -> NDArray[np.float32]:
     """A matrix that narrows two channels to ``width``: 1 leaves them, 0 is mono."""
-    return np.array([[1 + width, 1 - width], [1 - width, 1 + width]], np.float32) / 2
+    return np.array([[1 + width, 1 - width], [1 - width, 1 + width]], np.float32) * np.float32(0.5)
 
 
 def low_pass(stems: Audio, hertz: float) -> Audio:
@@ -108,7 +110,9 @@ def low_pass(stems: Audio, hertz: float) -> Audio:
     spectrum = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(stems)), size)
     places = np.arange(size // 2 + 1) * (SAMPLE_RATE / size)
     slope = np.clip((1.1 * hertz - places) / (0.1 * hertz), 0, 1).astype(np.float32)
-    return np.ascontiguousarray(torch.fft.irfft(spectrum * torch.from_numpy(slope), size)[..., :frames].numpy())
+    return np.ascontiguousarray(
+        torch.fft.irfft(spectrum * torch.from_numpy(slope), size)[..., :frames].numpy()
+    )
 
 
 def widened(audio: Audio, hertz: float) -> Audio:

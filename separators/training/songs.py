@@ -157,7 +157,7 @@ def _from_manifest(path: Path) -> list[Recording]:
                 row["stem"],
                 row.get("split") or "train",
                 row.get("source") or "",
-                *(float(row.get(name) or default) for name, default in NUMBERS.items()),
+                **{name: float(row.get(name) or default) for name, default in NUMBERS.items()},  # type: ignore[arg-type]
             )
         )
     return recordings
