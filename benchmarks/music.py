@@ -327,6 +327,7 @@ def main() -> None:
     parser.add_argument(
         "--methods", default="", help="only methods whose name holds this; several with ; between them"
     )
+    parser.add_argument("--seconds", type=float, default=0, help="no more than so much of each song")
     parser.add_argument("--no-bss", action="store_true", help="leave out BSS Eval, which is slow")
     parser.add_argument("--speed", action="store_true", help="measure speed instead")
     parser.add_argument("--memory", type=float, nargs="*", metavar="MINUTES", help="measure memory instead")

@@ -70,7 +70,7 @@ SUREST, LEAST_SURE = 0.985, 0.94
 PASSAGES = 20
 """An act with so many has the weight of the table."""
 HEARD_DB, UNHEARD_DB = -14.0, -35.0
-"""Estimated vocals that lie higher than the first in the mix are used; lower than the second: nobody sings."""
+"""Estimated vocals that lie higher than the first in the mix are used; below the second nobody sings."""
 VALIDATION_SECONDS = 40.0
 VALIDATION_VOICE_DB = 3.0
 """Gain of voices that are laid over pieces for validation."""

@@ -34,7 +34,7 @@ class MixingSettings:
     frames: int = 131_072
     coherent: float = 0.3
     """All stems of a mixture from one song, at one time."""
-    over: float = 0.55
+    over: float = 0.4
     """Of the others: a voice over an accompaniment. In the rest each stem is from its own recording."""
     fill: float = 0.6
     """Stems that a coherent song lacks come from another song."""
