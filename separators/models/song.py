@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,7 +48,6 @@ class Song(Separator):
     )
 
     # Enough for each of the models.
-    fit_seconds = 30.0
     block_seconds = WaveUNet.block_seconds
     overlap_seconds = WaveUNet.overlap_seconds
 
@@ -55,6 +55,8 @@ class Song(Separator):
         """Raises ParameterError where the pinned model has no such stems."""
         if self.stems == 4 and self.model == "spleeter":
             raise ParameterError("song: spleeter gives 2 stems, not 4; set model to demucs or wave-u-net")
+        with suppress(ModelError):  # which is said when it is to work
+            self.fit_seconds = self.chosen().fit_seconds
 
     def chosen(self) -> Separator:
         """The separator that does the work; raises ModelError where a pinned one is missing."""

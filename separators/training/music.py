@@ -30,6 +30,8 @@ ENOUGH_DB = 25.0
 """An error this far below the mixture costs nothing more, so that no stem rules the loss."""
 SILENCE_DB = 50.0
 """The same, of stems that are silent: what is heard of them is heard as an error."""
+SILENCE_SHARE = 0.2
+"""What a decibel counts there: as much as elsewhere, and to mute whatever is unsure would pay."""
 SILENT = 1e-4
 """A stem is silent where its power is below this, of a mixture with power 1."""
 
@@ -51,7 +53,8 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     enough = torch.where(silent, 10 ** (-SILENCE_DB / 10), 10 ** (-ENOUGH_DB / 10))
     levels = 10 * torch.log10(power / floor + enough)
     told_apart = batch.groups.amax(2)
-    return (levels * told_apart).sum() / told_apart.sum()
+    counts = told_apart * torch.where(silent, SILENCE_SHARE, 1.0)
+    return (levels * counts).sum() / told_apart.sum()
 
 
 MOST_SONGS = 12

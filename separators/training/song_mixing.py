@@ -36,7 +36,7 @@ class MixingSettings:
     """All stems of a mixture from one song, at one time."""
     over: float = 0.4
     """Of the others: a voice over an accompaniment. In the rest each stem is from its own recording."""
-    fill: float = 0.6
+    fill: float = 0.85
     """Stems that a coherent song lacks come from another song."""
     dropped: float = 0.15
     """One stem of a coherent song is left out."""
@@ -46,7 +46,7 @@ class MixingSettings:
     """The voice sounds without its accompaniment."""
     choir: float = 0.12
     """A voice sings with itself, in another key."""
-    presence: tuple[float, ...] = (0.7, 0.75, 0.7, 0.85)
+    presence: tuple[float, ...] = (0.75, 0.75, 0.7, 0.85)
     """That a stem sounds, in the order of :data:`STEMS`."""
     levels_db: tuple[float, ...] = (-1.0, 0.0, -2.0, 0.0)
     """Mean level of each stem; :attr:`spread_db` is the deviation."""

@@ -13,6 +13,7 @@ import pytest
 
 import separators
 from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorWarning
+from separators.models.files import ModelError
 from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
 from tests.separators.models import tiny_models
@@ -96,10 +97,11 @@ def another(row):
 
 
 def complete(separator):
-    """Whether it needs nothing beside it, such as a score: see TOGETHER."""
+    """Whether it needs nothing beside it, such as a score (see TOGETHER) or a model of the user's own."""
     try:
         separator.stem_names(1)
-    except ScoreError:
+        separator.files()
+    except (ScoreError, ModelError):
         return False
     except ChannelError:
         pass
