@@ -94,6 +94,15 @@ def methods(weights: str) -> dict[str, Method]:
     }
 
 
+def chosen(known: Mapping[str, Method], wanted: Iterable[str]) -> dict[str, Method]:
+    """Those whose name is wanted, or holds a part that is and that is no other's name."""
+    return {
+        name: method
+        for name, method in known.items()
+        if any(part == name or (part in name and part not in known) for part in wanted)
+    }
+
+
 def in_band(audio: np.ndarray, hertz: tuple[float, float]) -> np.ndarray:
     """What of ``audio`` lies between two frequencies."""
     spectrum = np.fft.rfft(audio)
@@ -350,8 +359,7 @@ def main() -> None:
             ]
             subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     elif given.data:
-        wanted = given.methods.split(";")
-        compared = {k: v for k, v in methods(given.weights).items() if any(part in k for part in wanted)}
+        compared = chosen(methods(given.weights), given.methods.split(";"))
         rows = score(songs(given.data, given.debian, given.songs, given.seconds), compared, not given.no_bss)
         print_table(rows)
         print_summary(rows)
