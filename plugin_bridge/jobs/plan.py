@@ -14,7 +14,7 @@ from plugin_bridge.jobs.contract import Job
 from plugin_bridge.jobs.inputs import ChannelInput, FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.not_done import NotDone, left_out
-from plugin_bridge.naming import TakenNames, printable
+from plugin_bridge.naming import TakenNames, printable, told_apart
 from plugin_bridge.presets.preset import Preset
 from plugin_bridge.rendering.tracks import selected_tracks
 
@@ -84,7 +84,7 @@ def file_jobs(
 
 def label_of(path: Path) -> str:
     """What people know a file's job by."""
-    return printable(str(path))
+    return told_apart(str(path))
 
 
 def session_parts(

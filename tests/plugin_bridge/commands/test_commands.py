@@ -450,3 +450,16 @@ def test_the_demo_ends_with_a_table_of_measured_stems(tmp_path):
     assert "5 up to date" in text
     for track, stem in measured:
         assert any(track in line and stem in line for line in text.splitlines())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere every name is text")
+def test_names_that_are_no_text_are_told_apart(preset, tmp_path):
+    inbox, out = tmp_path / "in", tmp_path / "out"
+    for number, name in enumerate((b"\xff take", b"\xfe take", "Träck".encode("latin-1"))):
+        write(inbox / f"{os.fsdecode(name)}.wav", noise(seed=number))
+    result = run("separate", inbox, "-p", preset, "-o", out, "--json", status=1)
+    jobs = json.loads(result.stdout)["jobs"]
+    assert len({job["job"] for job in jobs}) == 3
+    # Both takes are called the same once their names are text.
+    assert sorted(job["status"] for job in jobs) == ["done", "done", "failed"]
+    run("separate", inbox, "-p", preset, "-o", out, "--name", "{index} {track}/{stem}")
