@@ -1,11 +1,13 @@
 """NMF with a dictionary beside blind NMF with the best possible grouping, on songs whose stems are known.
 
-    python -m benchmarks.dictionaries --data STEMS [--song NAME ...]
+    python -m benchmarks.dictionaries --data STEMS [--song NAME ...] [--section SECONDS]
 
 STEMS holds a folder for each song, with one file for each stem (stems that are called bass are left out,
 as they are silent most of the time). Of each song a passage of 20 s is separated: the one in which the stem
 that is softest there, against its own mean level, is loudest. The dictionary is learned from the same
-stems, from all of the song that is 3 s and more away from that passage.
+stems, from all of the song that is 3 s and more away from that passage; with ``--section 30`` from one
+section of 30 s only, chosen likewise among those that are away from it. It is used as it comes, and with its
+templates alone, without its examples.
 
 Blind NMF is mode blind with its defaults, but for its grouping: every component goes to the stem for which
 the mean SI-SDR over the stems is largest, found by moving single components, from eight starts, until
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +42,6 @@ WANTED_DB = 2.0
 PASSAGE_SECONDS, DISTANCE_SECONDS, STEP_SECONDS = 20, 3, 5
 LEFT_OUT = "bass"
 RANDOM_STARTS = 5
-SPARSITY = 0.03
 
 
 def read_song(folder: Path) -> tuple[dict[str, np.ndarray], int]:
@@ -50,9 +52,14 @@ def read_song(folder: Path) -> tuple[dict[str, np.ndarray], int]:
     return {name: audio[:length].T for name, (audio, _) in read.items()}, next(iter(read.values()))[1]
 
 
-def passage_start(stems: dict[str, np.ndarray], rate: int) -> int:
-    """The first frame of the passage to be separated."""
-    length = PASSAGE_SECONDS * rate
+def passage_start(
+    stems: dict[str, np.ndarray], rate: int, seconds: int, avoid: tuple[int, int] = (0, 0)
+) -> int:
+    """The first frame of the passage of ``seconds`` in which the softest stem is loudest.
+
+    It lies 3 s and more from the frames ``avoid``.
+    """
+    length, gap = seconds * rate, DISTANCE_SECONDS * rate
     starts = range(0, next(iter(stems.values())).shape[1] - length, STEP_SECONDS * rate)
     means = [np.square(audio).mean() for audio in stems.values()]
 
@@ -60,7 +67,8 @@ def passage_start(stems: dict[str, np.ndarray], rate: int) -> int:
         passages = [audio[:, start : start + length] for audio in stems.values()]
         return min(float(np.square(part).mean() / mean) for part, mean in zip(passages, means, strict=True))
 
-    return max(starts, key=softest)
+    apart = [start for start in starts if start + length + gap <= avoid[0] or start >= avoid[1] + gap]
+    return max(starts if avoid == (0, 0) else apart, key=softest)
 
 
 def components_of(mixture: np.ndarray, rate: int) -> np.ndarray:
@@ -113,28 +121,28 @@ def mean_score(references: np.ndarray, estimates: np.ndarray) -> float:
     return float(np.mean([si_sdr(one, other) for one, other in zip(references, estimates, strict=True)]))
 
 
-def measure(folder: Path, work: Path) -> list[float]:
-    """Floor, blind, dictionary, sparse dictionary and ceiling of one song."""
+def measure(folder: Path, work: Path, section: int) -> list[float]:
+    """Floor, blind, templates alone, dictionary and ceiling of one song."""
     stems, rate = read_song(folder)
-    start, gap = passage_start(stems, rate), DISTANCE_SECONDS * rate
+    start, gap = passage_start(stems, rate, PASSAGE_SECONDS), DISTANCE_SECONDS * rate
     end = start + PASSAGE_SECONDS * rate
+    heard = [slice(0, max(0, start - gap)), slice(end + gap, None)]
+    if section:
+        first = passage_start(stems, rate, section, (start, end))
+        heard = [slice(first, first + section * rate)]
     others = {
-        name: [
-            ArraySource(part, rate)
-            for part in (audio[:, : max(0, start - gap)], audio[:, end + gap :])
-            if part.any()
-        ]
+        name: [ArraySource(audio[:, where], rate) for where in heard if audio[:, where].any()]
         for name, audio in stems.items()
     }
-    path = work / f"{folder.name}.safetensors"
-    path.write_bytes(learn(others).to_bytes())
+    made = learn(others)
     references = np.stack([audio[:, start:end] for audio in stems.values()])
     mixture = references.sum(axis=0)
     flat = references.reshape(len(references), -1)
-    informed = [
-        NMF(mode="supervised", dictionary=str(path), sparsity=sparsity).separate(mixture, rate).array
-        for sparsity in (0.0, SPARSITY)
-    ]
+    informed = []
+    for number, one in enumerate((replace(made, examples={}), made)):
+        path = work / f"{folder.name}-{number}.safetensors"
+        path.write_bytes(one.to_bytes())
+        informed.append(NMF(mode="supervised", dictionary=str(path)).separate(mixture, rate).array)
     return [
         mean_score(references, mixture_as_estimates(references)),
         best_grouping(components_of(mixture, rate), flat),
@@ -149,29 +157,31 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--song", action="append", default=[], help="only this song; may be repeated")
+    parser.add_argument("--section", type=int, default=0, help="learn from one section of so many seconds")
     options = parser.parse_args()
     folders = sorted({file.parent for file in options.data.rglob("*.ogg")}, key=lambda folder: folder.name)
     chosen = [folder for folder in folders if not options.song or folder.name in options.song]
     if not chosen:
         raise SystemExit(f"{options.data} holds no song")
-    print(f"Dictionaries learned from other passages of the same stems; {describe()}\n")
+    learned = f"one other section of {options.section} s" if options.section else "other passages"
+    print(f"Dictionaries learned from {learned} of the same stems; {describe()}\n")
     print(
-        f"| song | floor | blind, best possible grouping | dictionary | dictionary, sparsity {SPARSITY} "
-        "| ceiling | dictionary over blind |"
+        "| song | floor | blind, best possible grouping | templates alone | dictionary | ceiling "
+        "| dictionary over blind |"
     )
     print("|---|---|---|---|---|---|---|", flush=True)
     rows = []
     with threadpool_limits(1), tempfile.TemporaryDirectory() as work:
         for folder in chosen:
-            rows.append(measure(folder, Path(work)))
+            rows.append(measure(folder, Path(work), options.section))
             print(row(folder.name, rows[-1]), flush=True)
     means = [float(mean) for mean in np.mean(rows, axis=0)]
     print(row("mean", means))
-    return int(means[2] - means[1] < WANTED_DB)
+    return int(means[3] - means[1] < WANTED_DB)
 
 
 def row(name: str, figures: list[float]) -> str:
-    cells = [*figures, figures[2] - figures[1]]
+    cells = [*figures, figures[3] - figures[1]]
     return f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |"
 
 

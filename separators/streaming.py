@@ -200,20 +200,22 @@ class FittedTransform:
         return stems
 
 
-def fitting_sample(source: AudioSource, seconds: float) -> tuple[Audio, list[Piece]]:
+def fitting_sample(source: AudioSource, seconds: float, by_level: bool = True) -> tuple[Audio, list[Piece]]:
     """The whole source if it is short enough, else pieces of it, and where they lie.
 
-    They are chosen by one pass over the source's levels (:mod:`separators.sampling`). Their ends are
-    faded over 5 ms, so that their joints add no broadband clicks that a method would learn.
+    They are chosen by one pass over the source's levels (:mod:`separators.sampling`) or, not ``by_level``,
+    spread evenly without reading more than them. Their ends are faded over 5 ms, so that their joints add
+    no broadband clicks that a method would learn.
     """
     length = round(seconds * source.sample_rate)
     if source.frames <= length:
         return _read(source, 0, source.frames), [Piece(0, 0, source.frames)]
     piece = max(1, length // SAMPLE_PIECES)
-    cell = cell_frames(source.frames, piece)
-    powers = np.array(
-        [_power(source, at, min(cell, source.frames - at), piece) for at in range(0, source.frames, cell)]
-    )
+    cell = cell_frames(source.frames, piece) if by_level else source.frames
+    starts = range(0, source.frames, cell)
+    powers = np.ones(1)
+    if by_level:
+        powers = np.array([_power(source, at, min(cell, source.frames - at), piece) for at in starts])
     stretches = stretches_to_hear(powers, source.frames, cell, piece, SAMPLE_PIECES)
     sample = np.empty((source.channels, sum(frames for _, frames in stretches)), np.float32)
     pieces: list[Piece] = []

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from separators.errors import ParameterError
+from separators.nmf.examples import BANDS, FRAMES, HOP_SECONDS, MOST_EXAMPLES, at_hop, mel_bands
 from separators.nmf.solver import Matrix
 from separators.spectral import STFT
 
@@ -34,6 +35,8 @@ REST = "rest"
 LARGEST_FILE = 64_000_000
 """Bytes."""
 MOST_PARTS, MOST_TEMPLATES = 32, 512
+EXAMPLES = "examples"
+"""What the arrays of :attr:`Dictionary.examples` are called in the file."""
 LONGEST_NAME = 64
 RATES = (4000, 384_000)
 """Sample rates in hertz that are believed."""
@@ -76,6 +79,8 @@ class Dictionary:
     """Samples in the Hann window of the spectra."""
     sources: Mapping[str, Any] = field(default_factory=dict)
     """What was noted about each part: files and seconds it was learned from."""
+    examples: Mapping[str, Matrix] = field(default_factory=dict)
+    """Name -> ``(examples, frames, bands)`` of :mod:`separators.nmf.examples`; of every part, or empty."""
 
     def __post_init__(self) -> None:
         """Check everything; raises :class:`DictionaryError`."""
@@ -98,6 +103,14 @@ class Dictionary:
                 raise DictionaryError(f"the two arrays of part {name!r} differ in length")
             if not part.found_by.any(axis=1).all():
                 raise DictionaryError(f"part {name!r} holds a template that is zero everywhere")
+        if self.examples and set(self.examples) != set(self.parts):
+            raise DictionaryError("only some of its parts have examples")
+        for name, examples in self.examples.items():
+            _check_examples(name, examples.shape)
+            if not (
+                np.isfinite(examples).all() and (examples >= 0).all() and examples.any(axis=(1, 2)).all()
+            ):
+                raise DictionaryError(f"part {name!r} holds examples that are no sound")
 
     def __repr__(self) -> str:
         return (
@@ -124,10 +137,22 @@ class Dictionary:
 
         return [scaled(Part(seen(part.found_by), seen(part.made_of))) for part in self.parts.values()]
 
+    def examples_at(self, stft: STFT, sample_rate: int) -> tuple[list[Matrix], Matrix]:
+        """Each part's examples at the hop of ``stft``, in its bands ``(bins, bands)``, which come second."""
+        bands = mel_bands(stft.bins, sample_rate / 2, self.sample_rate / 2)
+        known = (bands.sum(axis=0) > 0).astype(np.float32)
+        hop = stft.hop / sample_rate
+        return [at_hop(self.examples[name], HOP_SECONDS, hop) * known for name in self.parts], bands
+
     def to_bytes(self) -> bytes:
         """The content of the file, in half precision."""
         tensors = {}
-        for number, part in enumerate(self.parts.values()):
+        for number, (name, part) in enumerate(self.parts.items()):
+            if name in self.examples:
+                heard = self.examples[name]
+                tensors[f"{number}.{EXAMPLES}"] = (heard / heard.max(axis=(1, 2), keepdims=True)).astype(
+                    np.float16
+                )
             peaks = part.found_by.max(axis=1, keepdims=True)
             for key, rows in part._asdict().items():
                 tensors[f"{number}.{key}"] = np.minimum(rows / peaks, LARGEST_HALF).astype(np.float16)
@@ -225,7 +250,9 @@ def _read(path: Path, _modified: int, _size: int) -> Dictionary:
             if fft_size not in FFT_SIZES or not isinstance(entries, list) or len(entries) > MOST_PARTS:
                 raise DictionaryError("its card is wrong")
             parts: dict[str, Part] = {}
+            examples: dict[str, Matrix] = {}
             sources = {}
+            stored = set(file.keys())
             for number, entry in enumerate(entries):
                 name = entry["name"]
                 check_name(name)
@@ -237,8 +264,11 @@ def _read(path: Path, _modified: int, _size: int) -> Dictionary:
                     _check_shape(name, tuple(file.get_slice(tensor).get_shape()), fft_size)
                     arrays.append(file.get_tensor(tensor).astype(np.float32))
                 parts[name] = Part(*arrays)
+                if (tensor := f"{number}.{EXAMPLES}") in stored:
+                    _check_examples(name, tuple(file.get_slice(tensor).get_shape()))
+                    examples[name] = file.get_tensor(tensor).astype(np.float32)
                 sources[name] = {key: value for key, value in entry.items() if key != "name"}
-            return Dictionary(parts, card["sample_rate"], fft_size, sources)
+            return Dictionary(parts, card["sample_rate"], fft_size, sources, examples)
     except DictionaryError as error:
         raise DictionaryError(f"{path}: no usable dictionary: {error}") from None
     except (
@@ -252,6 +282,14 @@ def _read(path: Path, _modified: int, _size: int) -> Dictionary:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DictionaryError(f"{path}: no usable dictionary: {reason}") from None
+
+
+def _check_examples(name: str, shape: tuple[int, ...]) -> None:
+    if not (len(shape) == 3 and 1 <= shape[0] <= MOST_EXAMPLES and shape[1:] == (FRAMES, BANDS)):
+        raise DictionaryError(
+            f"part {name!r} has examples of the shape {tuple(shape)}; "
+            f"allowed are 1 to {MOST_EXAMPLES} of {FRAMES} frames and {BANDS} bands"
+        )
 
 
 def _check_shape(name: str, shape: tuple[int, ...], fft_size: int) -> None:

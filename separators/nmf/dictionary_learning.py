@@ -6,7 +6,8 @@ in them, and a second set of templates learns what each part really was where th
 (Weninger, Le Roux, Hershey and Watanabe, "Discriminative NMF and its application to single-channel
 source separation", Interspeech 2014). In use the first set finds activations, the second makes the models.
 As activations are found frame by frame, the mixtures need no more than single frames: drawn at random,
-with random phases, each part about as loud as it was recorded.
+with random phases, each part about as loud as it was recorded. Beside the templates, examples of each
+part are kept as they are (:mod:`separators.nmf.examples`); a single part has nothing to be told from.
 
 Solo takes, other tracks of a session, loops, one-shots: every file of a part counts alike, and as much of it
 is heard as :data:`MOST_SECONDS` for each part allow, spread out over all files. So the memory does not
@@ -25,6 +26,7 @@ from separators.base import Audio
 from separators.errors import AudioError
 from separators.nmf.analysis import Analysis
 from separators.nmf.dictionary import RATES, Dictionary, DictionaryError, Part, check_name
+from separators.nmf.examples import examples_of, mel_bands
 from separators.nmf.solver import (
     TERMS,
     Matrix,
@@ -78,12 +80,17 @@ def learn(
     analysis = Analysis(sample_rate, 0, 4, 1)
     frames: list[Matrix] = []
     found_by: list[Matrix] = []
+    examples: dict[str, Matrix] = {}
+    bands = mel_bands(analysis.stft.bins, sample_rate / 2, sample_rate / 2)
     heard = {}
     for name, sources in parts.items():
         if progress is not None:
             progress(name)
         samples = _samples(name, sources, (labels or {}).get(name, ()), sample_rate)
-        V = _sounding(np.concatenate([analysis.spectrogram(sample.audio) for sample in samples]))
+        spectrograms = [analysis.spectrogram(sample.audio) for sample in samples]
+        if len(parts) > 1:
+            examples[name] = examples_of(spectrograms, bands, analysis.stft.hop / sample_rate)
+        V = _sounding(np.concatenate(spectrograms))
         H, W = random_start(V, min(templates, len(V)), seed)
         W = factorize(V, H, W, 1, ITERATIONS, TOLERANCE).W
         found_by.append(W[W.any(axis=1)])
@@ -94,7 +101,8 @@ def learn(
             "seconds": round(sum(sample.audio.shape[1] for sample in samples) / sample_rate, 1),
         }
     learned = _told_apart(frames, found_by, seed) if len(parts) > 1 else [Part(W, W) for W in found_by]
-    return Dictionary(dict(zip(parts, learned, strict=True)), sample_rate, analysis.stft.fft_size, heard)
+    named = dict(zip(parts, learned, strict=True))
+    return Dictionary(named, sample_rate, analysis.stft.fft_size, heard, examples)
 
 
 def _told_apart(frames: list[Matrix], found_by: list[Matrix], seed: int) -> list[Part]:
@@ -153,7 +161,7 @@ def _samples(
     samples = []
     for label, source in named:
         try:
-            audio, _ = fitting_sample(source, min(share, source.frames / source.sample_rate))
+            audio, _ = fitting_sample(source, min(share, source.frames / source.sample_rate), by_level=False)
         except AudioError as error:
             raise AudioError(f"{name}: {label}: {error}") from None
         level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0

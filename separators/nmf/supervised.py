@@ -1,7 +1,9 @@
 """NMF that knows how the stems sound: modes ``supervised`` and ``semi-supervised``.
 
 The templates of a dictionary (:mod:`separators.nmf.dictionary`) stay as they are; each frame of the mixture
-is explained by them, and each part of the dictionary is a stem. Supervised, the parts share all there is.
+is explained by them, and each part of the dictionary is a stem. Supervised, the parts share all there is;
+then stretches of the mixture are explained by the dictionary's examples, too (:mod:`separators.nmf.examples`,
+unless channels are panned), and the masks follow both.
 Semi-supervised (Smaragdis, Raj and Shashanka, "Supervised and semi-supervised separation of sounds
 from single-channel mixtures", 2007), ``components`` further templates are learned from the mixture itself
 for what the dictionary does not explain: the stem ``rest``.
@@ -18,6 +20,7 @@ from separators.base import Audio, Transform
 from separators.errors import ParameterError
 from separators.nmf.analysis import Analysis
 from separators.nmf.dictionary import REST, Part, find, load, scaled
+from separators.nmf.examples import models_by_examples
 from separators.nmf.factors import Factorized, Factors
 from separators.nmf.panning import factorize_panned, spread
 from separators.nmf.solver import (
@@ -59,7 +62,8 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
     """Learn the rest's templates and the panning; the transform solves for activations only."""
     V = analysis.spectrogram(sample)
     background = background_of(V)
-    parts = load(settings.dictionary).parts_at(analysis.stft, analysis.sample_rate)
+    dictionary = load(settings.dictionary)
+    parts = dictionary.parts_at(analysis.stft, analysis.sample_rate)
     if settings.beta == 0:  # its spectrograms are powers
         parts = [scaled(Part(*map(np.square, part))) for part in parts]
     W = np.concatenate([part.found_by for part in parts])
@@ -69,6 +73,10 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
     if settings.mode == SEMI:
         W, made_of = np.concatenate([W, rest]), np.concatenate([made_of, rest])
         borders = np.append(borders, len(W))
+    by_examples = settings.mode != SEMI and not analysis.panned and bool(dictionary.examples)
+    if by_examples:
+        examples, bands = dictionary.examples_at(analysis.stft, analysis.sample_rate)
+    hop_seconds = analysis.stft.hop / analysis.sample_rate
     sounds = W
     if gains is not None:
         W, made_of = spread(W, gains), spread(made_of, gains)
@@ -79,6 +87,11 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
         models = np.empty((len(borders) - 1, *V.shape), np.float32)
         for model, first, last in zip(models, borders, borders[1:], strict=False):
             np.matmul(H[:, first:last], made_of[first:last], out=model)
+        if by_examples:
+            magnitude = np.sqrt(V) if settings.beta == 0 else V
+            heard = models_by_examples(magnitude, examples, bands, hop_seconds, settings.sparsity)
+            # How a sound goes on says more about whose it is than its spectra, which are finer.
+            models = np.sqrt(models) * (np.square(heard) if settings.beta == 0 else heard)
         return analysis.stems(spectrum, models, block.shape[1], settings.mask_power or MASK_POWER)
 
     names = np.repeat(stem_names(settings), np.diff(borders))
@@ -87,7 +100,7 @@ def fit(settings: NMF, analysis: Analysis, sample: Audio) -> Transform:
         sounds[:, np.newaxis],
         activations(V, W, settings.beta, background, settings.sparsity),
         [(look * CHECK_EVERY, objective) for look, objective in enumerate(objectives)],
-        analysis.stft.hop / analysis.sample_rate,
+        hop_seconds,
         analysis.sample_rate / analysis.stft.fft_size,
     )
     return Factorized(transform, factors)
