@@ -409,7 +409,7 @@ def prepare(
 
     def export(trained: nn.Module, path: Path, notes: Mapping[str, Any]) -> None:
         # What the weights went through, from the first random ones on.
-        run = {**notes, "training_speakers": speakers}
+        run = {**notes, "training_speakers": speakers, "batch_seconds": mixing.seconds * mixing.batch}
         weights.save(cast(Network, trained), path, {"history": [*history, run]})
 
     return Prepared(TASKS[name](corpus, mixing, network), export)
