@@ -21,7 +21,8 @@ def check(path: Path, largest: int | None = None) -> os.stat_result:
     except ValueError:  # a null byte
         raise OSError(errno.EINVAL, "no file can have such a name", str(path)) from None
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(number, "not a regular file", str(path))
     if largest is not None and status.st_size > largest:
         raise OSError(errno.EFBIG, f"larger than {largest} bytes, which no such file is", str(path))
     return status
