@@ -18,6 +18,9 @@ from plugin_bridge.errors import AudioFileError
 
 TO_THE_END = -1
 """The size of a part whose writer did not know it."""
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+ASF_DATA_HEADER = 50
+"""Bytes of a data object without any data, which is what one says that was written into a pipe."""
 Part = tuple[bytes, int]
 """A name for messages, and the part's whole size, its header included."""
 
@@ -97,14 +100,19 @@ def _wavpack(head: bytes) -> Part | None:
 
 
 def _asf(head: bytes) -> Part | None:
-    return (b"", struct.unpack_from("<q", head, 16)[0]) if len(head) >= 24 else None
+    if len(head) < 24:
+        return None
+    (size,) = struct.unpack_from("<q", head, 16)
+    return b"", TO_THE_END if head.startswith(ASF_DATA) and size <= ASF_DATA_HEADER else size
 
 
 def _avi(head: bytes) -> Part | None:
     if len(head) < 8:
         return None
     name, size = struct.unpack_from("<4sI", head)
-    return (name, 8 + size) if name == b"RIFF" else None
+    if name != b"RIFF":
+        return None
+    return name, TO_THE_END if size == 0xFFFFFFFF else 8 + size
 
 
 def _matroska(head: bytes) -> Part | None:

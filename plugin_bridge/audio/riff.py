@@ -126,7 +126,7 @@ def read_container(file: BinaryIO, path: Path) -> Container | None:
     magic, form = head[:4], head[8:]
     if (magic, form) not in FORMS:
         return None
-    walk = _Walk(file, path, ">" if magic in (b"FORM", b"RIFX") else "<", magic in (b"RF64", b"BW64"))
+    walk = _Walk(file, path, start, ">" if magic in (b"FORM", b"RIFX") else "<", magic in (b"RF64", b"BW64"))
     audio_name = b"SSND" if magic == b"FORM" else b"data"
     position, open_ended = start + 12, False
     chunks: dict[bytes, Chunk] = {}
@@ -154,13 +154,15 @@ def read_container(file: BinaryIO, path: Path) -> Container | None:
 class _Walk:
     """From chunk to chunk."""
 
-    def __init__(self, file: BinaryIO, path: Path, order: str, long: bool) -> None:
+    def __init__(self, file: BinaryIO, path: Path, start: int, order: str, long: bool) -> None:
         self.file = file
         self.path = path
         self.order = order
         self.long = long
         self.file_size = file.seek(0, 2)
         self.long_sizes: dict[bytes, int] = {}
+        file.seek(start + 4)
+        (self.form_size,) = struct.unpack(order + "I", file.read(4))
 
     def chunk_at(self, position: int) -> Chunk | None:
         """The chunk at a byte, or None if none begins there."""
@@ -171,14 +173,17 @@ class _Walk:
         if not all(32 <= letter < 127 for letter in identifier):
             return None
         if identifier == b"ds64" and self.long:
-            self.long_sizes = _parse_ds64(self.file.read(min(size, METADATA_LIMIT)))
+            content = self.file.read(min(size, METADATA_LIMIT))
+            self.long_sizes = _parse_ds64(content)
+            self.form_size = int.from_bytes(content[:8], "little")
         if size == MAX_32_BIT:
             size = self.long_sizes.get(identifier, size)
         return Chunk(identifier, position + 8, size)
 
     def with_known_size(self, audio: Chunk) -> tuple[Chunk, bool]:
         """The audio's chunk, to the file's end where its writer did not know the length, and whether."""
-        if all(abs(audio.size - unknown) > UNKNOWN_WITHIN for unknown in UNKNOWN_SIZES):
+        is_blank = self.form_size == 0 and audio.size == 0  # as FFmpeg leaves AIFF and RF64 in pipes
+        if not is_blank and all(abs(audio.size - unknown) > UNKNOWN_WITHIN for unknown in UNKNOWN_SIZES):
             return audio, False
         if audio.end == self.file_size or (audio.end < self.file_size and self._is_chunk(audio.end)):
             return audio, False

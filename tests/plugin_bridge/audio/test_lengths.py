@@ -68,6 +68,7 @@ LIST = chunk(b"LIST", b"INFOINAM" + struct.pack("<I", 6) + b"Title\0")
         riff(fmt(), LIST, b"data" + struct.pack("<I", UNKNOWN) + RAW, size=UNKNOWN),
         riff(fmt(), b"data" + struct.pack("<I", 0x7FFFF000) + RAW, size=0x7FFFF024),
         riff(fmt(), b"data" + struct.pack("<I", 0x7FFFFFFF - 36) + RAW, size=0x7FFFFFFF),
+        riff(fmt(), b"data" + bytes(4) + RAW, size=0),
         riff(fmt(), chunk(b"data", RAW), bytes(32768)),
         riff(fmt(), chunk(b"data", RAW)) + bytes(5000),
         riff(fmt(), chunk(b"data", RAW), size=0),
@@ -77,7 +78,7 @@ LIST = chunk(b"LIST", b"INFOINAM" + struct.pack("<I", 6) + b"Title\0")
         b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + riff(fmt(), chunk(b"data", RAW)),
         riff(fmt(), chunk(b"data", RAW)) + b"TAG" + bytes(125),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_wav_with_an_odd_header_is_read_whole(tmp_path, content):
     assert np.array_equal(read(put(tmp_path / "a.wav", content)), WANTED)
@@ -100,6 +101,12 @@ def test_padding_of_odd_chunks_may_be_missing(tmp_path, content):
     assert np.array_equal(read(path), ODD_WANTED)
     assert read_info(path).time_reference == (123456789 if b"bext" in content else None)
     assert read_info(path).tags == ({"title": ["Title"]} if b"INAM" in content else {})
+
+
+@pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
+def test_rf64_from_a_pipe_does_not_say_how_long_it_is(tmp_path, magic):
+    body = (chunk(b"ds64", bytes(28)), fmt(), b"data" + struct.pack("<I", UNKNOWN) + RAW)
+    assert np.array_equal(read(put(tmp_path / "a.wav", riff(*body, magic=magic, size=UNKNOWN))), WANTED)
 
 
 @pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
@@ -168,6 +175,9 @@ def test_aiff_in_both_byte_orders_and_from_a_pipe(tmp_path, endian):
     with pytest.raises(AudioFileError, match="cut short"):
         read_info(put(path, content))
     struct.pack_into(">I", content, content.index(b"SSND") + 4, 0x7F000008)
+    assert np.array_equal(read(put(path, content)), WANTED)
+    for place in (4, content.index(b"SSND") + 4, content.index(b"COMM") + 10):
+        content[place : place + 4] = bytes(4)
     assert np.array_equal(read(put(path, content)), WANTED)
 
 

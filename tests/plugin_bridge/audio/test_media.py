@@ -177,6 +177,16 @@ def test_a_header_that_was_closed_at_half_is_an_error(tmp_path, kind, name, at, 
         read_info(path)
 
 
+def test_a_caf_from_a_pipe_leaves_its_length_open(tmp_path):
+    path = tmp_path / "a.caf"
+    soundfile.write(path, audio(16).T, RATE, format="CAF", subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    assert np.array_equal(read(path), audio(16))
+
+
 def test_tags_around_aac_and_wavpack_do_no_harm(tmp_path):
     id3 = b"ID3\x04\0\0\0\0\x01\0" + bytes(128)
     ape = b"APETAGEX" + struct.pack("<IIIIQ", 2000, 32, 0, 0x80000000, 0)
