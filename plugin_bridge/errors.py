@@ -15,12 +15,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from separators.errors import shortened
+
 if TYPE_CHECKING:
     from plugin_bridge.jobs.contract import Results
 
 
 class BridgeError(Exception):
     """Base of all errors that :mod:`plugin_bridge` raises on purpose."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class AudioFileError(BridgeError):

@@ -14,9 +14,25 @@ Messages are one line: the offending value, what is allowed, what to do next.
 
 from __future__ import annotations
 
+LONGEST = 3000
+"""Characters of an error; what files hold in place of names can be of any length."""
+
+
+def shortened(text: str) -> str:
+    """``text`` without its middle where that is too long to be read.
+
+    >>> len(shortened("x" * 10_000))
+    3000
+    """
+    half = (LONGEST - 5) // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-(LONGEST - 5 - half) :]}"
+
 
 class SeparatorError(Exception):
     """Base of all errors that :mod:`separators` raises on purpose."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class ParameterError(SeparatorError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import tomllib
@@ -11,7 +12,9 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from plugin_bridge.cli import main
 from plugin_bridge.rendering.tracks import MixSource, TrackSource, selected_tracks
 from plugin_bridge.sessions import open_session
 
@@ -275,3 +278,12 @@ def test_the_drum_templates_were_not_learned_from_this_kit():
     kits = {shot.split("_")[0] for _, shots in drums for shot in shots.split(", ")}
     assert len(drums) == 3
     assert kits == {"msgm", "sonicpi", "audiophob"}
+
+
+def test_the_score_of_the_bass_fits_the_bass(tmp_path):
+    """Nothing is said against it; only that rendering does not play it."""
+    arguments = ["render", SESSION, "--tracks", "Bass", "-p", "midi-stems", "-o", tmp_path, "--json", "-q"]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    (job,) = json.loads(result.stdout)["jobs"]
+    assert job["warnings"] == []

@@ -24,16 +24,22 @@ from separators.base import Audio
 DECODED_AT_ONCE = 1 << 16
 
 
+REASONS = {
+    1: "it is of no kind that is read, or damaged",
+    2: "the system cannot read it",
+    4: "its encoding is not one that is read",
+}
+"""What libsndfile's public numbers of errors mean to people; its own words do not."""
+
+
 @contextmanager
 def sound_errors(path: Path) -> Iterator[None]:
     """Turn libsndfile's errors into ours."""
     try:
         yield
-    except soundfile.LibsndfileError as error:
-        reason = str(error.error_string).removeprefix("Error : ").rstrip(".")
-        raise AudioFileError(f"{path}: cannot be read as audio: {reason}") from error
     except soundfile.SoundFileError as error:
-        raise AudioFileError(f"{path}: cannot be read as audio: {error}") from error
+        reason = REASONS.get(getattr(error, "code", 0), "it is damaged")
+        raise AudioFileError(f"{path}: cannot be read as audio: {reason}") from error
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:

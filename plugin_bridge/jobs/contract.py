@@ -152,6 +152,8 @@ def _is_expected(error: Exception) -> bool:
 def describe(error: Exception) -> str:
     """One line for people: what went wrong and what to do."""
     text = printable(" ".join(str(error).split()))
+    if isinstance(error, RuntimeError) and "can't allocate memory" in text:  # torch's way to say it
+        error = MemoryError()
     if not _is_expected(error):  # a defect of ours or of a plug-in
         return f"internal error: {type(error).__name__}: {text}; --debug shows where"
     if isinstance(error, MemoryError):

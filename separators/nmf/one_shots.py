@@ -76,8 +76,8 @@ def one_shot(path: Path) -> Matrix:
             rate = file.samplerate
             audio = file.read(READ_SECONDS * rate, dtype="float32", always_2d=True).mean(axis=1)
     except (OSError, soundfile.SoundFileError) as error:
-        reason = str(error).rpartition(": ")[2].strip() or "unknown reason"
-        raise ParameterError(f"nmf: one_shots: {path} cannot be read as audio: {reason}") from None
+        reason = getattr(error, "strerror", None) or "it is of no kind that is read, or damaged"
+        raise ParameterError(f"nmf: one_shots: {path} cannot be read as audio: {reason}") from error
     if not np.isfinite(audio).all() or not audio.any():
         raise ParameterError(f"nmf: one_shots: {path} holds no sound; take it out of the folder")
     stft = STFT_OF_TEMPLATES
