@@ -226,9 +226,11 @@ class _SoundFileEncoder:
         lossy = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
         best_mp3 = {"compression_level": 0.0, "bitrate_mode": "CONSTANT"} if writer.format == "mp3" else {}
         self.bits = 32 if writer.format in lossy else BIT_DEPTHS[writer.bit_depth]
+        # By number, since libsndfile refuses names of more than 1,024 bytes; it closes what it is given.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self.file = soundfile.SoundFile(
-            writer._temporary,
-            "x",
+            os.open(writer._temporary, flags, 0o666),
+            "w",
             writer.sample_rate,
             writer.channels,
             subtype=lossy.get(writer.format) or integers[writer.bit_depth],

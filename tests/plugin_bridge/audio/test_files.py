@@ -415,6 +415,17 @@ def test_loudspeakers_are_kept(tmp_path, format, channels, mask):
     assert read_info(write(tmp_path / "b", noise(channels), format=format, channel_mask=3)).channel_mask == 0
 
 
+@pytest.mark.parametrize("format", ["wav", "aiff", "flac", "ogg", "mp3"])
+def test_paths_above_1024_bytes_are_written_and_read(tmp_path, format):
+    folder = tmp_path
+    while len(str(folder)) < 1100:
+        folder = folder / ("f" * 200)
+    folder.mkdir(parents=True)
+    path = write(folder / f"a.{format}", noise(), format=format, bit_depth="16", tags={"title": ["x"]})
+    assert read_all(path).shape == noise().shape
+    assert names(folder) == [path.name]
+
+
 @pytest.mark.parametrize("text", ["9" * 400, str(2**64), "-5", "1.5", "soon"])
 def test_a_time_stamp_beyond_64_bits_or_no_number_is_none(tmp_path, text):
     path = write(tmp_path / "a.flac", noise(), format="flac", tags={"time_reference": [text]})
