@@ -75,7 +75,7 @@ def test_readme_has_the_recipes_it_promises():
 
 def test_the_readme_opens_with_the_users_tasks():
     assert len(README.splitlines()) <= 130
-    assert len(TASKS) == 7
+    assert len(TASKS) >= 7
     assert README.index(TASKS[0][0]) < README.index("\n## ")
     for _, preset, command in TASKS:
         assert f"--preset {preset.strip('`')}" in command
@@ -108,7 +108,7 @@ def test_a_packages_page_links_to_no_file_that_it_does_not_have():
         page = re.sub(rule["pattern"], rule["replacement"], page)
     assert re.findall(r"\]\((?!https?:)", page) == []
     assert "![" not in page
-    for words in ("`music-2`", "what is good for what", "[Pedalboard](https://", "make demo"):
+    for words in ("`drum-loop`", "what is good for what", "[Pedalboard](https://", "make demo"):
         assert words in page
 
 
