@@ -18,6 +18,9 @@ SILENT = 1e-12
 DEPENDENT = 1e-7
 """Channels of power 1 are mixtures of each other if some combination leaves no more than this (-70 dB)."""
 
+ALIKE = 1.001
+"""Levels within this ratio are the same: a recording that is double, and not panned."""
+
 BLOCK = 8192
 """Frames whose products are summed in float32."""
 CONSTANT = "no channel holds more than a constant, so there are no sources; each is what one channel holds"
@@ -57,6 +60,14 @@ def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
         raise ChannelError(_dependence(values, vectors, numbers + 1))
     components: Matrix = (vectors[:, -count:] / np.sqrt(values[-count:])).T / level
     return components
+
+
+def is_panned(audio: Audio) -> bool:
+    """Whether all channels of ``audio`` ``(channels, frames)`` hold one signal, and not all as loudly."""
+    cov = covariance(audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32))
+    level = np.sqrt(np.diag(cov))
+    values = np.linalg.eigvalsh(cov / np.outer(level, level))
+    return bool(values[-2] <= DEPENDENT and level.max() > ALIKE * level.min())
 
 
 def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) -> None:

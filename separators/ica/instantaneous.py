@@ -18,6 +18,7 @@ from separators.ica.channels import (
     Matrix,
     Numbers,
     covariance,
+    is_panned,
     nearest_channels,
     principal_components,
     refuse_double,
@@ -98,6 +99,11 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
         return own
     if len(active) < channels:
         sample = sample[active]
+    if is_panned(sample):
+        warn("all channels hold one signal at different levels, a panned one perhaps: there is one source")
+        images = np.zeros_like(own)
+        images[0] = np.eye(channels)
+        return images
     found = min(count, len(active))
     refuse_double(sample, sample_rate, found, active)
     _say_if_delayed(sample, sample_rate, active)

@@ -154,6 +154,17 @@ def test_the_same_signal_in_two_channels_is_named(gain):
         ICA().separate(np.stack([voice, voices(1, seed=5)[0], gain * voice]), RATE)
 
 
+def test_a_panned_recording_is_one_source():
+    voice = voices(1)[0]
+    mixture = np.stack([voice, 0.8 * voice])
+    (line,) = said(mixture)
+    assert "one signal at different levels" in line
+    with heard_by([].append):
+        stems = ICA().separate(mixture, RATE)
+    np.testing.assert_allclose(stems["source-1"], mixture, rtol=ROUNDING)
+    assert not stems["source-2"].any()
+
+
 def test_a_channel_that_mixes_others_is_named_and_fewer_sources_help():
     first, second = voices(2)
     mixture = np.stack([first, second, 0.5 * first - 0.8 * second])
