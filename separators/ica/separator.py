@@ -52,7 +52,7 @@ class ICA(Separator):
     )
     algorithm: str = parameter(
         default="auxiva",
-        help="What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and better.",
+        help="What takes rooms apart: AuxIVA, or ILRMA on top, which is slower and kept where it is better.",
         serves={"model": ("convolutive",)},
         choices=("auxiva", "ilrma"),
     )

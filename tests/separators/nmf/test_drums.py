@@ -8,6 +8,7 @@ from separators.evaluation import si_sdr
 from separators.nmf.drum_templates import DRUMS, FRAMES, PATH, learned, templates
 from separators.nmf.drums import DEFAULT
 from separators.nmf.factors import Factorized
+from separators.remarks import heard_by
 from separators.spectral import STFT, fft_size_for
 
 RATE = 44100
@@ -181,3 +182,21 @@ def test_what_was_learned_can_be_looked_at():
     assert divergences[-1] < 0.5 * divergences[0]
     strongest = np.argmax(factors.activations[:, 1]) * factors.hop_seconds
     assert min(abs(strongest - 0.14 * step) for step in (4, 12, 20, 28)) < 0.03  # a snare's beat
+
+
+def test_what_holds_no_drums_is_said_and_a_loop_is_not():
+    rate, rng = 16000, np.random.default_rng(0)
+    time = np.arange(6 * rate) / rate
+    swell = 1 + 0.3 * np.sin(2 * np.pi * 0.7 * time)
+    organ = swell * sum(np.sin(2 * np.pi * hertz * time) for hertz in (220, 277, 330, 440))
+    hits = rng.standard_normal(len(time)) * np.exp(-20 * (time % 0.25))
+    lines = []
+    with heard_by(lines.append):
+        NMF(mode="drums").separate(hits.astype(np.float32), rate)
+        NMF(mode="drums").separate(organ[: rate // 2].astype(np.float32), rate)
+    assert lines == []
+    with heard_by(lines.append):
+        NMF(mode="drums").separate(organ.astype(np.float32), rate)
+    (line,) = lines
+    assert line.startswith("nmf: only ")
+    assert "this is no drum loop, or others play along" in line
