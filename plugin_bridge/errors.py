@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from separators.errors import shortened
-
 if TYPE_CHECKING:
     from plugin_bridge.jobs.contract import Results
 
@@ -25,6 +23,8 @@ class BridgeError(Exception):
     """Base of all errors that :mod:`plugin_bridge` raises on purpose."""
 
     def __str__(self) -> str:
+        from separators.errors import shortened  # here, since --help needs no separators
+
         return shortened(super().__str__())
 
 

@@ -291,7 +291,7 @@ def test_names_that_are_no_utf8_work_and_are_printable(preset, tmp_path):
         run("separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out", "--json", status=1).stdout
     )
     assert [job["status"] for job in result["jobs"]] == ["done", "failed"]
-    assert result["jobs"][0]["job"].endswith("a\N{REPLACEMENT CHARACTER}.wav")
+    assert result["jobs"][0]["job"].endswith("a\\xff.wav")
     assert len(files(tmp_path / "out")) == 3
 
 

@@ -117,7 +117,7 @@ def test_each_pattern_of_together_is_a_recording_of_its_own(preset, tmp_path):
     planned = json.loads(run(*arguments, "--together", "1*", "--together", "2*", "--json").stdout)
     assert [job["job"] for job in planned["jobs"]] == ["1 a, 1 b", "2 a, 2 b"]
     assert "would be written for" in error_of(*arguments, "--together", "1*", "--together", "*")
-    assert "at least two tracks" in error_of(*arguments, "--together", "1 a")
+    assert "separated together, at least two, and this is one" in error_of(*arguments, "--together", "1 a")
     for other in (["--tracks", "1*"], ["--no-together"]):
         assert "leave out" in error_of(*arguments, "--together", "1*", *other, status=2)
 
