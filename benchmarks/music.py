@@ -147,7 +147,7 @@ def stem_scores(song: Song, estimates: Mapping[str, np.ndarray], blind: bool, bs
         references = {name: stem for name, stem in references.items() if name == "vocals"}
         references["accompaniment"] = rest
     found = dict(estimates) if blind else summed(estimates, references)
-    if len(found) == len(references):
+    if len(found) == len(references) > 1:  # one alone is the mixture
         report = evaluate(references, found, RATE, bss_eval=bss)
         matched = {stem.reference: found[stem.estimate] for stem in report.stems}
         medians = median_sdr(
