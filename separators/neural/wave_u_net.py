@@ -23,7 +23,7 @@ from separators.registry import BUILT_IN
 
 FORMAT = "stembridge-wave-u-net-1"
 TWO_STEMS = "wave-u-net-2"
-"""The trained weights for vocals and accompaniment; those for four stems tell bass apart better, voices worse."""
+"""The trained weights for vocals and accompaniment; those for four are better at bass, worse at voices."""
 SEGMENT_SECONDS = 14.0
 """The most that the network is asked for at once: shorter segments take less memory, but of each the network
 hears its context besides. A block with its overlap is four of them."""
