@@ -12,7 +12,6 @@ from separators.base import Audio, Separator, Transform
 from separators.errors import ParameterError
 from separators.models.demucs import Demucs
 from separators.models.files import GUIDE, ModelError
-from separators.models.running import LocalModel
 from separators.models.spleeter import INSTALL, Spleeter
 from separators.neural.wave_u_net import WaveUNet
 from separators.parameters import parameter
@@ -50,12 +49,19 @@ class Song(Separator):
     # Enough for each of the models.
     block_seconds = WaveUNet.block_seconds
     overlap_seconds = WaveUNet.overlap_seconds
-    fit_seconds = LocalModel.fit_seconds
 
     def __post_init__(self) -> None:
         """Raises ParameterError where the pinned model has no such stems."""
         if self.stems == 4 and self.model == "spleeter":
             raise ParameterError("song: spleeter gives 2 stems, not 4; set model to demucs or wave-u-net")
+
+    @property
+    def fit_seconds(self) -> float:  # type: ignore[override]
+        """Those of the chosen model, whose result depends on how loud its sample is."""
+        try:
+            return self.chosen().fit_seconds
+        except ModelError:  # which is said when it is to work
+            return WaveUNet.fit_seconds
 
     def chosen(self) -> Separator:
         """The separator that does the work; raises ModelError where a pinned one is missing."""
