@@ -49,6 +49,7 @@ class Song(Separator):
     # Enough for each of the models.
     block_seconds = WaveUNet.block_seconds
     overlap_seconds = WaveUNet.overlap_seconds
+    _sample_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Raises ParameterError where the pinned model has no such stems."""
@@ -56,12 +57,18 @@ class Song(Separator):
             raise ParameterError("song: spleeter gives 2 stems, not 4; set model to demucs or wave-u-net")
 
     @property
-    def fit_seconds(self) -> float:  # type: ignore[override]
-        """Those of the chosen model, whose result depends on how loud its sample is."""
+    def fit_seconds(self) -> float:
+        """Those of the chosen model, whose result depends on how loud its sample is, or what was set."""
+        if self._sample_seconds is not None:
+            return self._sample_seconds
         try:
             return self.chosen().fit_seconds
         except ModelError:  # which is said when it is to work
             return WaveUNet.fit_seconds
+
+    @fit_seconds.setter
+    def fit_seconds(self, seconds: float) -> None:
+        self._sample_seconds = seconds
 
     def chosen(self) -> Separator:
         """The separator that does the work; raises ModelError where a pinned one is missing."""
