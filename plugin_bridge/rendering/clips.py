@@ -56,7 +56,7 @@ class ClipSource:
     def read(self, start: int, frames: int) -> Audio:
         """Session frames ``start`` to ``start + frames``, all inside the clip."""
         audio = self._input.read(start - self.start, frames)
-        audio = _with_channels(audio, self.clip.channel_mode)
+        audio = _with_channels(audio, self.clip)
         gain = self._gain(start, frames)
         if isinstance(gain, float):
             if gain != 1:
@@ -134,10 +134,16 @@ class _Material:
         self.file.close()
 
 
-def _with_channels(audio: Audio, mode: ChannelMode) -> Audio:
-    if len(audio) < 2 or mode is ChannelMode.ALL:
+def _with_channels(audio: Audio, clip: Clip) -> Audio:
+    first = clip.first_channel
+    match clip.channel_mode:
+        case ChannelMode.SINGLE:
+            return audio[first : first + 1] if first < len(audio) else np.zeros_like(audio[:1])
+        case ChannelMode.PAIR:
+            return audio[first : first + 2] if first < len(audio) else np.zeros_like(audio[:2])
+    if len(audio) < 2:
         return audio
-    match mode:
+    match clip.channel_mode:
         case ChannelMode.SWAPPED:
             return audio[[1, 0, *range(2, len(audio))]]
         case ChannelMode.LEFT:
@@ -146,6 +152,7 @@ def _with_channels(audio: Audio, mode: ChannelMode) -> Audio:
             return audio[1:2]
         case ChannelMode.MONO:
             return (audio[:1] + audio[1:2]) * np.float32(0.5)
+    return audio
 
 
 def balanced(audio: Audio, pan: float) -> Audio:

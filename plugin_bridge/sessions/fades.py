@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 
 from plugin_bridge.sessions.model import Fade, FadeShape
 
@@ -56,10 +57,24 @@ def fade_curve(fade: Fade, x: Curve) -> Curve:
                 falling = _blend(_nearly_equal_power(1 - x), (1 - x) ** 4, -bend)
                 return np.sqrt(np.clip(1 - falling**2, 0.0, 1.0))
             return _blend(_nearly_equal_power(x), x**4, bend)
+        case FadeShape.POINTS:
+            return _smooth(fade.points, x)
         case FadeShape.BEND:
             return _s_bend(_bend(x, bend), fade.s_bend)
         case FadeShape.LINEAR | FadeShape.FAST_START_STEEP | FadeShape.FAST_END_STEEP:
             return _blend(x, x**4 if bend > 0 else 1 - (1 - x) ** 4, abs(bend))
+
+
+def nearest_shape(fade: Fade) -> Fade:
+    """``fade`` as one of the shapes by name, for projects that know no points."""
+    if fade.shape is not FadeShape.POINTS:
+        return fade
+    x = np.linspace(0, 1, 33)
+    wanted = fade_curve(fade, x)
+    named = (
+        Fade(fade.seconds, shape) for shape in FadeShape if shape not in (FadeShape.POINTS, FadeShape.BEND)
+    )
+    return min(named, key=lambda one: float(np.abs(fade_curve(one, x) - wanted).max()))
 
 
 def _blend(first: Curve, second: Curve, weight: float) -> Curve:
@@ -93,3 +108,20 @@ def _bend(x: Curve, bend: float) -> Curve:
 
 def _s_bend(x: Curve, amount: float) -> Curve:
     return np.where(x < 0.5, 0.5 * _power(2 * x, amount), 1 - 0.5 * _power(2 * (1 - x), amount))
+
+
+def _smooth(points: tuple[tuple[float, float], ...], x: Curve) -> Curve:
+    """A constrained cubic spline (CJC Kruger, 2003): smooth through the points, and never beyond them."""
+    if len(points) < 3:
+        at, values = np.array(points or ((0.0, 0.0), (1.0, 1.0))).T
+        return np.interp(x, at, values)
+    at, values = np.array(points, np.float64).T
+    rises = np.diff(values) / np.diff(at)
+    slopes = np.zeros(len(points))
+    turns = rises[:-1] * rises[1:] <= 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes[1:-1] = np.where(turns, 0.0, 2 / (1 / rises[1:] + 1 / rises[:-1]))
+    slopes[0] = 1.5 * rises[0] - slopes[1] / 2
+    slopes[-1] = 1.5 * rises[-1] - slopes[-2] / 2
+    curve: Curve = CubicHermiteSpline(at, values, slopes)(np.clip(x, at[0], at[-1])).astype(np.float64)
+    return curve

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plugin_bridge.naming import told_apart
-from plugin_bridge.sessions.fades import NAMED_BEND
+from plugin_bridge.sessions.fades import NAMED_BEND, nearest_shape
 from plugin_bridge.sessions.model import Clip, Fade, FadeShape, Session, TempoChange, Track
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES
 from plugin_bridge.sessions.rpp.text import quoted
@@ -155,6 +155,7 @@ def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
 
 
 def _fade(fade: Fade, is_out: bool) -> str:
+    fade = nearest_shape(fade)
     if fade.shape is FadeShape.BEND:
         return (
             f"0 {number(fade.seconds)} 0 0 0 0 0 0 {number(-(fade.bend or 0.0))} {number(fade.s_bend)} 1 0 0"

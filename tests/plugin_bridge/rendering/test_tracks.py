@@ -174,6 +174,7 @@ HALF_WAY = {
     FadeShape.S_CURVE_STEEP: 0.5,
     FadeShape.EQUAL_POWER: 0.7098,
     FadeShape.BEND: 0.5,
+    FadeShape.POINTS: 0.5,
 }
 
 
