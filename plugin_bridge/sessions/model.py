@@ -46,6 +46,10 @@ class Fade:
     """0..1, for :attr:`FadeShape.BEND` only."""
     points: tuple[tuple[float, float], ...] = ()
     """For :attr:`FadeShape.POINTS`: the part that is over (0..1, rising) and the gain there."""
+    beneath: tuple[tuple[float, float], ...] = ()
+    """The same for what lies beneath (:attr:`Overlap.CROSSFADE`); without, one minus the fade."""
+    to_last_frame: bool = False
+    """Whether the curve is complete on the fade's last frame (Ardour), rather than one frame later."""
 
 
 class ChannelMode(Enum):
@@ -148,6 +152,8 @@ class PanMode(Enum):
     """The left and the right channel are panned each by ``dual_pan``."""
     ARDOUR_MONO = "Ardour's mono panner"
     """-3 dB in the middle, for mono signals; stereo ones are balanced."""
+    ARDOUR_STEREO = "Ardour's equal power stereo panner"
+    """Each channel of a stereo signal has a mono panner of its own, ``width`` apart around ``pan``."""
 
 
 @dataclass(frozen=True)
@@ -397,6 +403,7 @@ class Session:
     """The DAW's clock at this timeline's 0, seconds; a file at 0 carries this as its time stamp."""
     master_volume: float = 1.0
     master_pan: float = 0.0
+    master_inverted: bool = False
     master_muted: bool = False
     master_mono: bool = False
     """The mix is summed to mono at the very end."""
