@@ -114,7 +114,7 @@ def _smooth(points: tuple[tuple[float, float], ...], x: Curve) -> Curve:
     """A constrained cubic spline (CJC Kruger, 2003): smooth through the points, and never beyond them."""
     if len(points) < 3:
         at, values = np.array(points or ((0.0, 0.0), (1.0, 1.0))).T
-        return np.interp(x, at, values)
+        return np.asarray(np.interp(x, at, values), np.float64)
     at, values = np.array(points, np.float64).T
     rises = np.diff(values) / np.diff(at)
     slopes = np.zeros(len(points))
