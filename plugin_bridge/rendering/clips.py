@@ -1,57 +1,90 @@
-"""One clip as audio on the session's timeline: source, loop, rate, fades, gain, balance."""
+"""One clip as audio on the session's timeline: source, loop, rate, pitch, fades, gain, envelopes, balance."""
 
 from __future__ import annotations
 
-import copy
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.audio.resampling import MAX_RATIO, ResampledSource
 from plugin_bridge.errors import AudioFileError
+from plugin_bridge.rendering.envelopes import Automation
+from plugin_bridge.rendering.overlaps import Gap
+from plugin_bridge.rendering.panning import PanLaw
+from plugin_bridge.rendering.sources import close
+from plugin_bridge.rendering.stretching import StretchedSource, pieces
 from plugin_bridge.sessions.fades import fade_curve, fade_lengths
-from plugin_bridge.sessions.model import ChannelMode, Clip
+from plugin_bridge.sessions.model import ChannelMode, Clip, Parameter
 from separators.base import Audio
+from separators.streaming import AudioSource
 
-
-class _Closable(Protocol):
-    def read(self, start: int, frames: int) -> Audio: ...
-    def close(self) -> None: ...
+WIDTHS = {
+    ChannelMode.MONO: 1,
+    ChannelMode.LEFT: 1,
+    ChannelMode.RIGHT: 1,
+    ChannelMode.SINGLE: 1,
+    ChannelMode.PAIR: 2,
+}
+"""The channels that a mode leaves."""
 
 
 class ClipSource:
     """The audio of ``clip`` between its first and last frame on the timeline.
 
     ``start`` and ``end`` are frames of the session, rounded from the absolute times; :meth:`read` takes
-    frames of the session too. Raises :class:`AudioFileError` if the source cannot be played.
+    frames of the session too. In ``gaps`` other clips hide it. Raises :class:`AudioFileError` if the source
+    cannot be played.
     """
 
-    def __init__(self, clip: Clip, file: AudioFileSource, sample_rate: int) -> None:
+    def __init__(
+        self, clip: Clip, source: AudioSource, sample_rate: int, gaps: Sequence[Gap] = (), late: float = 0.0
+    ) -> None:
+        """``late`` seconds are added to the clip's position."""
         self.clip = clip
         self.sample_rate = sample_rate
-        self.start = round(clip.position * sample_rate)
-        self.end = round((clip.position + clip.length) * sample_rate)
-        self.channels = 2 if clip.pan and file.channels == 1 else file.channels
-        if clip.channel_mode in (ChannelMode.MONO, ChannelMode.LEFT, ChannelMode.RIGHT) and not clip.pan:
-            self.channels = 1
-        self.channel_mask = file.info.channel_mask if self.channels == file.channels else 0
+        self.source_rate = source.sample_rate
+        position = clip.position + late
+        self.start = round(position * sample_rate)
+        self.end = round((position + clip.length) * sample_rate)
         self.fade_in, self.fade_out = fade_lengths(clip.fade_in, clip.fade_out, clip.length)
-        self._input = self._open(file)
+        self._gaps = [replace(gap, start=gap.start + late, end=gap.end + late) for gap in gaps]
+        self._automation = Automation(clip.envelopes)
+        is_panned = bool(clip.pan) or self._automation.moves(Parameter.PAN)
+        width = WIDTHS.get(clip.channel_mode, source.channels)
+        if clip.channel_mode in (ChannelMode.MONO, ChannelMode.LEFT, ChannelMode.RIGHT):
+            width = min(width, source.channels)
+        self.channels = 2 if is_panned and width == 1 else width
+        info = getattr(source, "info", None)
+        self.channel_mask: int = info.channel_mask if info and self.channels == source.channels else 0
+        self._input = self._open(source)
 
-    def _open(self, file: AudioFileSource) -> _Closable:
-        rate_in = file.sample_rate * self.clip.rate
+    def _open(self, source: AudioSource) -> AudioSource:
+        clip, frames = self.clip, self.end - self.start
+        is_stretched = (
+            clip.pitch
+            or clip.stretch
+            or (clip.keep_pitch and clip.rate != 1)
+            or self._automation.moves(Parameter.PITCH)
+        )
+        rate_in = source.sample_rate * (1.0 if is_stretched else clip.rate)
         if not 1 / MAX_RATIO <= rate_in / self.sample_rate <= MAX_RATIO:
             raise AudioFileError(
-                f"{file.info.path}: {file.sample_rate} Hz at play rate {self.clip.rate:g} "
+                f"{clip.source}: {source.sample_rate} Hz at play rate {clip.rate:g} "
                 f"is too far from the session's {self.sample_rate} Hz"
             )
-        frames = self.end - self.start
+        needed = frames if rate_in == self.sample_rate else round(frames * rate_in / self.sample_rate) + 1
+        material: AudioSource
+        if is_stretched:
+            material = StretchedSource(
+                _Material(replace(clip, offset=0.0), source, needed), pieces(clip), needed
+            )
+        else:
+            material = _Material(clip, source, needed)
         if rate_in == self.sample_rate:
-            return _Material(self.clip, file, frames)
-        needed = round(frames * rate_in / self.sample_rate) + 1
-        return ResampledSource(_Material(self.clip, file, needed), rate_in, self.sample_rate, frames)
+            return material
+        return ResampledSource(material, rate_in, self.sample_rate, frames)
 
     def read(self, start: int, frames: int) -> Audio:
         """Session frames ``start`` to ``start + frames``, all inside the clip."""
@@ -62,48 +95,61 @@ class ClipSource:
             if gain != 1:
                 audio = audio * np.float32(gain)
         else:
-            audio = audio * gain
-        return balanced(audio, self.clip.pan)
+            audio = audio * gain.astype(np.float32)
+        if not self._automation:
+            return balanced(audio, self.clip.pan)
+        place = self._automation.moved(
+            start - self.start, frames, self.sample_rate, self.clip.pan, Parameter.PAN
+        )
+        return PanLaw().apply(audio, place)
 
-    def _gain(self, start: int, frames: int) -> float | NDArray[np.float32]:
-        """The clip's gain with its fades, per frame only where a fade is."""
+    def _gain(self, start: int, frames: int) -> float | NDArray[np.float64]:
+        """The clip's gain with its fades, per frame only where something moves."""
         first = (start - self.start) / self.sample_rate
         last = (start + frames - self.start) / self.sample_rate
         fades_in, fades_out = (
             first < self.fade_in,
             last > self.clip.length - self.fade_out and self.fade_out > 0,
         )
-        if not fades_in and not fades_out:
-            return self.clip.gain
+        gain: float | NDArray[np.float64] = self.clip.gain
+        if self._automation:
+            at, rate = start - self.start, self.sample_rate
+            gain = self._automation.gain(at, frames, rate, self.clip.gain, Parameter.VOLUME, Parameter.MUTE)
+        begin, end = start / self.sample_rate, (start + frames) / self.sample_rate
+        gaps = [gap for gap in self._gaps if gap.start < end and gap.end > begin]
+        if not fades_in and not fades_out and not gaps:
+            return gain
         seconds = first + np.arange(frames) / self.sample_rate
-        gain = np.full(frames, self.clip.gain)
+        gain = np.broadcast_to(np.asarray(gain, np.float64), frames).copy()
         if fades_in:
             gain *= fade_curve(self.clip.fade_in, seconds / self.fade_in)
         if fades_out:
             gain *= fade_curve(self.clip.fade_out, (self.clip.length - seconds) / self.fade_out)
-        return gain.astype(np.float32)
+        for gap in gaps:
+            gain *= gap.gain((start + np.arange(frames)) / self.sample_rate, self.sample_rate)
+        return gain
 
     def close(self) -> None:
         """Close the file and forget what was converted; reading opens it again."""
-        self._input.close()
+        close(self._input)
 
 
 class _Material:
     """What a clip plays, at its source's own rate: offset, section, direction, loop; silence around it."""
 
-    def __init__(self, clip: Clip, file: AudioFileSource, frames: int) -> None:
-        self.file = copy.copy(file)  # its own place in the file; the copy shares what is known of it
+    def __init__(self, clip: Clip, source: AudioSource, frames: int) -> None:
+        self.source = source
         self.frames = frames
-        self.channels = file.channels
-        self.sample_rate = file.sample_rate
+        self.channels = source.channels
+        self.sample_rate = source.sample_rate
         self.loop = clip.loop
         self.reversed = clip.reversed
-        begin = min(max(0, round(clip.section_start * file.sample_rate)), file.frames)
-        length = file.frames - begin
+        begin = min(max(0, round(clip.section_start * source.sample_rate)), source.frames)
+        length = source.frames - begin
         if clip.section_length is not None:
-            length = min(length, max(0, round(clip.section_length * file.sample_rate)))
+            length = min(length, max(0, round(clip.section_length * source.sample_rate)))
         self.begin, self.length = begin, length
-        self.offset = round(clip.offset * file.sample_rate)
+        self.offset = round(clip.offset * source.sample_rate)
 
     def read(self, start: int, frames: int) -> Audio:
         audio = np.zeros((self.channels, frames), np.float32)
@@ -127,11 +173,11 @@ class _Material:
 
     def _section(self, at: int, count: int) -> Audio:
         if not self.reversed:
-            return self.file.read(self.begin + at, count)
-        return self.file.read(self.begin + self.length - at - count, count)[:, ::-1]
+            return self.source.read(self.begin + at, count)
+        return self.source.read(self.begin + self.length - at - count, count)[:, ::-1]
 
     def close(self) -> None:
-        self.file.close()
+        close(self.source)
 
 
 def _with_channels(audio: Audio, clip: Clip) -> Audio:
@@ -140,7 +186,10 @@ def _with_channels(audio: Audio, clip: Clip) -> Audio:
         case ChannelMode.SINGLE:
             return audio[first : first + 1] if first < len(audio) else np.zeros_like(audio[:1])
         case ChannelMode.PAIR:
-            return audio[first : first + 2] if first < len(audio) else np.zeros_like(audio[:2])
+            pair = np.zeros((2, audio.shape[1]), np.float32)
+            found = audio[first : first + 2]
+            pair[: len(found)] = found
+            return pair
     if len(audio) < 2:
         return audio
     match clip.channel_mode:
@@ -160,17 +209,15 @@ def balanced(audio: Audio, pan: float) -> Audio:
 
     A mono signal becomes stereo; of more channels the first two are balanced.
     """
-    if pan == 0:
-        return audio
-    audio = np.repeat(audio, 2, axis=0) if len(audio) == 1 else audio.copy()
-    audio[0] *= np.float32(min(1.0, 1 - pan))
-    audio[1] *= np.float32(min(1.0, 1 + pan))
-    return audio
+    return PanLaw().apply(audio, pan)
 
 
-def add(total: Audio, audio: Audio) -> None:
-    """Mix ``audio`` into ``total`` in place; mono goes to the first two channels, as at a centred pan."""
+def add(total: Audio, audio: Audio, channel: int = 0) -> None:
+    """Mix ``audio`` into ``total`` from ``channel`` on, in place; what finds no channel is lost.
+
+    Mono goes to two channels, as at a centred pan.
+    """
     if len(audio) == 1:
-        total[:2] += audio
-    else:
-        total[: len(audio)] += audio
+        total[channel : channel + 2] += audio
+    elif channel < len(total):
+        total[channel : channel + len(audio)] += audio[: len(total) - channel]

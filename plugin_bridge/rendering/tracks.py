@@ -1,28 +1,32 @@
 """A session's tracks as audio, block by block at any position, in flat memory.
 
 The default is what separation wants: a track before its fader and its effects, so that stems placed back
-keep both. Signal flow, overlaps and solo follow REAPER: overlapping clips are mixed; a folder is the sum of
-its children after their faders; the pan law is 0 dB balance; a soloed folder plays its children, and a
-folder around a soloed track passes only that on.
+keep both, and without what others send to it, which stays where it is. What cannot be played is left out and
+listed. Signal flow, overlaps and solo follow REAPER: overlapping clips are mixed, unless they say otherwise;
+a folder is the sum of its children after their faders; a soloed folder plays its children, and a folder
+around a soloed track passes only that on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import numpy as np
-import pedalboard
 
-from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import AudioFileError, SessionError
-from plugin_bridge.rendering.clips import ClipSource, add, balanced
-from plugin_bridge.sessions.model import Session, Track
+from plugin_bridge.rendering.clips import add
+from plugin_bridge.rendering.sources import Media
+from plugin_bridge.rendering.strips import Desk, Strip, family
+from plugin_bridge.sessions.model import Session, Tap, Track
 from separators.base import Audio
+
+MOST_SUBPROJECTS = 8
+"""Sessions inside sessions."""
 
 
 class TrackSource:
@@ -30,8 +34,9 @@ class TrackSource:
 
     It reaches from its first clip's start to its last clip's end, or with ``whole`` from the session's
     start to its end. Mono if all its clips are mono, else as wide as the widest. ``post_fader`` adds
-    polarity, volume, pan, mute and solo. Raises :class:`AudioFileError` if one of its media is
-    missing or damaged, and names the track.
+    polarity, volume, pan, automation, mute and solo; ``receives`` what other tracks send to it. Media that
+    cannot be played are left out and said in ``not_honoured``; if there is nothing else,
+    :class:`AudioFileError` is raised, and names the track.
     """
 
     def __init__(
@@ -42,31 +47,68 @@ class TrackSource:
         sample_rate: int | None = None,
         post_fader: bool = False,
         whole: bool = False,
+        receives: bool = False,
     ) -> None:
         self.track = track
         self.sample_rate = sample_rate or session.sample_rate
+        self._tap = Tap.POST_FADER if post_fader else Tap.PRE_FADER
         # Before the fader, a solo elsewhere in the session does not silence the track.
         any_solo = _any_solo(session.tracks if post_fader else track.children)
-        under_solo = post_fader and _is_under_solo(session.tracks, track)
-        self._strip = _Strip(track, self.sample_rate, {}, post_fader, any_solo, under_solo)
-        extent = _extent([track], self.sample_rate)
+        everything = not any_solo or (post_fader and _is_under_solo(session.tracks, track))
+        self._is_silent = post_fader and track.muted
+        self._make(session, everything, receives)
+        extent = _extent(self._reaching(session, track, receives), self.sample_rate)
         self._set_extent((0, round(session.end * self.sample_rate)) if whole else extent)
+
+    def _make(self, session: Session, everything: bool, receives: bool, depth: int = 0) -> None:
+        """The strip and all that feed it."""
+        media = Media(self.sample_rate, partial(_open_mix, depth + 1))
+        desk = Desk(session, self.sample_rate, media, receives)
+        track = Track(self.track.name, channels=self.track.channels) if self._is_silent else self.track
+        strip = desk.strip(track, everything, own=self._tap is Tap.PRE_FADER)
+        assert strip is not None  # nothing can lead back to the first
+        self._strip: Strip = strip
+        self._strips = list(strip.walk())
+        failed = [line for one in self._strips for line in one.failed]
+        if failed and not any(one.clips for one in self._strips):
+            raise AudioFileError(failed[0])
+        self._left_out = desk.left_out
+
+    def _reaching(self, session: Session, track: Track, receives: bool) -> list[Track]:
+        """The tracks whose clips say how far this one reaches: if it has none, those that feed it."""
+        if not receives or any(part.clips for part in family([track])):
+            return [track]
+        return [strip.track for strip in self._strips]
 
     def _set_extent(self, extent: tuple[int, int]) -> None:
         self.start_frame = max(0, extent[0])
         """Where the first frame lies on the timeline."""
         self.frames = max(0, extent[1] - self.start_frame)
-        self.channels: int = self._strip.channels
+        strip = self._strip
+        self.channels: int = strip.channels if self._tap is Tap.POST_FADER else strip.mixed_channels
         self.channel_mask: int = self._strip.channel_mask
-        self.not_honoured = list(self._strip.not_honoured())
+        lines = [line for one in self._strips for line in one.not_honoured()]
+        self.not_honoured = list(dict.fromkeys([*self._left_out, *lines]))
         """What the reader could not know: one line each."""
-        self.conversions = list(dict.fromkeys(self._strip.conversions()))
+        conversions = (line for one in self._strips for line in one.conversions())
+        self.conversions = list(dict.fromkeys(conversions))
         """The files that have another sample rate and are converted: one line each."""
 
     @property
     def position_seconds(self) -> float:
         """Where the first frame lies on the timeline."""
         return self.start_frame / self.sample_rate
+
+    def within(self, start_seconds: float, end_seconds: float) -> Self:
+        """The same track from one time of the timeline to another, and not beyond; returns itself.
+
+        Raises :class:`SessionError` if that is no stretch of time.
+        """
+        if not (math.isfinite(start_seconds) and start_seconds < end_seconds):
+            raise SessionError(f"from {start_seconds:g} s to {end_seconds:g} s is no stretch of time")
+        start, end = (round(max(0.0, seconds) * self.sample_rate) for seconds in (start_seconds, end_seconds))
+        self.start_frame, self.frames = start, end - start
+        return self
 
     def read(self, start: int, frames: int) -> Audio:
         """Frames ``start`` to ``start + frames`` of the track as ``(channels, frames)``."""
@@ -75,12 +117,13 @@ class TrackSource:
                 f"{self.track.name}: frames {start} to {start + frames} asked for, there are {self.frames}"
             )
         audio = np.zeros((self.channels, frames), np.float32)
-        add(audio, self._strip.read(self.start_frame + start, frames))
+        add(audio, self._strip.read(self.start_frame + start, frames, self._tap))
         return audio
 
     def close(self) -> None:
         """Close all files; reading opens them again."""
-        self._strip.close()
+        for strip in self._strips:
+            strip.close()
 
     def __enter__(self) -> Self:
         return self
@@ -92,17 +135,38 @@ class TrackSource:
 
 
 class MixSource(TrackSource):
-    """The whole session after its faders, through the master's volume and pan; at least stereo."""
+    """The whole session after its faders, through the master's; at least stereo."""
 
-    def __init__(self, session: Session, *, sample_rate: int | None = None) -> None:
+    def __init__(self, session: Session, *, sample_rate: int | None = None, _depth: int = 0) -> None:
         self.track = Track(
-            "Master", children=session.tracks, volume=session.master_volume, pan=session.master_pan
+            "Master",
+            children=session.tracks,
+            volume=session.master_volume,
+            pan=session.master_pan,
+            muted=session.master_muted,
+            envelopes=session.master_envelopes,
+            channels=session.master_channels,
         )
         self.sample_rate = sample_rate or session.sample_rate
-        any_solo = _any_solo(session.tracks)
-        self._strip = _Strip(self.track, self.sample_rate, {}, True, any_solo, under_solo=False)
+        self._tap = Tap.POST_FADER
+        self._is_silent = session.master_muted
+        self._is_mono = session.master_mono
+        self._make(session, not _any_solo(session.tracks), receives=True, depth=_depth)
         self._set_extent((0, round(session.end * self.sample_rate)))
         self.channels = max(2, self.channels)
+
+    def read(self, start: int, frames: int) -> Audio:
+        """Frames ``start`` to ``start + frames`` of the mix as ``(channels, frames)``."""
+        audio = super().read(start, frames)
+        if self._is_mono:
+            audio[:] = audio.mean(axis=0, keepdims=True)
+        return audio
+
+
+def _open_mix(depth: int, session: Session, sample_rate: int) -> MixSource:
+    if depth > MOST_SUBPROJECTS:
+        raise AudioFileError(f"{session.path}: subprojects nested deeper than {MOST_SUBPROJECTS}")
+    return MixSource(session, sample_rate=sample_rate, _depth=depth)
 
 
 def selected_tracks(session: Session, patterns: Sequence[str] = ()) -> list[Track]:
@@ -111,7 +175,7 @@ def selected_tracks(session: Session, patterns: Sequence[str] = ()) -> list[Trac
     Upper and lower case are the same. Without patterns: every track that has clips of its own. Raises
     :class:`SessionError` if a pattern fits no track that has audio.
     """
-    with_audio = [track for track in session.walk() if any(part.clips for part in _family([track]))]
+    with_audio = [track for track in session.walk() if any(part.clips for part in family([track]))]
     if not patterns:
         return [track for track in with_audio if track.clips]
     for pattern in patterns:
@@ -125,133 +189,19 @@ def _fits(track: Track, pattern: str) -> bool:
     return fnmatchcase(track.name.casefold(), pattern.casefold())
 
 
-def _family(tracks: Iterable[Track]) -> Iterator[Track]:
-    for track in tracks:
-        yield track
-        yield from _family(track.children)
-
-
 def _any_solo(tracks: Iterable[Track]) -> bool:
-    return any(track.soloed for track in _family(tracks))
+    return any(track.soloed for track in family(tracks))
 
 
 def _is_under_solo(tracks: Iterable[Track], wanted: Track) -> bool:
     """Whether a folder around ``wanted`` is soloed."""
     return any(
-        folder.soloed and any(part is wanted for part in _family(folder.children))
-        for folder in _family(tracks)
+        folder.soloed and any(part is wanted for part in family(folder.children)) for folder in family(tracks)
     )
 
 
 def _extent(tracks: Iterable[Track], sample_rate: int) -> tuple[int, int]:
-    clips = [clip for track in _family(tracks) for clip in track.clips if not clip.muted]
+    clips = [clip for track in family(tracks) for clip in track.clips if not clip.muted]
     starts = (round(clip.position * sample_rate) for clip in clips)
     ends = (round((clip.position + clip.length) * sample_rate) for clip in clips)
     return min(starts, default=0), max(ends, default=0)
-
-
-class _Strip:
-    """A track's clips and children, mixed, and if ``post_fader`` through its polarity, volume and pan."""
-
-    def __init__(
-        self,
-        track: Track,
-        sample_rate: int,
-        files: dict[Path, AudioFileSource],
-        post_fader: bool,
-        any_solo: bool,
-        under_solo: bool,
-    ) -> None:
-        self.track = track
-        self.sample_rate = sample_rate
-        self.post_fader = post_fader
-        self._files = files
-        self.clips: list[ClipSource] = []
-        self.children: list[_Strip] = []
-        under_solo = under_solo or (post_fader and track.soloed)
-        # What is muted or not soloed is never opened: its media may be missing.
-        if not (post_fader and track.muted):
-            if not post_fader or not any_solo or under_solo:
-                self.clips = _open_clips(track, sample_rate, files)
-            self.children = [
-                _Strip(child, sample_rate, files, True, any_solo, under_solo)
-                for child in track.children
-                if child.sends_to_parent
-            ]
-        widths = [*(clip.channels for clip in self.clips), *(child.channels for child in self.children)]
-        self._mixed_channels: int = max(widths, default=1)
-        is_panned = post_fader and track.pan != 0
-        self.channels: int = max(2, self._mixed_channels) if is_panned else self._mixed_channels
-        # Of more than stereo; narrower clips play on the first loudspeakers.
-        parts: list[ClipSource | _Strip] = [*self.clips, *self.children]
-        masks = {part.channel_mask for part in parts if part.channels == self.channels > 2}
-        self.channel_mask: int = masks.pop() if len(masks) == 1 else 0
-        self._read_lately: set[ClipSource] = set()
-
-    def read(self, start: int, frames: int) -> Audio:
-        """Frames of the session's timeline, silent where nothing lies."""
-        audio = np.zeros((self._mixed_channels, frames), np.float32)
-        reached = {clip for clip in self.clips if clip.start < start + frames and clip.end > start}
-        for clip in self.clips:
-            if clip in reached:
-                first, last = max(clip.start, start), min(clip.end, start + frames)
-                add(audio[:, first - start : last - start], clip.read(first, last - first))
-        for clip in self._read_lately - reached:
-            clip.close()
-        self._read_lately = reached
-        for child in self.children:
-            add(audio, child.read(start, frames))
-        return self._through_fader(audio) if self.post_fader else audio
-
-    def _through_fader(self, audio: Audio) -> Audio:
-        track = self.track
-        if track.inverted:
-            audio = -audio
-        if track.volume <= 0:
-            audio = np.zeros_like(audio)
-        elif track.volume != 1 and audio.size:
-            # As one line of samples: Pedalboard takes the shorter side of a short block for the channels.
-            gain = pedalboard.Gain(gain_db=20 * math.log10(track.volume))
-            audio = gain(audio.reshape(-1), self.sample_rate).reshape(audio.shape)
-        return balanced(audio, track.pan)
-
-    def not_honoured(self) -> Iterator[str]:
-        """What this strip does otherwise than a DAW would."""
-        if self.post_fader and self.track.pan and self._mixed_channels > 2:
-            yield f"{self.track.name}: pan moves only the first two of {self._mixed_channels} channels"
-        for child in self.children:
-            yield from child.not_honoured()
-
-    def conversions(self) -> Iterator[str]:
-        """The files of clips that have another sample rate."""
-        for clip in self.clips:
-            if (rate := self._files[clip.clip.source].sample_rate) != self.sample_rate:
-                yield (
-                    f"{self.track.name}: {clip.clip.source.name} is converted from {rate} to "
-                    f"{self.sample_rate} Hz, the session's rate"
-                )
-        for child in self.children:
-            yield from child.conversions()
-
-    def close(self) -> None:
-        """Close all files."""
-        for clip in self.clips:
-            clip.close()
-        for child in self.children:
-            child.close()
-
-
-def _open_clips(track: Track, sample_rate: int, files: dict[Path, AudioFileSource]) -> list[ClipSource]:
-    clips = []
-    for clip in track.clips:
-        if clip.muted:
-            continue
-        try:
-            if clip.problem:
-                raise AudioFileError(clip.problem)
-            if clip.source not in files:
-                files[clip.source] = AudioFileSource(clip.source)
-            clips.append(ClipSource(clip, files[clip.source], sample_rate))
-        except AudioFileError as error:
-            raise AudioFileError(f"{track.name}: {error}") from error
-    return clips
