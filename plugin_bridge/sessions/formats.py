@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.rpp.reader import read_rpp
@@ -38,12 +39,12 @@ class Format:
 
 FORMATS = (
     Format("REAPER project", (".rpp",), read_rpp),
+    Format("Ardour session", (".ardour",), read_ardour),
     Format(
         "Ableton Live set",
         (".als",),
         export="File > Export Audio/Video, Rendered Track: All Individual Tracks",
     ),
-    Format("Ardour session", (".ardour",), export="Session > Export > Stem export"),
     Format("Audacity project", (".aup3", ".aup"), export="File > Export, multiple files: one for each track"),
     Format("Bitwig project", (".bwproject",), export="File > Export Audio, all tracks"),
     Format(

@@ -28,6 +28,7 @@ from separators.neural.weights import WeightsError
 from separators.nmf import dictionary
 from separators.nmf.dictionary import Dictionary, DictionaryError, Part
 from separators.score.midi import MidiError, read_midi
+from tests.fuzz import ardour_seed
 
 RATE = 8000
 
@@ -248,6 +249,7 @@ def _load(path: Path) -> None:
 
 
 KINDS = {
+    "ardour": Kind(".ardour", ardour_seed.sessions, _project, (SessionError,)),
     "rpp": Kind(".rpp", _projects, _project, (SessionError,)),
     "midi": Kind(".mid", _midi, read_midi, (MidiError,)),
     "preset": Kind(".toml", _presets, lambda path: Preset.load(path).check(), (PresetError,)),

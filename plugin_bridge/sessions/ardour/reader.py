@@ -1,0 +1,229 @@
+"""Reads Ardour sessions (``.ardour``) of versions 3 to 8: tracks, buses, regions, strips, sends, VCAs.
+
+A bus stands in the model as a track whose children are what goes into it, so that whatever goes into one bus
+only is mixed there. What goes to several is sent. Times are seconds on Ardour's own timeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.ardour.fields import NEWEST, OLDEST, ROLES
+from plugin_bridge.sessions.ardour.regions import RegionReader, is_true
+from plugin_bridge.sessions.ardour.routing import Routing, audio_ports
+from plugin_bridge.sessions.ardour.sources import Sources
+from plugin_bridge.sessions.ardour.strips import MIDDLE, read_strip
+from plugin_bridge.sessions.ardour.times import clock_of, number
+from plugin_bridge.sessions.model import Marker, Send, Session, Track, Vca
+from plugin_bridge.sessions.sources import MediaFolders
+from plugin_bridge.sessions.xml import read_xml
+
+SAMPLE_RATES = (1000, 768000)
+MAX_DEPTH = 64
+"""Of buses that go into buses."""
+MOST_ROUTES = 10_000
+SESSION_RANGE = "session"
+
+
+def read_ardour(path: Path, media_roots: Sequence[Path] = ()) -> Session:
+    """Read the session at ``path``. Raises :class:`SessionError` if it is damaged.
+
+    Media are looked for in the session's folder and ``media_roots`` only; see :class:`MediaFolders`.
+    """
+    root = read_xml(path)
+    try:
+        return _SessionReader(path, root, MediaFolders(path.parent, media_roots)).session
+    except SessionError as error:
+        raise SessionError(f"{path}: {error}") from error
+
+
+class _SessionReader:
+    def __init__(self, path: Path, root: Element, media: MediaFolders) -> None:
+        self.root = root
+        self.remarks: Counter[str] = Counter()
+        self._check_version()
+        self.session = Session(path, "ardour", self._sample_rate())
+        self.clock, self.session.tempo, ramped = clock_of(root, self.session.sample_rate)
+        if ramped:
+            self._remark("Session", "a tempo that moves between two changes is read as steps")
+        options = {one.get("name"): one.get("value") for one in root.iterfind("Config/Option")}
+        self.regions = RegionReader(
+            Sources(root, media), self.clock, is_true(options.get("use-region-fades") or "1")
+        )
+        self._read_markers()
+        self._read_vcas()
+        self._read_routes()
+        self.session.not_honoured = [
+            text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
+        ]
+
+    def _check_version(self) -> None:
+        if self.root.tag != "Session":
+            raise SessionError(f"not an Ardour session (it holds a {self.root.tag!r:.40})")
+        version = self.root.get("version", "")
+        major = int(version[0]) if version[:1].isdecimal() and version.isdecimal() else 0
+        if major < OLDEST:
+            raise SessionError(
+                f"a session of version {version!r:.20}; {OLDEST} to {NEWEST} can be read: open it in a newer "
+                "Ardour and save it"
+            )
+        if major > NEWEST:
+            self._remark("Session", f"version {version} is read as if it were {NEWEST}")
+
+    def _sample_rate(self) -> int:
+        rate = number(self.root.get("sample-rate"), 48000, "sample-rate")
+        if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
+            raise SessionError(
+                f"a sample rate of {rate:g} Hz; it must lie in {SAMPLE_RATES[0]} to {SAMPLE_RATES[1]}"
+            )
+        return round(rate)
+
+    def _read_markers(self) -> None:
+        for location in self.root.iterfind("Locations/Location"):
+            flags = location.get("flags", "")
+            start = self.clock.position(location.get("start"), "a marker")
+            end = self.clock.position(location.get("end"), "a marker")
+            if "IsSessionRange" in flags:
+                self.session.markers.append(Marker(start, SESSION_RANGE, max(0.0, end - start)))
+            elif "IsMark" in flags or "IsRangeMarker" in flags:
+                self.session.markers.append(Marker(start, location.get("name", ""), max(0.0, end - start)))
+        self.session.markers.sort(key=lambda marker: marker.seconds)
+
+    def _read_vcas(self) -> None:
+        for element in self.root.iterfind("VCAManager/VCA"):
+            values = {one.get("name"): one for one in element.iterfind("Controllable")}
+            gain = values.get("gaincontrol", Element("Controllable"))
+            mute = values.get("mute", Element("Controllable"))
+            solo = values.get("solo", Element("Controllable"))
+            self.session.vcas.append(
+                Vca(
+                    element.get("number", ""),
+                    element.get("name", ""),
+                    max(0.0, number(gain.get("value"), 1.0, "a VCA's gain")),
+                    muted=number(mute.get("value"), 0.0, "a VCA's mute") >= MIDDLE,
+                    soloed=is_true(solo.get("self-solo")),
+                )
+            )
+
+    def _read_routes(self) -> None:
+        routes = sorted(self.root.iterfind("Routes/Route"), key=_order)
+        if len(routes) > MOST_ROUTES:
+            raise SessionError(f"{len(routes)} tracks and buses; at most {MOST_ROUTES} can be read")
+        routing = Routing(routes)
+        roles = {route.get("id", ""): _role(route) for route in routes}
+        playlists = {one.get("id", ""): one for one in self.root.iterfind("Playlists/Playlist")}
+        by_name = {one.get("name", ""): one for one in playlists.values()}
+        tracks: dict[str, Track] = {}
+        for route in routes:
+            identifier = route.get("id", "")
+            if roles[identifier] == "monitor" or identifier in tracks:
+                continue
+            track = self._track(route)
+            if roles[identifier] == "master":
+                self._read_master(track)
+                continue
+            playlist = _playlist(route, playlists, by_name)
+            track.is_bus = playlist is None
+            if playlist is not None:
+                self._read_playlist(playlist, track)
+            tracks[identifier] = track
+        self._connect(tracks, routing, roles)
+
+    def _track(self, route: Element) -> Track:
+        name = route.get("name", "") or "Unnamed"
+        track = Track(name, identifier=route.get("id", ""), color=_color(route))
+        track.channels = sum(1 for _ in audio_ports(route, "Input")) or 1
+        outputs = sum(1 for _ in audio_ports(route, "Output"))
+        read_strip(route, track, outputs, self.clock, lambda text: self._remark(name, text))
+        track.vcas = [one.get("number", "") for one in route.iterfind("Slavable/Master")]
+        if not is_true(route.get("active", "1")):
+            track.muted = True
+        if route.get("disk-io-point", "DiskIOPreFader") != "DiskIOPreFader":
+            self._remark(name, "its regions are played before the fader, not where it says")
+        return track
+
+    def _read_master(self, track: Track) -> None:
+        session = self.session
+        session.master_volume = track.volume * track.trim
+        session.master_pan = track.pan
+        session.master_inverted = track.inverted
+        session.master_muted = track.muted
+        session.master_envelopes = track.envelopes
+        # A master that is panned without a panner would be balanced all the same: its pan is 0 then.
+
+    def _read_playlist(self, playlist: Element, track: Track) -> None:
+        def remark(text: str) -> None:
+            self._remark(track.name, text)
+
+        if playlist.get("type", "audio") == "audio":
+            track.clips = self.regions.clips(playlist, track.channels, remark)
+        elif count := len(list(playlist.iterfind("Region"))):
+            remark(f"MIDI regions are left out: {count}")
+
+    def _connect(self, tracks: dict[str, Track], routing: Routing, roles: dict[str, str]) -> None:
+        """Put each track where its output goes: below its bus, or at the top below the master."""
+        parents: dict[str, str] = {}
+        for identifier, track in tracks.items():
+            connections = [one for one in routing.of(identifier) if roles.get(one.target) != "monitor"]
+            track.sends = [
+                send for send in track.sends if send.target in tracks and send.target != identifier
+            ]
+            to_master = [one for one in connections if roles[one.target] == "master"]
+            to_buses = [one for one in connections if one.target in tracks and one.target != identifier]
+            track.hardware_outputs = routing.elsewhere(identifier)
+            track.sends_to_parent = bool(to_master or to_buses)
+            if not to_master and to_buses:
+                parents[identifier] = to_buses.pop(0).target
+            track.sends += [Send(one.target) for one in to_buses]
+            if any(not one.is_plain for one in connections):
+                self._remark(track.name, "its outputs are connected crosswise, and played straight")
+        for identifier, track in tracks.items():
+            if self._depth(identifier, parents) > MAX_DEPTH:
+                self._remark(track.name, "it is fed by itself, which is left out")
+                parents.pop(identifier, None)
+                track.sends_to_parent = False
+            parent = tracks.get(parents.get(identifier, ""))
+            (self.session.tracks if parent is None else parent.children).append(track)
+
+    def _depth(self, identifier: str, parents: dict[str, str]) -> int:
+        depth = 0
+        while identifier in parents and depth <= MAX_DEPTH:
+            identifier, depth = parents[identifier], depth + 1
+        return depth
+
+    def _remark(self, owner: str, text: str) -> None:
+        self.remarks[f"{owner}: {text}"] += 1
+
+
+def _order(route: Element) -> float:
+    """Where it stands in the mixer; in old sessions after the order of the file."""
+    info = route.find("PresentationInfo")
+    return number(None if info is None else info.get("order"), 0.0, "a track's order")
+
+
+def _role(route: Element) -> str:
+    info = route.find("PresentationInfo")
+    flags = (route.get("flags", "") if info is None else info.get("flags", "")).split(",")
+    return next((ROLES[flag] for flag in flags if flag in ROLES), "")
+
+
+def _color(route: Element) -> str:
+    info = route.find("PresentationInfo")
+    text = "" if info is None else info.get("color", "")
+    value = int(text) if text.isdecimal() and len(text) < 12 else 0
+    return f"#{value >> 8 & 0xFFFFFF:06x}" if value > 0xFF else ""
+
+
+def _playlist(route: Element, by_id: dict[str, Element], by_name: dict[str, Element]) -> Element | None:
+    """What a track plays: by id since version 6, before by the name that its disk stream says."""
+    for kind in ("audio-playlist", "midi-playlist"):
+        if route.get(kind) is not None:
+            return by_id.get(route.get(kind, ""), Element("Playlist"))
+    stream = route.find("Diskstream")
+    if stream is None:
+        return None
+    return by_name.get(stream.get("playlist", ""), Element("Playlist"))

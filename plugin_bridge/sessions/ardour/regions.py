@@ -1,0 +1,197 @@
+"""Playlists into clips: regions with their sources, gain, envelope, fades and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.sessions.ardour.fields import TRUE_WORDS
+from plugin_bridge.sessions.ardour.sources import Source, Sources
+from plugin_bridge.sessions.ardour.times import Clock, number
+from plugin_bridge.sessions.model import (
+    ChannelMode,
+    Clip,
+    Envelope,
+    Fade,
+    FadeShape,
+    Overlap,
+    Parameter,
+    Point,
+    PointShape,
+    Scale,
+    SourceChannel,
+)
+
+MOST_CHANNELS = 64
+MOST_POINTS = 100_000
+INTERPOLATIONS = {"Discrete": PointShape.HOLD}
+"""All others move evenly in their scale."""
+
+Remark = Callable[[str], None]
+Points = tuple[tuple[float, float], ...]
+
+
+def is_true(text: str | None) -> bool:
+    """Whether a word of the file says yes."""
+    return (text or "").strip().lower() in TRUE_WORDS
+
+
+def events(element: Element | None, clock: Clock, what: str, start: float = 0.0) -> list[tuple[float, float]]:
+    """The points of an ``AutomationList`` in or below ``element``: seconds from ``start``, and the value."""
+    found = None if element is None else element.find(".//events")
+    if found is None or not found.text:
+        return []
+    words = found.text.split()[: 2 * MOST_POINTS]
+    points = [
+        (clock.position(when, what), number(value, 0.0, what))
+        for when, value in zip(words[::2], words[1::2], strict=False)
+    ]
+    return sorted(points, key=lambda point: point[0])
+
+
+class RegionReader:
+    """Reads the regions of playlists; ``fades`` is whether the session plays their fades at all."""
+
+    def __init__(self, sources: Sources, clock: Clock, fades: bool) -> None:
+        self.sources = sources
+        self.clock = clock
+        self.fades = fades
+
+    def clips(self, playlist: Element, channels: int, remark: Remark) -> list[Clip]:
+        """The clips of a track that plays ``channels`` channels."""
+        regions = list(playlist.iterfind("Region"))
+        # Of two on the same layer the later one in the file lies on top.
+        order = sorted(range(len(regions)), key=lambda index: (_layer(regions[index]), index))
+        layers = {index: layer for layer, index in enumerate(order)}
+        return [
+            self._clip(region, layers[index], channels, remark)
+            for index, region in enumerate(regions)
+            if region.get("type", "audio") == "audio"
+        ]
+
+    def _clip(self, region: Element, layer: int, channels: int, remark: Remark) -> Clip:
+        name = region.get("name", "")
+        position, length, offset = self._place(region)
+        parts = [self.sources.audio(identifier) for identifier in _source_ids(region)]
+        problem = next((part.problem for part in parts if part.problem), "")
+        if not parts:
+            parts, problem = [self.sources.audio("")], f"region {name!r:.80} has no source"
+        if region.find("RegionFXPlugin") is not None:
+            remark(f"region effects on {name} are left out")
+        parts = parts[: max(1, channels)]
+        mode, picked = _channels(parts)
+        return Clip(
+            parts[0].path,
+            position,
+            length,
+            offset,
+            gain=number(region.get("scale-amplitude") or region.get("scale-gain"), 1.0, "scale-amplitude"),
+            fade_in=self._fade(region, "FadeIn", "fade-in-active", length, is_out=False),
+            fade_out=self._fade(region, "FadeOut", "fade-out-active", length, is_out=True),
+            channel_mode=mode,
+            channels=picked,
+            muted=is_true(region.get("muted")),
+            name=name,
+            problem=problem,
+            layer=layer,
+            overlap=Overlap.CROSSFADE if is_true(region.get("opaque", "1")) else Overlap.MIX,
+            envelopes=self._envelope(region, length),
+        )
+
+    def _place(self, region: Element) -> tuple[float, float, float]:
+        """Position, length and offset, seconds; never negative."""
+        length_text, at, position_text = region.get("length", "0").partition("@")
+        position = self.clock.position(position_text if at else region.get("position"), "a region's position")
+        length = self.clock.length(length_text, position, "a region's length")
+        offset = self.clock.position(region.get("start"), "a region's start")
+        return position, max(0.0, length), offset
+
+    def _fade(self, region: Element, tag: str, active: str, length: float, is_out: bool) -> Fade:
+        element = region.find(tag)
+        said = region.get(active) or (None if element is None else element.get("active"))
+        if not self.fades or element is None or not is_true(said if said is not None else "1"):
+            return Fade()
+        points = events(element, self.clock, f"a region's {tag}")
+        seconds = points[-1][0] if points else 0.0
+        if not 0 < seconds <= length:
+            return Fade()
+        beneath = events(region.find(f"Inverse{tag}"), self.clock, f"a region's Inverse{tag}")
+        return Fade(
+            seconds,
+            FadeShape.POINTS,
+            points=_relative(points, seconds, is_out),
+            beneath=_relative(beneath, seconds, is_out) if len(beneath) > 1 else (),
+            to_last_frame=True,
+        )
+
+    def _envelope(self, region: Element, length: float) -> tuple[Envelope, ...]:
+        element = region.find("Envelope")
+        if element is None or not is_true(region.get("envelope-active")) or is_true(element.get("default")):
+            return ()
+        points = events(element, self.clock, "a region's envelope")
+        return (
+            (gain_envelope(Parameter.VOLUME, Scale.ARDOUR_FADER, points, element, relative=True),)
+            if points
+            else ()
+        )
+
+
+def gain_envelope(
+    parameter: Parameter,
+    scale: Scale,
+    points: list[tuple[float, float]],
+    element: Element,
+    *,
+    relative: bool = False,
+    smoothing: str = "",
+) -> Envelope:
+    """An envelope of what an ``AutomationList`` in or at ``element`` holds."""
+    found = element if element.tag == "AutomationList" else element.find(".//AutomationList")
+    style = "" if found is None else found.get("interpolation-style", "")
+    shape = INTERPOLATIONS.get(style, PointShape.LINEAR)
+    if style == "Linear":
+        scale = Scale.VALUE
+    return Envelope(
+        parameter,
+        tuple(Point(seconds, value, shape) for seconds, value in points),
+        scale,
+        relative=relative,
+        smoothing=smoothing,
+    )
+
+
+def _relative(points: list[tuple[float, float]], seconds: float, is_out: bool) -> Points:
+    """The points with 0..1 for the part of the fade that is over; of a fade-out the part that is left.
+
+    What lies at the same place as the point before is dropped: a curve has one value there.
+    """
+    places: dict[float, float] = {}
+    for at, value in points:
+        x = min(1.0, max(0.0, at / seconds))
+        places.setdefault(1 - x if is_out else x, value)
+    return tuple(sorted(places.items()))
+
+
+def _channels(parts: list[Source]) -> tuple[ChannelMode, tuple[SourceChannel, ...]]:
+    """Which channels of its files a region plays."""
+    numbers = [part.channel for part in parts]
+    if len({part.path for part in parts}) == 1 and numbers == list(range(len(parts))):
+        if len(parts) == parts[0].width:
+            return ChannelMode.ALL, ()
+        if len(parts) == 1:
+            return ChannelMode.SINGLE, ()
+    return ChannelMode.ALL, tuple(SourceChannel(part.path, part.channel) for part in parts)
+
+
+def _layer(region: Element) -> float:
+    return number(region.get("layering-index") or region.get("layer"), 0.0, "a region's layer")
+
+
+def _source_ids(region: Element) -> list[str]:
+    found = []
+    for channel in range(MOST_CHANNELS):
+        identifier = region.get(f"source-{channel}")
+        if identifier is None:
+            break
+        found.append(identifier)
+    return found

@@ -1,0 +1,196 @@
+"""A route's strip: fader, trim, polarity, pan, mute, solo, their automation, sends, plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.sessions.ardour.fields import (
+    GAINS,
+    OTHER_PROCESSORS,
+    PANNERS,
+    PLAYED_STATES,
+    PLUGIN_FORMATS,
+    SILENT_PROCESSORS,
+    SMOOTHING,
+    USUAL_PANNERS,
+)
+from plugin_bridge.sessions.ardour.regions import events, gain_envelope, is_true
+from plugin_bridge.sessions.ardour.times import Clock, number
+from plugin_bridge.sessions.model import (
+    Envelope,
+    PanMode,
+    Parameter,
+    PluginState,
+    Point,
+    PointShape,
+    Scale,
+    Send,
+    Tap,
+    Track,
+)
+
+Remark = Callable[[str], None]
+MIDDLE = 0.5
+"""Of Ardour's pan, which runs from 0 to 1."""
+
+
+def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark: Remark) -> None:
+    """Fill in the strip of ``track``, whose panner, if it has one, feeds ``outputs`` channels."""
+    processors = list(route.iterfind("Processor"))
+    by_type = {processor.get("type", ""): processor for processor in reversed(processors)}
+    track.volume = _gain(by_type.get("amp"), "gaincontrol", remark)
+    track.trim = _gain(by_type.get("trim"), "trimcontrol", remark)
+    track.muted = _is_muted(route)
+    solo = _controllable(route, "solo")
+    track.soloed = is_true(route.get("self-solo")) or (solo is not None and is_true(solo.get("self-solo")))
+    isolated = _controllable(route, "solo-iso")
+    track.solo_defeat = is_true(route.get("solo-isolated")) or (
+        isolated is not None and is_true(isolated.get("solo-isolated"))
+    )
+    _read_polarity(route, track, remark)
+    _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
+    for kind, (parameter, scale) in GAINS.items():
+        processor = by_type.get({"gain": "amp"}.get(kind, kind))
+        track.envelopes += _gain_automation(processor, kind, parameter, scale, clock)
+    track.envelopes += _pan_automation(route, track, clock)
+    track.envelopes += _mute_automation(route, clock)
+    track.sends = list(_sends(processors, track, clock, remark))
+    track.chain = [_plugin(one) for one in processors if one.get("type") in PLUGIN_FORMATS]
+    track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
+    for name in track.plugins:
+        remark(f"plug-in {name} is left out")
+    for processor in processors:
+        kind = processor.get("type", "")
+        if kind in SILENT_PROCESSORS or kind in PLUGIN_FORMATS or not is_true(processor.get("active", "1")):
+            continue
+        remark(f"{OTHER_PROCESSORS.get(kind, f'processor {kind}')} {processor.get('name', '')} is left out")
+
+
+def _is_muted(route: Element) -> bool:
+    master = route.find("MuteMaster")
+    control = _controllable(route, "mute")
+    said = None if master is None else master.get("muted")
+    if said is None and control is not None:
+        return number(control.get("value"), 0.0, "mute") >= MIDDLE
+    return is_true(said)
+
+
+def _read_polarity(route: Element, track: Track, remark: Remark) -> None:
+    control = _controllable(route, "phase")
+    bits = route.get("phase-invert") or (None if control is None else control.get("phase-invert")) or ""
+    track.inverted = bits != "" and set(bits) == {"1"}
+    if "1" in bits and not track.inverted:
+        remark("the polarity of some of its channels only is left as it is")
+
+
+def _read_panner(route: Element, outs: Element | None, track: Track, outputs: int, remark: Remark) -> None:
+    """Without two outputs Ardour makes no panner; with it, the law depends on what comes in."""
+    if outputs != 2:
+        return
+    shell = route.find("PannerShell") if outs is None else outs.find("PannerShell")
+    if shell is not None and is_true(shell.get("bypassed")):
+        return
+    mode = USUAL_PANNERS.get(track.channels)
+    panner = None if shell is None else shell.find("Panner")
+    chosen = (None if shell is None else shell.get("user-panner")) or (
+        panner.get("uri") if panner is not None else None
+    )
+    if chosen:
+        mode = PANNERS.get(chosen, mode)
+    if mode is None or (mode is PanMode.ARDOUR_MONO) != (track.channels == 1):
+        if track.channels > 2:
+            remark(f"the panner of its {track.channels} channels is left out")
+        mode = USUAL_PANNERS.get(track.channels)
+        if mode is None:
+            return
+    track.pan_mode = mode
+    pannable = route.find("Pannable")
+    track.pan = _pan(pannable, "pan-azimuth", MIDDLE)
+    track.width = _width(pannable)
+
+
+def _pan(pannable: Element | None, name: str, default: float) -> float:
+    control = None if pannable is None else _controllable(pannable, name)
+    value = default if control is None else number(control.get("value"), default, name)
+    return 2 * min(1.0, max(0.0, value)) - 1
+
+
+def _width(pannable: Element | None) -> float:
+    control = None if pannable is None else _controllable(pannable, "pan-width")
+    value = 1.0 if control is None else number(control.get("value"), 1.0, "pan-width")
+    return min(1.0, max(-1.0, value))
+
+
+def _gain(processor: Element | None, name: str, remark: Remark) -> float:
+    control = None if processor is None else _controllable(processor, name)
+    if control is None:
+        return 1.0
+    return max(0.0, number(control.get("value"), 1.0, name))
+
+
+def _gain_automation(
+    processor: Element | None, identifier: str, parameter: Parameter, scale: Scale, clock: Clock
+) -> Iterator[Envelope]:
+    for element in _played(processor, identifier):
+        if points := events(element, clock, f"automation of {identifier}"):
+            yield gain_envelope(parameter, scale, points, element, smoothing=SMOOTHING)
+
+
+def _pan_automation(route: Element, track: Track, clock: Clock) -> Iterator[Envelope]:
+    for element in _played(route.find("Pannable"), "pan-azimuth"):
+        found = events(element, clock, "automation of pan")
+        points = tuple(Point(at, 2 * min(1.0, max(0.0, value)) - 1) for at, value in found)
+        if points:
+            yield Envelope(Parameter.PAN, points, relative=False)
+
+
+def _mute_automation(route: Element, clock: Clock) -> Iterator[Envelope]:
+    for element in _played(route, "mute"):
+        found = events(element, clock, "automation of mute")
+        points = tuple(Point(at, value, PointShape.HOLD) for at, value in found)
+        if points:
+            yield Envelope(Parameter.MUTE, points, relative=False)
+
+
+def _played(holder: Element | None, identifier: str) -> Iterator[Element]:
+    """The lists that move the parameter called ``identifier``, where they are heard."""
+    if holder is None:
+        return
+    for element in holder.iterfind("Automation/AutomationList"):
+        if element.get("automation-id") == identifier and element.get("state") in PLAYED_STATES:
+            yield element
+
+
+def _sends(processors: list[Element], track: Track, clock: Clock, remark: Remark) -> Iterator[Send]:
+    """Internal sends leave the strip where they stand among its processors."""
+    is_behind = False
+    for processor in processors:
+        is_behind |= processor.get("type") == "amp"
+        if processor.get("type") != "intsend" or processor.get("role", "Aux") != "Aux":
+            continue
+        if not is_true(processor.get("active", "1")):
+            continue
+        gain = _controllable(processor, "gaincontrol")
+        polarity = _controllable(processor, "polarity-invert")
+        inverted = polarity is not None and number(polarity.get("value"), 0.0, "polarity") >= MIDDLE
+        yield Send(
+            processor.get("target", ""),
+            1.0 if gain is None else max(0.0, number(gain.get("value"), 1.0, "a send's gain")),
+            tap=Tap.POST_FADER if is_behind else Tap.PRE_FADER,
+            inverted=inverted,
+            envelopes=tuple(_gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock)),
+        )
+
+
+def _plugin(processor: Element) -> PluginState:
+    return PluginState(
+        processor.get("name", ""),
+        PLUGIN_FORMATS[processor.get("type", "")],
+        processor.get("unique-id", ""),
+        bypassed=not is_true(processor.get("active", "1")),
+    )
+
+
+def _controllable(element: Element, name: str) -> Element | None:
+    return next((one for one in element.iterfind("Controllable") if one.get("name") == name), None)

@@ -1,0 +1,113 @@
+"""Ardour's times: superclocks (``a``), ticks (``b``), and samples as they were before version 7."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.ardour.fields import SUPERCLOCKS, TICKS
+from plugin_bridge.sessions.model import TempoChange
+from plugin_bridge.sessions.sources import MAX_SECONDS
+from plugin_bridge.sessions.tempo import TempoMap
+
+SLOWEST, FASTEST = 1, 10000
+
+
+def number(text: str | None, default: float, what: str) -> float:
+    """A finite number; ``default`` where the file says nothing. Raises :class:`SessionError`."""
+    if text is None or not text.strip():
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SessionError(f"{what} holds {text!r:.80} where a number belongs")
+    return value
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Turns the file's words for times into seconds."""
+
+    sample_rate: int
+    superclocks: float
+    """Per second."""
+    tempo: TempoMap
+
+    def position(self, text: str | None, what: str) -> float:
+        """A place on the timeline, or of a source, in seconds.
+
+        >>> clock = Clock(48000, SUPERCLOCKS, TempoMap([TempoChange(0.0, 120.0)]))
+        >>> clock.position("a141120000", "x"), clock.position("b3840", "x"), clock.position("24000", "x")
+        (0.5, 1.0, 0.5)
+        """
+        text = (text or "0").strip()
+        value = number(text.lstrip("ab") or "0", 0.0, what)
+        if text.startswith("b"):
+            seconds = self.tempo.seconds(value / TICKS)
+        else:
+            seconds = value / (self.superclocks if text.startswith("a") else self.sample_rate)
+        if not abs(seconds) <= MAX_SECONDS:
+            raise SessionError(f"{what} holds {text!r:.40}; it must lie within {MAX_SECONDS:.0f} s")
+        return seconds
+
+    def length(self, text: str | None, start: float, what: str) -> float:
+        """How long something that begins at ``start`` lasts, in seconds: ticks depend on the place."""
+        if (text or "").startswith("b"):
+            quarters = number((text or "")[1:], 0.0, what) / TICKS
+            return self.tempo.seconds(self.tempo.quarters(start) + quarters) - start
+        return self.position(text, what)
+
+
+def clock_of(root: Element, sample_rate: int) -> tuple[Clock, list[TempoChange], bool]:
+    """The session's clock, its tempo, and whether the tempo moves between two changes somewhere."""
+    found = root.find("TempoMap")
+    tempo_map = Element("TempoMap") if found is None else found
+    superclocks = number(tempo_map.get("superclocks-per-second"), SUPERCLOCKS, "superclocks-per-second")
+    if superclocks <= 0:
+        raise SessionError(f"superclocks-per-second holds {superclocks:g}; it must be more than 0")
+    changes: dict[float, dict[str, float]] = {}
+    ramped = False
+    for element in tempo_map.iter():
+        if element.tag not in ("Tempo", "Meter"):
+            continue
+        at = _place(element, superclocks, sample_rate)
+        values = changes.setdefault(at, {})
+        if element.tag == "Meter":
+            values["numerator"] = number(element.get("divisions-per-bar"), 4, "divisions-per-bar")
+            values["denominator"] = number(element.get("note-value") or element.get("note-type"), 4, "note")
+        else:
+            npm = number(element.get("npm") or element.get("beats-per-minute"), 120, "a tempo")
+            end = number(element.get("enpm") or element.get("end-beats-per-minute"), npm, "a tempo")
+            note = number(element.get("note-type"), 4, "note-type")
+            values["bpm"] = npm * 4 / note if note > 0 else npm
+            ramped |= end != npm and "Ramp" in element.get("type", "Ramp")
+    tempo = _changes(changes)
+    return Clock(sample_rate, superclocks, TempoMap(tempo)), tempo, ramped
+
+
+def _place(element: Element, superclocks: float, sample_rate: int) -> float:
+    if element.get("sclock") is not None:
+        return number(element.get("sclock"), 0.0, "sclock") / superclocks
+    frames = number(element.get("frame"), 0.0, "frame") / sample_rate
+    if not abs(frames) <= MAX_SECONDS:
+        raise SessionError(f"a tempo at {frames:g} s; it must lie within {MAX_SECONDS:.0f} s")
+    return frames
+
+
+def _changes(found: dict[float, dict[str, float]]) -> list[TempoChange]:
+    bpm, numerator, denominator = 120.0, 4, 4
+    changes = []
+    for at, values in sorted(found.items()):
+        bpm = values.get("bpm", bpm)
+        numerator = round(values.get("numerator", numerator)) or 4
+        denominator = round(values.get("denominator", denominator)) or 4
+        if not SLOWEST <= bpm <= FASTEST:
+            raise SessionError(
+                f"a tempo of {bpm:g} quarter notes a minute; it must lie in {SLOWEST} to {FASTEST}"
+            )
+        changes.append(TempoChange(at, bpm, numerator, denominator))
+    return changes or [TempoChange(0.0, bpm)]
