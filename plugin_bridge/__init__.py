@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SessionError,
     )
     from plugin_bridge.jobs.contract import Result, Results, StemFile, TrackResult
+    from plugin_bridge.jobs.listening import write_report
     from plugin_bridge.plugins.board import Board
     from plugin_bridge.plugins.hosting import HostedPlugin
     from plugin_bridge.plugins.processor import SeparatorPlugin
@@ -49,6 +50,7 @@ _ROOMS = {
         "SessionError",
     ),
     "plugin_bridge.jobs.contract": ("Result", "Results", "StemFile", "TrackResult"),
+    "plugin_bridge.jobs.listening": ("write_report",),
     "plugin_bridge.plugins.board": ("Board",),
     "plugin_bridge.plugins.hosting": ("HostedPlugin",),
     "plugin_bridge.plugins.processor": ("SeparatorPlugin",),
@@ -87,6 +89,7 @@ __all__ = [
     "render",
     "save_preset",
     "separate",
+    "write_report",
 ]
 
 

@@ -11,6 +11,7 @@ from plugin_bridge.errors import JobError, JobsFailedError
 from plugin_bridge.jobs.batch import run_jobs
 from plugin_bridge.jobs.contract import Job, Result, Results, attempt
 from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.listening import page_of
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
     bounce_jobs,
@@ -54,6 +55,7 @@ def render(
     layout: Layout | None = None,
     name: str | None = None,
     plots: bool = False,
+    report: bool = False,
     plugin_paths: Sequence[AnyPath] = (),
     force: bool = False,
     strict: bool = False,
@@ -85,6 +87,7 @@ def render(
     :param name: the template of the files' names, with ``{track}``, ``{stem}``, ``{preset}``,
         ``{separator}``, ``{index}`` and ``{parent}``; None: the preset's, or ``{track}/{stem}``
     :param plots: draw spectrograms beside the stems
+    :param report: make a page to listen to all stems in ``out`` (``Results.page``), by :func:`write_report`
     :param plugin_paths: folders to look for third-party plug-ins in, besides the system's
     :param force: do again what is done already
     :param strict: fail where something cannot be honoured or a method warns
@@ -129,7 +132,8 @@ def render(
     def project_of(results: list[Result]) -> Path | None:
         return write_project(planned, results, target)
 
-    return _run(planned, text, project_of, dry_run=dry_run, jobs=jobs, progress=progress)
+    page_in = target if report else None
+    return _run(planned, text, project_of, page_in, dry_run=dry_run, jobs=jobs, progress=progress)
 
 
 def separate(
@@ -145,6 +149,7 @@ def separate(
     layout: Layout | None = None,
     name: str | None = None,
     plots: bool = False,
+    report: bool = False,
     plugin_paths: Sequence[AnyPath] = (),
     force: bool = False,
     strict: bool = False,
@@ -179,8 +184,10 @@ def separate(
     )
     files = [paths] if isinstance(paths, str | os.PathLike) else paths
     as_one = text.preset.together if together is None else together
-    planned = file_jobs(list(map(_existing, files)), Path(out), text, settings, as_one)
-    return _run(planned, text, dry_run=dry_run, jobs=jobs, progress=progress)
+    target = Path(out)
+    planned = file_jobs(list(map(_existing, files)), target, text, settings, as_one)
+    page_in = target if report else None
+    return _run(planned, text, page_in=page_in, dry_run=dry_run, jobs=jobs, progress=progress)
 
 
 def bounce(
@@ -227,6 +234,7 @@ def _run(
     planned: Sequence[Job],
     preset: PresetText | None = None,
     project_of: Callable[[list[Result]], Path | None] = lambda results: None,
+    page_in: Path | None = None,
     *,
     dry_run: bool,
     jobs: int,
@@ -237,15 +245,18 @@ def _run(
     if dry_run:
         return Results([_planned(job, outputs) for job, outputs in plan])
     reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
+    page = None
     try:
         done = run_jobs([job for job, _ in plan], reporter, jobs)
+        if page_in is not None and any(result.tracks for result in done):
+            page = page_of(page_in, reporter)
     except Cancelled:
         assert isinstance(reporter, CallbackReporter)
         assert reporter.error is not None
         raise reporter.error from None
     caution = preset.preset.caution if preset else ""
     notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
-    results = Results(done, project_of(done), notes)
+    results = Results(done, project_of(done), notes, page)
     if results.failed:
         first = results.failed[0]
         many = f"{len(results.failed)} of {len(done)} jobs failed: " if len(done) > 1 else ""

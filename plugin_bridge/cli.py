@@ -9,6 +9,7 @@ from plugin_bridge.commands.demo import demo
 from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
+from plugin_bridge.commands.report import report
 from plugin_bridge.commands.separate import separate, watch
 from plugin_bridge.commands.sessions import bounce, inspect, render
 from plugin_bridge.commands.train import train
@@ -45,6 +46,7 @@ for command in (
     render,
     bounce,
     separate,
+    report,
     inspect,
     presets,
     separators,

@@ -40,11 +40,13 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
 
     A drum loop, a stereo duo, two microphones that hear each other, an interview on one microphone, and a
     band of which nothing is known. The sources of the others are known, so that the stems can be measured
-    against them.
+    against them. A page to listen to them is made, too.
     """
     from plugin_bridge.jobs.contract import Results
     from plugin_bridge.jobs.job import Settings
+    from plugin_bridge.jobs.listening import page_of
     from plugin_bridge.jobs.plan import preset_text, session_jobs, session_parts
+    from plugin_bridge.jobs.progress import reporter
     from plugin_bridge.jobs.stems_project import write_project
     from plugin_bridge.presets.preset import Preset
 
@@ -61,7 +63,11 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
         planned += made
         known += [row.get("sources", {})] * len(made)
     done = run(planned, workers=jobs, quiet=quiet)
-    results = Results(done, write_project(planned, done, out))
+    page = None
+    if any(result.tracks for result in done):
+        with reporter(quiet) as progress:
+            page = page_of(out, progress)
+    results = Results(done, write_project(planned, done, out), page=page)
     measured = [
         {"preset": job.preset.name, **stem}
         for job, result, sources in zip(planned, done, known, strict=True)

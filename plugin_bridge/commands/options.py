@@ -165,6 +165,11 @@ plots_option = click.option(
     help="Draw spectrograms of mixture and stems beside the stems, and what a factorization learned "
     "(needs the extra `plots`).",
 )
+report_option = click.option(
+    "--report",
+    is_flag=True,
+    help="Make a page to listen to the stems, in the folder `report` of the results; it opens from disk.",
+)
 jobs_option = click.option(
     "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
 )

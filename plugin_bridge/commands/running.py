@@ -80,7 +80,7 @@ def report(
                 "status": "failed" if results.failed else "done",
                 "jobs": [result.as_json() for result in results.jobs],
                 "notes": results.notes,
-                "further_outputs": [str(results.project)] if results.project else [],
+                "further_outputs": [str(path) for path in (results.project, results.page) if path],
                 **more,
             }
         )
@@ -113,3 +113,5 @@ def _summarise(results: Results, out: Path) -> None:
     say(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
     if results.project:
         say(f"Open in REAPER: {results.project}")
+    if results.page:
+        say(f"Listen in a browser: {results.page.resolve().as_uri()}")

@@ -34,6 +34,7 @@ READ = "\b\nAudio that is read, told by its content:\n" + readable()
 @options.score_option
 @options.align_option
 @options.plots_option
+@options.report_option
 @options.run_options
 def separate(
     paths: tuple[Path, ...],

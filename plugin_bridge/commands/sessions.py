@@ -46,6 +46,7 @@ post_fader_option = click.option(
 @options.parameter_options
 @options.align_option
 @options.plots_option
+@options.report_option
 @options.run_options
 def render(
     project: Path,

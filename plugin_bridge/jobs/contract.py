@@ -94,6 +94,8 @@ class Results:
     """The REAPER project beside a session's stems, if there is one."""
     notes: list[str] = field(default_factory=list)
     """What is worth knowing of all of them: where the preset falls short."""
+    page: Path | None = None
+    """The file to open to listen to the stems, if a page was asked for."""
 
     @property
     def tracks(self) -> list[TrackResult]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -139,6 +140,13 @@ class Manifest:
             return all((path.parent / output.path).stat().st_size == output.bytes for output in self.outputs)
         except (OSError, ValueError):  # a name that no file can have
             return False
+
+
+def manifests(folder: Path) -> Iterator[Path]:
+    """Whatever might be a manifest below ``folder``, in order."""
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(path, name) for name in sorted(files) if name.endswith(".json"))
 
 
 @cache

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
-from plugin_bridge.jobs.manifest import Manifest
+from plugin_bridge.jobs.manifest import Manifest, manifests
 from plugin_bridge.naming import printable, safe_name
 from plugin_bridge.sessions.formats import STEMS_SUFFIX
 from plugin_bridge.sessions.model import Session
@@ -61,7 +61,7 @@ def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]
     """For each track of ``session`` its sets in ``out``, the one to be heard first."""
     known = {track.identifier for track in session.walk()}
     found: dict[str, list[_Set]] = defaultdict(list)
-    for path in _manifests(out):
+    for path in manifests(out):
         manifest = Manifest.read(path)
         if (
             manifest is not None
@@ -76,12 +76,6 @@ def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]
     for sets in found.values():
         sets.sort(key=lambda one: (one.path.resolve() in fresh, one.path.stat().st_mtime_ns), reverse=True)
     return found
-
-
-def _manifests(folder: Path) -> Iterator[Path]:
-    for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(path, name) for name in sorted(files) if name.endswith(".json"))
 
 
 def _placed(one: _Set, session: Session, muted: bool) -> list[PlacedStem]:
