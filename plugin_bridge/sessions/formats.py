@@ -9,6 +9,7 @@ from pathlib import Path
 from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.ardour.reader import read_ardour
+from plugin_bridge.sessions.dawproject.reader import read_dawproject
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.rpp.reader import read_rpp
@@ -40,6 +41,7 @@ class Format:
 FORMATS = (
     Format("REAPER project", (".rpp",), read_rpp),
     Format("Ardour session", (".ardour",), read_ardour),
+    Format("DAWproject", (".dawproject",), read_dawproject),
     Format(
         "Ableton Live set",
         (".als",),
@@ -52,7 +54,6 @@ FORMATS = (
         (".cpr", ".npr"),
         export="File > Export > Audio Mixdown, multiple channels",
     ),
-    Format("DAWproject", (".dawproject",), export="open it in its DAW and export all tracks"),
     Format("FL Studio project", (".flp",), export="File > Export > Wave file, with Split mixer tracks"),
     Format("GarageBand project", (".band",), export="Share > Export Song to Disk, once with each track solo"),
     Format("LMMS project", (".mmp", ".mmpz"), export="File > Export Tracks"),

@@ -1,0 +1,220 @@
+"""Laid-out audio of a DAWproject as the model's clips: files, warps, fades, automation inside clips.
+
+Warps nail moments of the file to beats. Where that stretches nothing (a file of the project's tempo), the
+clip plays at its own rate; an even stretch is a play rate, anything else markers between which it is even.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.dawproject.archive import Member
+from plugin_bridge.sessions.dawproject.content import Frame, Part, Ramp, unit_of
+from plugin_bridge.sessions.dawproject.values import envelope
+from plugin_bridge.sessions.model import Clip, Envelope, Fade, MidiNote, Parameter, Point, StretchMarker
+from plugin_bridge.sessions.sources import MediaFolders
+from plugin_bridge.sessions.xml import number, seconds, switch, whole
+
+UNSTRETCHED = 25e-6
+"""Seconds, about one sample: a warp that moves nothing by more is none."""
+RATES = (1 / 64, 64.0)
+WITH_PITCH = ("raw", "repitch", "resample", "tape")
+"""Stretch algorithms that move the pitch with the time."""
+EXPRESSIONS = {"gain": Parameter.VOLUME, "pan": Parameter.PAN, "transpose": Parameter.PITCH}
+NEUTRAL = {Parameter.VOLUME: 1.0, Parameter.PAN: 0.0, Parameter.PITCH: 0.0}
+
+Remark = Callable[[str], None]
+
+
+class ClipReader:
+    """Turns laid-out parts into clips and notes."""
+
+    def __init__(self, path: Path, members: dict[str, zipfile.ZipInfo], media: MediaFolders) -> None:
+        self.path = path
+        self.members = members
+        self.media = media
+
+    def clip(self, part: Part, remark: Remark) -> Clip | None:
+        """The clip that plays a part's audio; None for what holds no audio."""
+        audio = part.content
+        anchors = None
+        if audio.tag == "Warps":
+            found = audio.find("Audio")
+            if found is None:
+                remark("warps around anything but audio are left out")
+                return None
+            if unit_of(audio, "contentTimeUnit", "seconds") != "seconds":
+                remark("warps of audio that is counted in beats are played unwarped")
+            else:
+                anchors = _anchors(audio)
+            part, audio = _of_audio(part, audio), found
+        zero = part.frame.seconds(0.0)
+        length = max(0.0, seconds(audio, "duration"))
+        start, end = part.start, part.end
+        if anchors is None:
+            start, end = max(start, zero), min(end, zero + length if end == math.inf else end)
+            markers = [(start, start - zero), (end, end - zero)]
+        else:
+            last = part.frame.seconds(max(time for time, _ in anchors))
+            start, end = (
+                max(start, part.frame.seconds(_at(anchors, 0.0, inverse=True))),
+                min(end, max(last, start)),
+            )
+            markers = _markers(part, anchors, start, end)
+        if not end > start:
+            return None
+        rate, stretch, problem = _rate(markers)
+        path, name, material, trouble = self._file(audio)
+        fade_in, fade_out, envelopes = _fades(part.ramps, start, end)
+        envelopes += _automation(part, start, remark)
+        return Clip(
+            source=path,
+            material=material,
+            position=start,
+            length=end - start,
+            offset=markers[0][1],
+            rate=rate,
+            keep_pitch=rate != 1 and audio.get("algorithm", "").lower() not in WITH_PITCH,
+            stretch=stretch,
+            fade_in=fade_in,
+            fade_out=fade_out,
+            envelopes=envelopes,
+            muted=part.muted,
+            name=part.name or name,
+            problem=problem or (f"{name} {trouble}" if trouble else ""),
+        )
+
+    def _file(self, audio: Element) -> tuple[Path, str, Member | None, str]:
+        """The file's path, name, its place in the archive, and why it cannot be played."""
+        file = audio.find("File")
+        name = file.get("path", "") if file is not None else ""
+        if file is None or not name:
+            return self.path, audio.get("name", "audio"), None, "names no file"
+        shown = PurePosixPath(name.replace("\\", "/")).name
+        if switch(file, "external"):
+            path, trouble = self.media.find(name)
+            return path, shown, None, trouble
+        if (info := self.members.get(name)) is None:
+            return self.path, shown, None, "is missing in the project"
+        member = Member(self.path.resolve(), name)
+        return self.path.resolve(), shown, member, member.problem(info)
+
+
+def note(part: Part) -> MidiNote | None:
+    """A note, if it begins while its clip sounds; it ends with it."""
+    element, frame = part.content, part.frame
+    time = number(element, "time")
+    start, end = frame.seconds(time), frame.seconds(time + max(0.0, number(element, "duration")))
+    if part.muted or not part.start <= start < part.end:
+        return None
+    pitch, velocity = whole(element, "key"), round(127 * number(element, "vel", 0.8))
+    if not 0 <= pitch <= 127:
+        return None
+    channel = min(15, max(0, whole(element, "channel")))
+    return MidiNote(start, min(end, part.end) - start, pitch, min(127, max(1, velocity)), channel)
+
+
+def _of_audio(part: Part, warps: Element) -> Part:
+    return Part(
+        warps, part.frame.of(warps), part.start, part.end, part.ramps, part.points, part.muted, part.name
+    )
+
+
+def _anchors(warps: Element) -> list[tuple[float, float]]:
+    """Times of the warped timeline and the seconds of the file that lie there, both rising."""
+    found: list[tuple[float, float]] = []
+    for time, content in sorted(
+        (number(w, "time"), seconds(w, "contentTime")) for w in warps.iterfind("Warp")
+    ):
+        if found and not (time > found[-1][0] and content > found[-1][1]):
+            if (time, content) != found[-1]:
+                raise SessionError(f"a <Warp> at {time:g} goes back or stands still in its audio")
+            continue
+        found.append((time, content))
+    if not found:
+        raise SessionError("<Warps> holds no <Warp>")
+    return found if len(found) > 1 else [found[0], (found[0][0] + 1, found[0][1] + 1)]
+
+
+def _at(anchors: list[tuple[float, float]], x: float, inverse: bool = False) -> float:
+    """The second of the file at a time, or the other way round; outside as between the nearest two."""
+    pairs = [(b, a) for a, b in anchors] if inverse else anchors
+    index = next((i for i in range(1, len(pairs) - 1) if x < pairs[i][0]), len(pairs) - 1)
+    (x0, y0), (x1, y1) = pairs[index - 1], pairs[index]
+    return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
+
+
+def _markers(
+    part: Part, anchors: list[tuple[float, float]], start: float, end: float
+) -> list[tuple[float, float]]:
+    """Seconds of the session and of the file, wherever the rate may change between ``start`` and ``end``."""
+    frame = part.frame
+    first, last = frame.time(start), frame.time(end)
+    times = [time for time, _ in anchors]
+    if frame.unit == "beats":
+        times += [beat - frame.origin for beat in frame.clock.grid()]
+    inside = sorted({time for time in times if first < time < last})
+    return [
+        (start, _at(anchors, first)),
+        *((frame.seconds(time), _at(anchors, time)) for time in inside),
+        (end, _at(anchors, last)),
+    ]
+
+
+def _rate(markers: list[tuple[float, float]]) -> tuple[float, tuple[StretchMarker, ...], str]:
+    """The play rate, the markers if it is not even, and why such a rate cannot be played."""
+    (start, first), (end, last) = markers[0], markers[-1]
+    if all(abs((source - first) - (moment - start)) <= UNSTRETCHED for moment, source in markers):
+        return 1.0, (), ""
+    rate = (last - first) / (end - start)
+    if not RATES[0] <= rate <= RATES[1]:
+        return 1.0, (), f"a warp to {rate:g} times the speed is not played; {RATES[0]:g} to {RATES[1]:g} are"
+    if all(abs((source - first) - rate * (moment - start)) <= UNSTRETCHED for moment, source in markers):
+        return rate, (), ""
+    return rate, tuple(StretchMarker(moment - start, source) for moment, source in markers), ""
+
+
+def _fades(ramps: tuple[Ramp, ...], start: float, end: float) -> tuple[Fade, Fade, tuple[Envelope, ...]]:
+    """Fades at the clip's own ends; those of clips around it that end elsewhere are envelopes."""
+    fades = {False: Fade(), True: Fade()}
+    envelopes = []
+    for ramp in ramps:
+        if ramp.end <= start or ramp.start >= end:
+            continue
+        length = ramp.end - ramp.start
+        edge, own = (end, ramp.end) if ramp.is_out else (start, ramp.start)
+        if abs(edge - own) < UNSTRETCHED and fades[ramp.is_out].seconds == 0 and length <= end - start:
+            fades[ramp.is_out] = Fade(length)
+        else:
+            values = (1.0, 0.0) if ramp.is_out else (0.0, 1.0)
+            points = tuple(
+                Point(at - start, value) for at, value in zip((ramp.start, ramp.end), values, strict=True)
+            )
+            envelopes.append(Envelope(Parameter.VOLUME, points))
+    return fades[False], fades[True], tuple(envelopes)
+
+
+def _automation(part: Part, start: float, remark: Remark) -> tuple[Envelope, ...]:
+    found = []
+    for points, frame in part.points:
+        target = points.find("Target")
+        expression = target.get("expression", "") if target is not None else ""
+        parameter = EXPRESSIONS.get(expression)
+        if parameter is None:
+            remark(f"automation inside clips is left out: {expression or 'a parameter'}")
+            continue
+        unit = points.get("unit", "linear")
+        read = envelope(points, parameter, unit, _from(start, frame), relative=True)
+        if read and any(point.value != NEUTRAL[parameter] for point in read.points):
+            found.append(read)
+    return tuple(found)
+
+
+def _from(start: float, frame: Frame) -> Callable[[float], float]:
+    """Seconds since ``start`` of a time of ``frame``."""
+    return lambda time: frame.seconds(time) - start
