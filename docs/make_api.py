@@ -20,7 +20,8 @@ CHAPTERS = {
     "Calls": ("render", "separate", "bounce", "write_report", "open_session", "load_preset", "save_preset"),
     "Results": ("Results", "Result", "TrackResult", "StemFile"),
     "Plug-ins and presets": (
-        "Board", "StemRack", "SeparatorPlugin", "HostedPlugin", "StreamedChain", "Preset",
+        "Board", "StemRack", "SeparatorPlugin", "PythonPlugin", "HostedPlugin", "HostedInstrument",
+        "SoundFontInstrument", "StreamedChain", "Preset",
     ),
     "Sessions": ("Session", "Track"),
     "Errors": (

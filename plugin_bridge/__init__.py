@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from plugin_bridge.jobs.listening import write_report
     from plugin_bridge.plugins.board import Board
     from plugin_bridge.plugins.hosting import HostedPlugin
+    from plugin_bridge.plugins.instruments import HostedInstrument, SoundFontInstrument
     from plugin_bridge.plugins.processor import SeparatorPlugin
+    from plugin_bridge.plugins.python_plugin import PythonPlugin
     from plugin_bridge.plugins.rack import StemRack
     from plugin_bridge.plugins.streamed_chain import StreamedChain
     from plugin_bridge.presets.preset import Preset, load_preset, save_preset
@@ -53,7 +55,9 @@ _ROOMS = {
     "plugin_bridge.jobs.listening": ("write_report",),
     "plugin_bridge.plugins.board": ("Board",),
     "plugin_bridge.plugins.hosting": ("HostedPlugin",),
+    "plugin_bridge.plugins.instruments": ("HostedInstrument", "SoundFontInstrument"),
     "plugin_bridge.plugins.processor": ("SeparatorPlugin",),
+    "plugin_bridge.plugins.python_plugin": ("PythonPlugin",),
     "plugin_bridge.plugins.rack": ("StemRack",),
     "plugin_bridge.plugins.streamed_chain": ("StreamedChain",),
     "plugin_bridge.presets.preset": ("Preset", "load_preset", "save_preset"),
@@ -66,17 +70,20 @@ __all__ = [
     "AudioFileError",
     "Board",
     "BridgeError",
+    "HostedInstrument",
     "HostedPlugin",
     "JobError",
     "JobsFailedError",
     "PluginError",
     "Preset",
     "PresetError",
+    "PythonPlugin",
     "Result",
     "Results",
     "SeparatorPlugin",
     "Session",
     "SessionError",
+    "SoundFontInstrument",
     "StemFile",
     "StemRack",
     "StreamedChain",

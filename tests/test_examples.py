@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge import StreamedChain
 from plugin_bridge.audio.files import read_info
 from plugin_bridge.presets.preset import Preset
 from separators.evaluation import si_sdr
@@ -57,6 +58,20 @@ def test_separate_file(tmp_path):
     stems = stems_in(tmp_path)
     assert {"kick", "snare", "hihat"} <= set(stems)
     assert np.abs(sum(stems.values()) - read(AUDIO / "Drums.wav")).max() < (len(stems) + 1) * STEP_24_BIT
+
+
+def test_python_plugin():
+    assert run(EXAMPLES / "python_plugin.py") == "from 1.00 down to 0.00\n"
+    specification = importlib.util.spec_from_file_location("python_plugin", EXAMPLES / "python_plugin.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    audio = np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
+    chain = StreamedChain([module.Tremolo()], 44100, 2)
+    blocks = [chain.process(block) for block in np.split(audio, [7000, 20_000], axis=1)]
+    out = np.concatenate([*blocks, chain.flush()], axis=1)
+    np.testing.assert_allclose(out, module.Tremolo()(audio, 44100), atol=1e-6)
 
 
 def test_pedalboard_chain(tmp_path):

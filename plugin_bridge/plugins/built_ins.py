@@ -63,6 +63,8 @@ class BuiltIn:
                 f"{self.name} has no parameter {key!r}{did_you_mean(key, self.defaults)}; it has: {known}"
             )
         default = self.defaults[key]
+        if isinstance(value, np.generic):
+            value = value.item()
         if key in self.choices:
             members = {str(m.name): m for m in self.choices[key].__members__.values()}
             if value not in members:

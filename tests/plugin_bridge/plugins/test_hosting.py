@@ -458,12 +458,12 @@ def test_the_child_ends_with_its_plugin():
 PARENT = """
 import sys, threading
 from plugin_bridge import HostedPlugin
-from plugin_bridge.plugins import hosting
-start = hosting._Child.__init__
-def init(self, name):
-    start(self, name)
+from plugin_bridge.plugins.hosted_child import Child
+start = Child.__init__
+def init(self, *arguments):
+    start(self, *arguments)
     print(self._process.pid, flush=True)
-hosting._Child.__init__ = init
+Child.__init__ = init
 plugin = HostedPlugin(sys.argv[1], load_seconds=60)
 threading.Event().wait()
 """

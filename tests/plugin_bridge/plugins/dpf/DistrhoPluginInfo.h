@@ -1,0 +1,20 @@
+// What the two plug-ins of the tests are: an effect (EFFECT_CHANNELS wide), or with INSTRUMENT a synthesiser.
+#pragma once
+
+#ifdef INSTRUMENT
+#define DISTRHO_PLUGIN_NAME "Sine Synth"
+#define DISTRHO_PLUGIN_NUM_INPUTS 0
+#define DISTRHO_PLUGIN_NUM_OUTPUTS 2
+#define DISTRHO_PLUGIN_IS_SYNTH 1
+#define DISTRHO_PLUGIN_WANT_MIDI_INPUT 1
+#else
+#define DISTRHO_PLUGIN_NAME "Faulty Gain"
+#define DISTRHO_PLUGIN_NUM_INPUTS EFFECT_CHANNELS
+#define DISTRHO_PLUGIN_NUM_OUTPUTS EFFECT_CHANNELS
+#endif
+#define DISTRHO_PLUGIN_BRAND "Stembridge tests"
+#define DISTRHO_PLUGIN_URI "urn:stembridge:tests:" DISTRHO_PLUGIN_NAME
+#define DISTRHO_PLUGIN_BRAND_ID Stem
+#define DISTRHO_PLUGIN_UNIQUE_ID Test
+#define DISTRHO_PLUGIN_HAS_UI 0
+#define DISTRHO_PLUGIN_IS_RT_SAFE 1
