@@ -17,7 +17,9 @@ from plugin_bridge import api
 
 API = Path(__file__).parent / "api.md"
 CHAPTERS = {
-    "Calls": ("render", "separate", "bounce", "write_report", "open_session", "load_preset", "save_preset"),
+    "Calls": (
+        "render", "separate", "bounce", "batch", "write_report", "open_session", "load_preset", "save_preset",
+    ),
     "Results": ("Results", "Result", "TrackResult", "StemFile"),
     "Plug-ins and presets": (
         "Board", "StemRack", "SeparatorPlugin", "PythonPlugin", "HostedPlugin", "HostedInstrument",

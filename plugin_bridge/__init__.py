@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plugin_bridge.api import bounce, render, separate
+    from plugin_bridge.api import batch, bounce, render, separate
     from plugin_bridge.errors import (
         AudioFileError,
         BridgeError,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # Imported on first use, so that `stembridge --help` does not load what it will not run.
 _ROOMS = {
-    "plugin_bridge.api": ("bounce", "render", "separate"),
+    "plugin_bridge.api": ("batch", "bounce", "render", "separate"),
     "plugin_bridge.errors": (
         "AudioFileError",
         "BridgeError",
@@ -90,6 +90,7 @@ __all__ = [
     "Track",
     "TrackResult",
     "__version__",
+    "batch",
     "bounce",
     "load_preset",
     "open_session",

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from plugin_bridge.batches.estimates import estimate
+from plugin_bridge.batches.job_file import JobFile
+from plugin_bridge.batches.planning import plan_of
+from plugin_bridge.engine.batch import run_plan
+from plugin_bridge.engine.contract import Workers
 from plugin_bridge.errors import JobError, JobsFailedError
-from plugin_bridge.jobs.batch import run_jobs
 from plugin_bridge.jobs.contract import Job, Result, Results, attempt
+from plugin_bridge.jobs.folder_lock import locked
 from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.listening import page_of
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
+    Planned,
     bounce_jobs,
     checked,
     file_jobs,
@@ -61,6 +68,8 @@ def render(
     strict: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
+    cluster: str | None = None,
+    memory: str | None = None,
     progress: Callback | Reporter | None = None,
 ) -> Results:
     """Separate the tracks of a DAW session into stems.
@@ -94,6 +103,9 @@ def render(
     :param dry_run: do nothing: the results are ``planned`` and say what would be written
     :param jobs: worker processes; with several, a script makes this call under
         ``if __name__ == "__main__":``, since its workers import it
+    :param cluster: the address of a Dask cluster that does the jobs in place of worker processes, or
+        ``local`` for an embedded one of ``jobs`` workers; needs the extra ``cluster``
+    :param memory: what a job's worker may use, such as ``4GB``; a job that needs more fails alone
     :param progress: called as ``progress(job, stage, fraction)``, from any thread, with the fraction of the
         job that is done; a job's last call has the fraction 1 and says how it ended. If it raises, all jobs
         stop and clean up, and its exception comes out of this call: the way to cancel
@@ -133,7 +145,8 @@ def render(
         return write_project(planned, results, target)
 
     page_in = target if report else None
-    return _run(planned, text, project_of, page_in, dry_run=dry_run, jobs=jobs, progress=progress)
+    who = Workers.chosen(jobs, cluster, memory)
+    return _run(planned, target, text, project_of, page_in, dry_run=dry_run, workers=who, progress=progress)
 
 
 def separate(
@@ -155,6 +168,8 @@ def separate(
     strict: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
+    cluster: str | None = None,
+    memory: str | None = None,
     progress: Callback | Reporter | None = None,
 ) -> Results:
     """Separate audio files, and all audio files in folders, into stems.
@@ -187,7 +202,8 @@ def separate(
     target = Path(out)
     planned = file_jobs(list(map(_existing, files)), target, text, settings, as_one)
     page_in = target if report else None
-    return _run(planned, text, page_in=page_in, dry_run=dry_run, jobs=jobs, progress=progress)
+    who = Workers.chosen(jobs, cluster, memory)
+    return _run(planned, target, text, page_in=page_in, dry_run=dry_run, workers=who, progress=progress)
 
 
 def bounce(
@@ -204,6 +220,8 @@ def bounce(
     strict: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
+    cluster: str | None = None,
+    memory: str | None = None,
     progress: Callback | Reporter | None = None,
 ) -> Results:
     """Write the tracks of a DAW session, or its mix, without separating them.
@@ -227,48 +245,100 @@ def bounce(
         if mix
         else session_parts(path, patterns, target, roots, post_fader, whole=True)
     )
-    return _run(bounce_jobs(parts, settings), dry_run=dry_run, jobs=jobs, progress=progress)
+    who = Workers.chosen(jobs, cluster, memory)
+    return _run(bounce_jobs(parts, settings), target, dry_run=dry_run, workers=who, progress=progress)
+
+
+def batch(
+    job_file: AnyPath,
+    *,
+    force: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    cluster: str | None = None,
+    memory: str | None = None,
+    progress: Callback | Reporter | None = None,
+) -> Results:
+    """Do all that a job file says: many inputs and sessions, presets by pattern.
+
+    All other arguments are those of :func:`render`.
+
+    :param job_file: a TOML file; docs/operations.md says what is in it
+    :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
+    :raises JobError: the file is wrong (with the line), or the disk cannot hold the results
+    """
+    file = JobFile.read(Path(job_file), force=force, strict=strict)
+    made = plan_of(file)
+    workers = Workers.chosen(jobs, cluster, memory)
+    if dry_run:
+        return Results([planned_result(one) for one in made.plan])
+    estimate(made.plan, made.outs, workers.count).refuse_if_short()
+    cautions = [(text.name, text.preset.caution) for text in file.texts.values()]
+    notes = list(dict.fromkeys(f"preset {name}: {caution}" for name, caution in cautions if caution))
+    with ExitStack() as held:
+        for out in made.outs:
+            held.enter_context(locked(out))
+        done, _ = _done(made.plan, progress, workers)
+        results = Results(done, notes=notes, projects=list(made.projects(done)))
+    return _checked(results)
 
 
 def _run(
     planned: Sequence[Job],
+    out: Path,
     preset: PresetText | None = None,
     project_of: Callable[[list[Result]], Path | None] = lambda results: None,
     page_in: Path | None = None,
     *,
     dry_run: bool,
-    jobs: int,
+    workers: Workers,
     progress: Callback | Reporter | None,
 ) -> Results:
     """Check the plan and do it; raises JobsFailedError, and whatever ``progress`` raises."""
     plan = checked(planned)
     if dry_run:
-        return Results([_planned(job, outputs) for job, outputs in plan])
+        return Results([planned_result(one) for one in plan])
+    caution = preset.preset.caution if preset else ""
+    notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
+    with locked(out):
+        done, page = _done(plan, progress, workers, page_in)
+        return _checked(Results(done, project_of(done), notes, page))
+
+
+def _done(
+    plan: Sequence[Planned],
+    progress: Callback | Reporter | None,
+    workers: Workers,
+    page_in: Path | None = None,
+) -> tuple[list[Result], Path | None]:
+    """Do the plan, and make the page if one is wanted; raises whatever ``progress`` raises."""
     reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
-    page = None
     try:
-        done = run_jobs([job for job, _ in plan], reporter, jobs)
-        if page_in is not None and any(result.tracks for result in done):
-            page = page_of(page_in, reporter)
+        done = run_plan(plan, reporter, workers)
+        if page_in is None or not any(result.tracks for result in done):
+            return done, None
+        return done, page_of(page_in, reporter)
     except Cancelled:
         assert isinstance(reporter, CallbackReporter)
         assert reporter.error is not None
         raise reporter.error from None
-    caution = preset.preset.caution if preset else ""
-    notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
-    results = Results(done, project_of(done), notes, page)
+
+
+def _checked(results: Results) -> Results:
+    """The results, if no job failed."""
     if results.failed:
         first = results.failed[0]
-        many = f"{len(results.failed)} of {len(done)} jobs failed: " if len(done) > 1 else ""
+        many = f"{len(results.failed)} of {len(results.jobs)} jobs failed: " if len(results.jobs) > 1 else ""
         raise JobsFailedError(f"{many}{first.job}: {first.error}", results)
     return results
 
 
-def _planned(job: Job, outputs: list[Path]) -> Result:
+def planned_result(one: Planned) -> Result:
     """What a job will do; of one that says why nothing is done, that."""
-    if isinstance(job, NotDone):
-        return attempt(job, lambda stage, fraction: None)
-    return Result(job.label, "planned", outputs=outputs)
+    if isinstance(one.job, NotDone):
+        return attempt(one.job, lambda stage, fraction: None)
+    return Result(one.job.label, "planned", outputs=one.survey.outputs)
 
 
 def _ignore(job: str, stage: str, fraction: float) -> None:

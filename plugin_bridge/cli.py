@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plugin_bridge.commands.batch import batch
 from plugin_bridge.commands.catalogue import presets, separators
 from plugin_bridge.commands.demo import demo
 from plugin_bridge.commands.dictionary import dictionary
@@ -53,6 +54,7 @@ for command in (
     dictionary,
     evaluate,
     train,
+    batch,
     watch,
 ):
     main.add_command(command)

@@ -129,8 +129,13 @@ class TakenNames:
     """The file names of several results; no two of them, and no result and input, may share one."""
 
     def __init__(self, inputs: Iterable[Path] = ()) -> None:
-        self._inputs = {collision_key(path.resolve()) for path in inputs}
+        self._inputs: set[str] = set()
         self._owners: dict[str, str] = {}
+        self.keep(inputs)
+
+    def keep(self, inputs: Iterable[Path]) -> None:
+        """No result may be called like one of ``inputs``."""
+        self._inputs |= {collision_key(path.resolve()) for path in inputs}
 
     def take(self, paths: Iterable[Path], owner: str) -> None:
         """Take ``paths`` for ``owner``, a word for messages; raises :class:`JobError` and then takes none."""

@@ -28,10 +28,14 @@ MAY_IMPORT = {
         "audio", "plugins", "presets", "rendering", "report", "sessions",
         "separators.nmf", "separators.score",
     ],
-    "plugin_bridge.learning": ["audio", "jobs", "sessions", "separators.nmf", "separators.training"],
-    "plugin_bridge.api": ["jobs", "presets"],
+    "plugin_bridge.engine": ["jobs"],
+    "plugin_bridge.batches": ["audio", "jobs", "presets"],
+    "plugin_bridge.learning": [
+        "audio", "engine", "jobs", "sessions", "separators.nmf", "separators.training"
+    ],
+    "plugin_bridge.api": ["batches", "engine", "jobs", "presets"],
     "plugin_bridge.commands": [
-        "api", "audio", "jobs", "learning", "presets", "sessions",
+        "api", "audio", "batches", "engine", "jobs", "learning", "presets", "sessions",
         "separators.evaluation", "separators.nmf", "separators.score", "separators.training",
     ],
 }  # fmt: skip

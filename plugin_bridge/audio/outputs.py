@@ -63,3 +63,9 @@ def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -
 def has_full_scale(format: str, bit_depth: str) -> bool:
     """Whether samples beyond -1..1 are lost in this format: in all but float WAV and AIFF."""
     return not (format in ("wav", "aiff") and bit_depth == "float32")
+
+
+def bytes_per_sample(format: str, bit_depth: str) -> float:
+    """How large a file becomes, more or less: by measure, where samples are compressed."""
+    per_sample = {"flac": 0.6 * BIT_DEPTHS[bit_depth] / 8, "ogg": 0.25, "mp3": 0.25}
+    return per_sample.get(format, BIT_DEPTHS[bit_depth] / 8)

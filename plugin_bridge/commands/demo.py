@@ -35,13 +35,23 @@ def example_session() -> Path:
 @options.out_option
 @options.work_options
 @options.json_option
-def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: bool) -> int:
+def demo(
+    out: Path,
+    jobs: int,
+    cluster: str | None,
+    memory: str | None,
+    force: bool,
+    strict: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Separate the example session with five presets and measure the stems.
 
     A drum loop, a stereo duo, two microphones that hear each other, an interview on one microphone, and a
     band of which nothing is known. The sources of the others are known, so that the stems can be measured
     against them. A page to listen to them is made, too.
     """
+    from plugin_bridge.engine.contract import Workers
     from plugin_bridge.jobs.contract import Results
     from plugin_bridge.jobs.job import Settings
     from plugin_bridge.jobs.listening import page_of
@@ -62,7 +72,7 @@ def demo(out: Path, jobs: int, force: bool, strict: bool, quiet: bool, as_json: 
         made = session_jobs(parts, preset_text(preset), settings, together)
         planned += made
         known += [row.get("sources", {})] * len(made)
-    done = run(planned, workers=jobs, quiet=quiet)
+    done = run(planned, workers=Workers.chosen(jobs, cluster, memory), quiet=quiet)
     page = None
     if any(result.tracks for result in done):
         with reporter(quiet) as progress:

@@ -75,6 +75,18 @@ def template(context: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
+def _amount(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from plugin_bridge.engine.memory import parse_bytes
+    from plugin_bridge.errors import JobError
+
+    if value is not None:
+        try:
+            parse_bytes(value)
+        except JobError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 preset_option = click.option(
     "--preset",
     "-p",
@@ -92,6 +104,11 @@ out_option = click.option(
     help="Folder for the results; made if it is missing.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+events_option = click.option(
+    "--events",
+    is_flag=True,
+    help="Print what happens, when it happens, as one JSON object a line (docs/operations.md).",
+)
 format_options = together(
     click.option(
         "--format",
@@ -170,8 +187,22 @@ report_option = click.option(
     is_flag=True,
     help="Make a page to listen to the stems, in the folder `report` of the results; it opens from disk.",
 )
-jobs_option = click.option(
-    "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
+jobs_option = together(
+    click.option(
+        "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
+    ),
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Have a Dask cluster do the jobs: tcp://host:8786, or `local` for an embedded one of so many "
+        "workers as --jobs says (needs the extra `cluster`).",
+    ),
+    click.option(
+        "--memory",
+        metavar="AMOUNT",
+        callback=_amount,
+        help="What a job's worker may use, such as 4GB; a job that needs more fails alone.",
+    ),
 )
 quiet_option = click.option(
     "--quiet", "-q", is_flag=True, help="No progress and no summary; warnings and errors are still shown."
@@ -203,6 +234,7 @@ run_options = together(
     work_options,
     dry_run_option,
     json_option,
+    events_option,
 )
 
 

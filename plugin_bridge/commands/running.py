@@ -3,47 +3,81 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plugin_bridge.commands.group import FAILED, debugging
+from plugin_bridge.commands.group import FAILED, STOPPED, debugging
 from plugin_bridge.terminal import say, say_json
 
 if TYPE_CHECKING:
+    from plugin_bridge.engine.contract import Workers
     from plugin_bridge.jobs.contract import Job, Result, Results
+    from plugin_bridge.jobs.progress import Reporter
 
 
 def run_call(
-    call: Callable[..., Results], out: Path, *, jobs: int, dry_run: bool, quiet: bool, as_json: bool
+    call: Callable[..., Results],
+    out: Path | None,
+    *,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    events: bool = False,
+    **workers: Any,
 ) -> int:
     """Make one of the calls of :mod:`plugin_bridge.api` and report; returns the exit status."""
     from plugin_bridge.errors import JobsFailedError
-    from plugin_bridge.jobs.progress import reporter
 
     if dry_run:
         _show_plan(call(dry_run=True).jobs, as_json)
         return 0
-    with reporter(quiet) as progress:
+    with shown(quiet, events) as progress:
         try:
-            results = call(jobs=jobs, progress=progress)
+            results = call(progress=progress, **workers)
         except JobsFailedError as error:
             results = error.results
-    return report(results, out, quiet=quiet, as_json=as_json)
+    return report(results, out, quiet=quiet or events, as_json=as_json, events=events)
+
+
+@contextmanager
+def shown(quiet: bool, events: bool) -> Iterator[Reporter]:
+    """How far the jobs are, on standard error or as events; within, Ctrl-C ends the program soon."""
+    from plugin_bridge.engine.events import EventReporter
+    from plugin_bridge.engine.stopping import prompt_stop
+    from plugin_bridge.jobs.progress import reporter
+
+    progress = EventReporter(sys.stdout) if events else reporter(quiet)
+
+    def stopped() -> None:
+        if isinstance(progress, EventReporter):
+            progress.write("end", status="stopped")
+
+    def last_words() -> None:
+        stopped()
+        say("Stopped.", err=True)
+
+    with prompt_stop(STOPPED, last_words), progress:
+        try:
+            yield progress
+        except KeyboardInterrupt:
+            stopped()
+            raise
 
 
 def run(
-    jobs: Sequence[Job], *, workers: int = 1, only: Collection[str] | None = None, quiet: bool = False
+    jobs: Sequence[Job], *, workers: Workers, only: Collection[str] | None = None, quiet: bool = False
 ) -> list[Result]:
     """Check the plan and run it, or the jobs labelled ``only``, with progress on standard error."""
-    from plugin_bridge.jobs.batch import run_jobs
+    from plugin_bridge.engine.batch import run_plan
     from plugin_bridge.jobs.plan import checked
-    from plugin_bridge.jobs.progress import reporter
 
-    chosen = [job for job, _ in checked(jobs) if only is None or job.label in only]
-    with reporter(quiet) as progress:
-        return run_jobs(chosen, progress, workers)
+    chosen = [one for one in checked(jobs) if only is None or one.job.label in only]
+    with shown(quiet, events=False) as progress:
+        return run_plan(chosen, progress, workers)
 
 
 def _show_plan(planned: Sequence[Result], as_json: bool) -> None:
@@ -64,10 +98,11 @@ def _show_plan(planned: Sequence[Result], as_json: bool) -> None:
 
 def report(
     results: Results,
-    out: Path,
+    out: Path | None,
     *,
     quiet: bool,
     as_json: bool = False,
+    events: bool = False,
     **more: Any,
 ) -> int:
     """Print what was done, what was not honoured and, last, what failed; returns the exit status.
@@ -80,10 +115,12 @@ def report(
                 "status": "failed" if results.failed else "done",
                 "jobs": [result.as_json() for result in results.jobs],
                 "notes": results.notes,
-                "further_outputs": [str(path) for path in (results.project, results.page) if path],
+                "further_outputs": _further(results),
                 **more,
             }
         )
+    elif events:
+        _say_end(results)
     elif not quiet:
         _summarise(results, out)
     for result in results.jobs:
@@ -96,7 +133,32 @@ def report(
     return FAILED if results.failed else 0
 
 
-def _summarise(results: Results, out: Path) -> None:
+def _projects(results: Results) -> list[Path]:
+    return [*([results.project] if results.project else []), *results.projects]
+
+
+def _further(results: Results) -> list[str]:
+    return [str(path) for path in (*_projects(results), results.page) if path]
+
+
+def _say_end(results: Results) -> None:
+    """The last event: how all of it ended; of each job its own event told."""
+    from plugin_bridge.engine.events import EventReporter
+
+    counts = Counter(result.status for result in results.jobs)
+    EventReporter(sys.stdout).write(
+        "end",
+        status="failed" if results.failed else "done",
+        done=counts["done"],
+        skipped=counts["skipped"],
+        left_out=counts["left out"],
+        failed=[{"job": result.job, "error": result.error} for result in results.failed],
+        notes=results.notes,
+        further_outputs=_further(results),
+    )
+
+
+def _summarise(results: Results, out: Path | None) -> None:
     for line in results.notes:
         say(line)
     for result in results.jobs:
@@ -110,8 +172,9 @@ def _summarise(results: Results, out: Path) -> None:
     counts: Counter[str] = Counter(result.status for result in results.jobs)
     words = {"done": "done", "skipped": "up to date", "left out": "left out", "failed": "failed"}
     said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
-    say(f"{said or 'nothing to do'}; results are in {out}{os.sep}")
-    if results.project:
-        say(f"Open in REAPER: {results.project}")
+    where = "" if out is None else f"; results are in {out}{os.sep}"
+    say(f"{said or 'nothing to do'}{where}")
+    for project in _projects(results):
+        say(f"Open in REAPER: {project}")
     if results.page:
         say(f"Listen in a browser: {results.page.resolve().as_uri()}")

@@ -48,6 +48,7 @@ def separate(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
+    events: bool,
     **chosen: Any,
 ) -> int:
     """Separate audio files, and all audio files in folders, into stems.
@@ -59,7 +60,7 @@ def separate(
 
     parameters = options.parameters(preset, assignments, one_shots, score, align)
     call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, **chosen)
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
 
 
 @click.command(cls=Command, epilog=READ)
@@ -77,17 +78,27 @@ def separate(
     help="Seconds between looks.",
 )
 def watch(
-    folder: Path, preset: Preset, out: Path, jobs: int, quiet: bool, interval: float, **chosen: Any
+    folder: Path,
+    preset: Preset,
+    out: Path,
+    jobs: int,
+    cluster: str | None,
+    memory: str | None,
+    quiet: bool,
+    interval: float,
+    **chosen: Any,
 ) -> int:
     """Separate every audio file that comes into FOLDER, until Ctrl-C.
 
     A file is taken when it has not changed from one look to the next, so that copying it may take its
     time; a file that changes later is separated again.
     """
+    from plugin_bridge.engine.contract import Workers
     from plugin_bridge.jobs.contract import Results
     from plugin_bridge.jobs.job import Settings
     from plugin_bridge.jobs.plan import file_jobs, files_in, label_of, preset_text
 
+    who = Workers.chosen(jobs, cluster, memory)
     text, settings = preset_text(preset), Settings.chosen(preset.output, **chosen)
     say(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
@@ -107,7 +118,7 @@ def watch(
             try:
                 # All files are planned, those done already first, whose results keep their names.
                 planned = sorted(file_jobs([folder], out, text, settings), key=lambda job: job.label in new)
-                results = Results(run(planned, only=new, workers=jobs, quiet=quiet))
+                results = Results(run(planned, only=new, workers=who, quiet=quiet))
                 report(results, out, quiet=quiet)
                 not_done = {result.job for result in results.failed}
                 failed = {path for path in failed | settled if label_of(path) in not_done} | (

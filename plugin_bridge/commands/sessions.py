@@ -62,6 +62,7 @@ def render(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
+    events: bool,
     **chosen: Any,
 ) -> int:
     """Separate the tracks of a DAW session into stems.
@@ -84,7 +85,7 @@ def render(
         parameters=options.parameters(preset, assignments, one_shots, align=align),
         **chosen,
     )
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
 
 
 @click.command(cls=Command)
@@ -107,6 +108,7 @@ def render(
 @options.quiet_option
 @options.dry_run_option
 @options.json_option
+@options.events_option
 def bounce(
     project: Path,
     out: Path,
@@ -116,6 +118,7 @@ def bounce(
     quiet: bool,
     dry_run: bool,
     as_json: bool,
+    events: bool,
     **chosen: Any,
 ) -> int:
     """Write the tracks of a DAW session, or its mix, without separating them.
@@ -128,7 +131,7 @@ def bounce(
     if mix and tracks:
         raise click.UsageError("--mix is all tracks; leave out --tracks")
     call = partial(plugin_bridge.bounce, project, out, tracks=tracks, mix=mix, **chosen)
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
 
 
 @click.command(cls=Command)

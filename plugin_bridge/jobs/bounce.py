@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.jobs.contract import Result, StemFile, TrackResult
+from plugin_bridge.jobs.contract import Result, StemFile, Survey, TrackResult
 from plugin_bridge.jobs.job import Part, Settings, refuse_if_strict
 from plugin_bridge.jobs.levels import fit
 from plugin_bridge.jobs.progress import Report
@@ -37,6 +37,10 @@ class BounceJob:
         part = self.part
         path = Template(self.settings.template).path(track=part.track, index=part.index, parent=part.parent)
         return [part.folder / path.with_name(f"{path.name}.{self.settings.format}")]
+
+    def survey(self) -> Survey:
+        """The one file; how long it will be is seen when it is made."""
+        return Survey(self.outputs())
 
     def run(self, report: Report) -> Result:
         """Render, block by block."""

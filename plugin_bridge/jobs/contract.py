@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from plugin_bridge.errors import BridgeError
-from plugin_bridge.jobs.progress import Report
+from plugin_bridge.jobs.progress import UP_TO_DATE, Report
 from plugin_bridge.naming import printable
 from separators.errors import SeparatorError
 
@@ -76,7 +76,7 @@ class Result:
     @property
     def outcome(self) -> str:
         """One word or two for people; why it failed stands at the end of all, once."""
-        words = {"skipped": "up to date", "left out": "left out", "failed": "failed"}
+        words = {"skipped": UP_TO_DATE, "left out": "left out", "failed": "failed"}
         return words.get(self.status) or f"done in {self.seconds:.1f} s"
 
     def as_json(self) -> dict[str, Any]:
@@ -96,6 +96,8 @@ class Results:
     """What is worth knowing of all of them: where the preset falls short."""
     page: Path | None = None
     """The file to open to listen to the stems, if a page was asked for."""
+    projects: list[Path] = field(default_factory=list)
+    """The REAPER projects beside the stems of a job file's sessions."""
 
     @property
     def tracks(self) -> list[TrackResult]:
@@ -106,6 +108,20 @@ class Results:
     def failed(self) -> list[Result]:
         """The jobs that failed."""
         return [job for job in self.jobs if job.status == "failed"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a job before it is done."""
+
+    outputs: list[Path] = field(default_factory=list)
+    """The files that it will write."""
+    seconds: float = 0.0
+    """How much audio it is about."""
+    size: int = 0
+    """How many bytes its audio files will have, more or less."""
+    temporary: int = 0
+    """How many bytes wait in its temporary folder while it is done, beside those files."""
 
 
 class Job(Protocol):
@@ -124,8 +140,8 @@ class Job(Protocol):
         """Files that no result may overwrite."""
         ...
 
-    def outputs(self) -> list[Path]:
-        """The files that :meth:`run` will write; raises if that cannot be known."""
+    def survey(self) -> Survey:
+        """What will come of it; opens its inputs, once. Raises if that cannot be known."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import JobError, SessionError
+from plugin_bridge.jobs.manifest import file_signature
 from plugin_bridge.naming import printable
 from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
@@ -42,6 +43,8 @@ class Opened:
     """The identifier of a session's track before its fader, whose place the stems can take."""
     not_honoured: tuple[str, ...] = ()
     """What the session holds for this track and rendering leaves out."""
+    signature: list[int] | None = None
+    """Of the file; None of anything but a file as it is."""
     notes: tuple[str, ...] = ()
     """What rendering does to the track's audio, and what is no fault."""
 
@@ -73,6 +76,7 @@ class FileInput:
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the file; raises :class:`~plugin_bridge.errors.AudioFileError`."""
+        signature = file_signature(self.path)  # before it is read
         with AudioFileSource(self.path) as source:
             info = source.info
             yield Opened(
@@ -83,6 +87,7 @@ class FileInput:
                 info.tags,
                 info.channel_mask,
                 score=self._score,
+                signature=signature,
             )
 
     def _score(self) -> Score:
@@ -138,7 +143,7 @@ class ChannelInput:
         with self.whole.open() as opened:
             source = ChannelSource(opened.source, self.channel)
             # The stems of a channel cannot take the place of the track, which has several.
-            yield replace(opened, source=source, channel_mask=0, track="")
+            yield replace(opened, source=source, channel_mask=0, track="", signature=None)
 
 
 class ChannelSource:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from plugin_bridge.audio.outputs import BIT_DEPTHS
+from plugin_bridge.audio.outputs import BIT_DEPTHS, bytes_per_sample, has_full_scale
 from plugin_bridge.errors import JobError, PresetError
-from plugin_bridge.jobs.contract import Result
+from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.inputs import Input, Opened
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
@@ -169,15 +169,29 @@ class SeparateJob:
 
     def outputs(self) -> list[Path]:
         """The files that :meth:`run` will write, manifests included; opens the inputs to know."""
-        paths = []
+        return self.survey().outputs
+
+    def survey(self) -> Survey:
+        """What will come of it."""
+        paths: list[Path] = []
+        seconds, size, temporary = 0.0, 0, 0
         for part in self.parts:
             with part.input.open() as track:
                 separator = self.separator(track)
-                names = self.files_of(self.written_stems(separator, track))
+                stems = self.written_stems(separator, track)
+                names = self.files_of(stems)
+                form, source = self.form([track], track), track.source
+                waits = track.rendered or bool(self.preset.preset.before)
             paths += [self.path(part, separator, name) for name in names]
             paths += [self.picture(part, separator, name) for name in self.pictures(separator)]
             paths.append(self.manifest(part, separator))
-        return paths
+            written = 1 if self.preset.preset.remix else len(stems)
+            samples = source.frames * source.channels
+            seconds = max(seconds, source.frames / source.sample_rate)
+            size += round(samples * written * bytes_per_sample(form.format, form.bit_depth))
+            raw = written * has_full_scale(form.format, form.bit_depth) + waits
+            temporary += 4 * samples * raw
+        return Survey(paths, seconds, size, temporary)
 
     def separator(self, track: Opened) -> Separator:
         """The preset's separator; if it follows a score and has none, with that of ``track``."""

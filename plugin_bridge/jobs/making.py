@@ -185,6 +185,7 @@ def _set(
             frames=source.frames,
             time_reference=track.opened.time_reference,
             track=track.opened.track,
+            signature=track.opened.signature,
         ),
         outputs=[
             Output(

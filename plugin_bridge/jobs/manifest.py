@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ FORMAT = 2
 """Raised when a field changes its meaning; older manifests then count as out of date."""
 MAXIMUM_BYTES = 16_000_000
 """Longest manifest that is read; a job's own, with thousands of warnings, stays far below."""
+SETTLED_NANOSECONDS = 2_000_000_000
+"""Older than the steps of any file system's clock."""
 HASHED_AT_ONCE = 1 << 18
 """Frames read at once for hashing."""
 
@@ -62,6 +65,8 @@ class Origin:
     """The first frame's place on the timeline, in samples since midnight."""
     track: str = ""
     """The identifier of a session's track before its fader, whose place the stems can take."""
+    signature: list[int] | None = None
+    """Size, times of change and number of the file: while it has them, its samples are the same."""
 
 
 @dataclass
@@ -179,6 +184,33 @@ class SamplesHash:
         return self._digest.hexdigest()
 
 
+def file_signature(path: Path) -> list[int] | None:
+    """What changes whenever somebody writes to a file; None while it is too new to be trusted.
+
+    Clocks of file systems are coarse, so that a change just after another one may not show. The time of
+    change of the entry (``st_ctime``) cannot be set back, unlike that of the content.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    newest = max(status.st_mtime_ns, status.st_ctime_ns)
+    if time.time_ns() - newest < SETTLED_NANOSECONDS:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+@lru_cache(maxsize=64)
+def _known_hash(path: Path, signature: tuple[int, ...]) -> str:
+    return file_hash(path)
+
+
+def model_hash(path: Path) -> str:
+    """:func:`file_hash` of a file that many jobs need, read once."""
+    signature = file_signature(path)
+    return _known_hash(path, tuple(signature)) if signature else file_hash(path)
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
@@ -195,7 +227,7 @@ def separator_key(separator: Separator) -> dict[str, Any]:
     if isinstance(separator, Cascade):
         again = {stem: separator_key(inner) for stem, inner in separator.further.items()}
         return {**separator_key(separator.first), "separate": again}
-    files = [file_hash(path) for path in separator.files()]
+    files = [model_hash(path) for path in separator.files()]
     # Of a score its notes, wherever they lie.
     values = {
         key: value.fingerprint if isinstance(value, Content) else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.contract import Result
+from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.progress import Report
 
 
@@ -28,9 +28,9 @@ class NotDone:
         """None."""
         return []
 
-    def outputs(self) -> list[Path]:
-        """None."""
-        return []
+    def survey(self) -> Survey:
+        """Nothing."""
+        return Survey()
 
 
 def left_out(label: str, reason: str, strict: bool) -> NotDone:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plugin_bridge.audio.files import search
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.bounce import BounceJob
-from plugin_bridge.jobs.contract import Job
+from plugin_bridge.jobs.contract import Job, Survey
 from plugin_bridge.jobs.inputs import ChannelInput, FileInput, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.not_done import NotDone, left_out
@@ -168,23 +168,34 @@ def _channels(part: Part) -> list[Part]:
     ]
 
 
-def checked(jobs: Sequence[Job]) -> list[tuple[Job, list[Path]]]:
-    """Each job with the files that it will write.
+@dataclass(frozen=True)
+class Planned:
+    """A job and what is known of it."""
 
-    A job that would overwrite its input, or results of those before it, is replaced by one that fails and
-    says so; the others are done. A job whose input cannot be opened has no outputs here; running it says why.
+    job: Job
+    survey: Survey
+
+
+def checked(jobs: Iterable[Job], names: TakenNames | None = None) -> list[Planned]:
+    """Each job with what will come of it.
+
+    A job that would overwrite its input, or results of those before it or in ``names``, is replaced by one
+    that fails and says so; the others are done. A job whose input cannot be opened has no outputs here;
+    running it says why.
     """
-    names = TakenNames(path for job in jobs for path in job.inputs())
-    plan: list[tuple[Job, list[Path]]] = []
+    jobs = list(jobs)
+    names = TakenNames() if names is None else names
+    names.keep(path for job in jobs for path in job.inputs())
+    plan: list[Planned] = []
     for job in jobs:
         try:
-            outputs = job.outputs()
+            survey = job.survey()
         except Exception:  # whatever it is, running the job will say it
-            outputs = []
+            survey = Survey()
         try:
-            names.take(outputs, job.label)
+            names.take(survey.outputs, job.label)
         except JobError as error:
-            plan.append((NotDone(job.label, str(error), fails=True), []))
+            plan.append(Planned(NotDone(job.label, str(error), fails=True), Survey()))
         else:
-            plan.append((job, outputs))
+            plan.append(Planned(job, survey))
     return plan

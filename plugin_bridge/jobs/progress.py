@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from plugin_bridge.jobs.pace import FIRST_SECONDS, Pace, clock
 from plugin_bridge.terminal import one_line, write
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from plugin_bridge.jobs.contract import Result
+
 Report = Callable[[str, float], None]
 """Called by a job with its stage and the fraction of the whole job that is done; may raise to stop it."""
 
+
+UP_TO_DATE = "up to date"
+"""The outcome of a job that was done already."""
 
 Callback = Callable[[str, str, float], None]
 """Called with a job's name, its stage and the fraction of it that is done (0 to 1)."""
@@ -44,6 +51,9 @@ class Reporter:
     ) -> None:
         pass
 
+    def weigh(self, seconds: Mapping[str, float]) -> None:
+        """So much audio each job is about, by its label, where that is known; said before :meth:`begin`."""
+
     def begin(self, jobs: int) -> None:
         """So many jobs are to be done."""
 
@@ -52,6 +62,10 @@ class Reporter:
 
     def finish(self, job: str, outcome: str) -> None:
         """A job has ended: ``done in 3.2 s``, ``failed: ...``."""
+
+    def end(self, result: Result) -> None:
+        """A job has ended, with all that is known of it."""
+        self.finish(result.job, result.outcome)
 
     def say(self, line: str) -> None:
         """Something happened that is worth a line."""
@@ -108,15 +122,22 @@ class LineReporter(Reporter):
         self._shown: dict[str, tuple[str, int]] = {}
         self._jobs = 0
         self._ended = 0
+        self._pace = Pace()
+
+    def weigh(self, seconds: Mapping[str, float]) -> None:
+        """For the speed and the time that is left."""
+        self._pace.weigh(seconds)
 
     def begin(self, jobs: int) -> None:
         """Count from here."""
         self._jobs, self._ended = jobs, 0
+        self._pace.begin(jobs)
 
     def update(self, event: Event) -> None:
         """A line at most for each stage and each quarter."""
         step = (event.stage, int(event.fraction * 4))
         with self._lock:
+            self._pace.update(event.job, event.fraction)
             if self._shown.get(event.job) != step:
                 self._shown[event.job] = step
                 self._line(f"{event.job}: {event.stage}, {100 * event.fraction:.0f} %")
@@ -126,12 +147,19 @@ class LineReporter(Reporter):
         with self._lock:
             self._ended += 1
             self._shown.pop(job, None)
-            self._line(f"{job}: {outcome} ({self._ended} of {self._jobs})")
+            self._pace.update(job, 1.0, free=outcome == UP_TO_DATE)
+            self._line(f"{job}: {outcome} ({self._ended} of {self._jobs}{self._speed()})")
 
     def say(self, line: str) -> None:
         """The line."""
         with self._lock:
             self._line(line)
+
+    def _speed(self) -> str:
+        speed, left = self._pace.times_real_time, self._pace.seconds_left
+        if speed is None or left is None or self._ended == self._jobs:
+            return ""
+        return f", {speed:.1f} x real time, {clock(left)} left"
 
     def _line(self, text: str) -> None:
         write(text, self._stream)
@@ -142,14 +170,14 @@ class BarReporter(Reporter):
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         self._console = Console(file=stream, highlight=False)
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
         )
@@ -157,6 +185,8 @@ class BarReporter(Reporter):
         self._all: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._fractions: dict[str, float] = {}
+        self._begun: dict[str, float] = {}
+        self._pace = Pace()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -167,9 +197,14 @@ class BarReporter(Reporter):
     ) -> None:
         self._progress.stop()
 
+    def weigh(self, seconds: Mapping[str, float]) -> None:
+        """For the speed and the time that is left."""
+        self._pace.weigh(seconds)
+
     def begin(self, jobs: int) -> None:
         """Show the bar of the whole batch, unless that is one job."""
-        self._all = self._progress.add_task("all", total=jobs) if jobs > 1 else None
+        self._pace.begin(jobs)
+        self._all = self._progress.add_task("all", total=jobs, left="") if jobs > 1 else None
 
     def update(self, event: Event) -> None:
         """Move the job's bar and the batch's."""
@@ -177,11 +212,13 @@ class BarReporter(Reporter):
             if self._fractions.get(event.job) == 1.0:
                 return  # from a worker that is heard late
             if event.job not in self._tasks:
-                self._tasks[event.job] = self._progress.add_task(event.job, total=1.0)
+                self._tasks[event.job] = self._progress.add_task(event.job, total=1.0, left="")
+                self._begun[event.job] = time.monotonic()
             self._progress.update(
                 self._tasks[event.job],
                 completed=event.fraction,
                 description=one_line(" ".join(filter(None, (f"{event.job}: {event.stage}", event.detail)))),
+                left=self._left_of(event),
             )
             self._advance(event.job, event.fraction)
 
@@ -190,17 +227,28 @@ class BarReporter(Reporter):
         with self._lock:
             if job in self._tasks:
                 self._progress.remove_task(self._tasks.pop(job))
-            self._advance(job, 1.0)
+            self._advance(job, 1.0, free=outcome == UP_TO_DATE)
         self._console.print(one_line(f"{job}: {outcome}"), markup=False)
 
     def say(self, line: str) -> None:
         """The line, above the bars."""
         self._console.print(one_line(line), markup=False, soft_wrap=True)
 
-    def _advance(self, job: str, fraction: float) -> None:
+    def _left_of(self, event: Event) -> str:
+        """How long this job will still take, as it went so far."""
+        elapsed = time.monotonic() - self._begun[event.job]
+        if event.fraction <= 0 or elapsed < FIRST_SECONDS:
+            return ""
+        return clock(elapsed * (1 - event.fraction) / event.fraction)
+
+    def _advance(self, job: str, fraction: float, free: bool = False) -> None:
         self._fractions[job] = fraction
+        self._pace.update(job, fraction, free)
         if self._all is not None:
-            self._progress.update(self._all, completed=sum(self._fractions.values()))
+            speed, left = self._pace.times_real_time, self._pace.seconds_left
+            said = [] if left is None else [clock(left)]
+            said += [] if speed is None else [f"{speed:.1f} x real time"]
+            self._progress.update(self._all, completed=sum(self._fractions.values()), left=", ".join(said))
 
 
 def reporter(quiet: bool = False, stream: TextIO | None = None) -> Reporter:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import Literal
 
 from plugin_bridge.jobs.contract import Result, StemFile, TrackResult
+from plugin_bridge.jobs.folder_lock import placing
 from plugin_bridge.jobs.job import SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.making import make
 from plugin_bridge.jobs.manifest import FORMAT, Manifest
@@ -31,7 +32,12 @@ def separate(job: SeparateJob, report: Report) -> Result:
         # Entered before the files in it are opened, so that they are closed when it is removed.
         work = opened.enter_context(workspace(job.parts[0].folder))
         sets = make(run, work)
-        said = put_in_place(work, sets)
+        with placing(job.parts[0].folder):
+            # Another worker may have done the same meanwhile: one that was given up and lives on.
+            manifests = None if job.settings.force else _up_to_date(run)
+            if manifests is not None:
+                return _result(run, "skipped", manifests, [])
+            said = put_in_place(work, sets)
         manifests = [made.manifest for made in sets]
         return _result(run, "done", manifests, said)
 
@@ -49,8 +55,10 @@ def _up_to_date(run: Run) -> list[Manifest] | None:
         ):
             return None
         found.append(manifest)
-    for number, track in enumerate(run.tracks):
-        track.samples = run.hash(number, track.opened.source)
+    for number, (track, old) in enumerate(zip(run.tracks, found, strict=True)):
+        if track.opened.signature and track.opened.signature == old.input.signature:
+            track.samples = old.samples
+        track.samples = track.samples or run.hash(number, track.opened.source)
     same = (run.key(track) == old.key for track, old in zip(run.tracks, found, strict=True))
     return found if all(same) else None
 

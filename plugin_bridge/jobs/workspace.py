@@ -26,6 +26,9 @@ PREFIX = ".stembridge-"
 """Names of temporary folders start with this."""
 LOCK = "lock"
 
+temporary: set[Path] = set()
+"""The temporary folders and lock files of this process."""
+
 
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
@@ -34,18 +37,28 @@ def workspace(folder: Path) -> Iterator[Path]:
     Those of killed processes are removed first. Raises :class:`JobError` if ``folder`` cannot be written.
     """
     path = folder / f"{PREFIX}{secrets.token_hex(8)}"  # known before it is there: Ctrl-C may come between
+    temporary.add(path)
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             sweep(folder)
-            lock = _make_locked(path)
+            held = _make_locked(path)
         except OSError as error:
             reason = "a file of that name is in the way" if folder.is_file() else error.strerror
             raise JobError(f"{folder}: cannot be written to: {reason}") from None
-        with lock:
+        with held:
             yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        temporary.discard(path)
+
+
+def remove_all() -> None:
+    """Remove what is temporary of this process, which ends without leaving its jobs."""
+    for path in list(temporary):
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def sweep(folder: Path) -> None:
@@ -58,7 +71,7 @@ def sweep(folder: Path) -> None:
                 path.rmdir()  # killed, or about to lock it and then to find it gone; only if it is empty
                 continue
             with (path / LOCK).open("rb+") as file:
-                _lock(file)
+                lock(file)
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -67,29 +80,30 @@ def _make_locked(path: Path) -> IO[bytes]:
     while True:
         path.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
-            lock = (path / LOCK).open("wb")
+            held = (path / LOCK).open("wb")
             try:
-                _lock(lock)
+                lock(held)
                 is_ours = (path / LOCK).exists()
             except BlockingIOError:
                 is_ours = False
             except OSError:  # a file system without locks: then nobody can sweep here either
                 is_ours = True
             if is_ours:
-                return lock
-            lock.close()
+                return held
+            held.close()
         time.sleep(0.01)  # another job sweeps it away between its making and its locking
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[bytes]) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    def lock(file: IO[bytes] | int) -> None:
+        """Lock or raise OSError; the system unlocks when the file is closed, even by a kill."""
+        msvcrt.locking(file if isinstance(file, int) else file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: IO[bytes]) -> None:
+    def lock(file: IO[bytes] | int) -> None:
         """Lock or raise OSError; the system unlocks when the file is closed, even by a kill."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plugin_bridge.atomic import write_atomically
+from plugin_bridge.engine.batch import run_jobs
 from plugin_bridge.errors import JobError, SessionError
-from plugin_bridge.jobs.batch import run_jobs
 from plugin_bridge.jobs.bounce import BounceJob
 from plugin_bridge.jobs.inputs import TrackInput
 from plugin_bridge.jobs.job import Part, Settings
