@@ -254,8 +254,8 @@ def test_importing_the_door_loads_nothing_heavy():
 def test_the_commands_offer_what_the_calls_take():
     """Every argument of a call can be given on the command line, and the other way round."""
     further = {"quiet", "as_json", "score", "align", "groups", "no_together", "help", "debug"}
-    further |= {"assignments", "one_shots"}
-    for name in ("render", "separate", "bounce"):
+    further |= {"assignments", "one_shots", "events"}
+    for name in ("render", "separate", "bounce", "batch"):
         offered = {parameter.name for parameter in main.commands[name].params} - further
         taken = set(inspect.signature(getattr(plugin_bridge, name)).parameters) - {"parameters", "progress"}
         assert offered == taken - ({"together"} if name == "render" else set()), name
