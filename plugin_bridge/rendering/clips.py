@@ -15,7 +15,7 @@ from plugin_bridge.rendering.overlaps import Gap
 from plugin_bridge.rendering.panning import PanLaw
 from plugin_bridge.rendering.sources import close
 from plugin_bridge.rendering.stretching import StretchedSource, pieces
-from plugin_bridge.sessions.fades import fade_curve, fade_lengths
+from plugin_bridge.sessions.fades import fade_curve, fade_lengths, faded
 from plugin_bridge.sessions.model import ChannelMode, Clip, Parameter
 from separators.base import Audio
 from separators.streaming import AudioSource
@@ -122,9 +122,12 @@ class ClipSource:
         seconds = first + np.arange(frames) / self.sample_rate
         gain = np.broadcast_to(np.asarray(gain, np.float64), frames).copy()
         if fades_in:
-            gain *= fade_curve(self.clip.fade_in, seconds / self.fade_in)
+            over = faded(self.clip.fade_in, seconds / self.fade_in, round(self.fade_in * self.sample_rate))
+            gain *= fade_curve(self.clip.fade_in, over)
         if fades_out:
-            gain *= fade_curve(self.clip.fade_out, (self.clip.length - seconds) / self.fade_out)
+            over = 1 - (self.clip.length - seconds) / self.fade_out
+            lasting = round(self.fade_out * self.sample_rate)
+            gain *= fade_curve(self.clip.fade_out, faded(self.clip.fade_out, over, lasting, is_out=True))
         for gap in gaps:
             gain *= gap.gain((start + np.arange(frames)) / self.sample_rate, self.sample_rate)
         return gain

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.rendering import ardour
 from plugin_bridge.sessions.model import Envelope, Parameter, Point, PointShape, Scale
 
 Values = NDArray[np.float64]
 Smoothing = Callable[[Callable[[Values], Values], int, int, int], Values]
 """Given the values at any seconds, a first frame, a count and the sample rate: the smoothed values."""
-SMOOTHING: dict[str, Smoothing] = {}
+SMOOTHING: dict[str, Smoothing] = {
+    "ardour": ardour.smoothed,
+    "ardour send": partial(ardour.smoothed, late=0),
+}
 """How a DAW smooths what moves, by the name that :attr:`Envelope.smoothing` carries."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.sessions.fades import fade_curve, fade_lengths
+from plugin_bridge.sessions.fades import beneath_curve, fade_lengths, faded
 from plugin_bridge.sessions.model import Clip, Fade, Overlap
 
 NONE = Fade()
@@ -32,13 +32,15 @@ class Gap:
         middle = seconds + 0.5 / sample_rate
         hidden = (middle > self.start) & (middle < self.end)
         left = np.where(hidden, 0.0, 1.0)
-        for fade, part in (
-            (self.out, seconds - self.start),
-            (self.back, self.end - seconds),
+        for fade, is_out, part in (
+            (self.out, False, seconds - self.start),
+            (self.back, True, seconds - (self.end - self.back.seconds)),
         ):
             if fade.seconds > 0:
-                here = hidden & (part < fade.seconds)
-                left[here] = fade_curve(fade, 1 - part[here] / fade.seconds)
+                here = hidden & (part >= 0 if is_out else part < fade.seconds)
+                frames = round(fade.seconds * sample_rate)
+                over = faded(fade, part[here] / fade.seconds, frames, is_out=is_out)
+                left[here] = beneath_curve(fade, over)
         return left
 
 

@@ -52,9 +52,7 @@ class PanLaw:
             return audio if self.is_neutral else audio * np.float32(self.middle)
         mono = len(audio) == 1
         if mono and self.mode is PanMode.ARDOUR_MONO:
-            way = (np.asarray(place) + 1) / 2
-            left = (1 - way) * (ARDOUR_SCALE * (1 - way) + 1 - ARDOUR_SCALE)
-            right = way * (ARDOUR_SCALE * way + 1 - ARDOUR_SCALE)
+            left, right = _ardour(np.asarray(place))
             return np.concatenate([audio * _single(left), audio * _single(right)])
         panned = np.repeat(audio, 2, axis=0) if mono else audio.copy()
         if mono or self.mode in (PanMode.BALANCE, PanMode.ARDOUR_MONO):
@@ -65,10 +63,13 @@ class PanLaw:
             return panned
         if self.mode is PanMode.DUAL:
             places: tuple[Place, Place] = self.dual
+        elif self.mode is PanMode.ARDOUR_STEREO:
+            places = (place - np.asarray(width), place + np.asarray(width))
         else:
             spread = np.asarray(width) * (1 - np.abs(place))
             places = (place - spread, place + spread)
-        moved = [_linear(np.clip(one, -1.0, 1.0)) for one in places]
+        law = _ardour if self.mode is PanMode.ARDOUR_STEREO else _linear
+        moved = [law(np.clip(one, -1.0, 1.0)) for one in places]
         panned[0] = audio[0] * _single(moved[0][0]) + audio[1] * _single(moved[1][0])
         panned[1] = audio[0] * _single(moved[0][1]) + audio[1] * _single(moved[1][1])
         return panned
@@ -76,6 +77,15 @@ class PanLaw:
 
 def _linear(place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return (1 - place) / 2, (1 + place) / 2
+
+
+def _ardour(place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    way = (place + 1) / 2
+    return _ardour_side(1 - way), _ardour_side(way)
+
+
+def _ardour_side(way: NDArray[np.float64]) -> NDArray[np.float64]:
+    return way * (ARDOUR_SCALE * way + 1 - ARDOUR_SCALE)
 
 
 def _single(gain: Place) -> NDArray[np.float32]:

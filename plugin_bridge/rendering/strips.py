@@ -17,7 +17,7 @@ from plugin_bridge.rendering.envelopes import Automation
 from plugin_bridge.rendering.overlaps import gaps
 from plugin_bridge.rendering.panning import PanLaw
 from plugin_bridge.rendering.sources import Media
-from plugin_bridge.sessions.model import Parameter, Send, Session, Tap, Track, Vca
+from plugin_bridge.sessions.model import PanMode, Parameter, Send, Session, Tap, Track, Vca
 from separators.base import Audio
 
 VOLUMES = (Parameter.VOLUME, Parameter.TRIM, Parameter.MUTE)
@@ -88,6 +88,7 @@ class _Feed:
 
     def __post_init__(self) -> None:
         self._automation = Automation(self.send.envelopes if self.send else ())
+        self._law = PanLaw(self.send.pan_mode if self.send else PanMode.BALANCE)
 
     @property
     def channels(self) -> int:
@@ -96,6 +97,8 @@ class _Feed:
             return self.strip.channels
         if send.mono:
             return 1
+        if not self._law.is_neutral:
+            return 2
         # A send of several channels has them although its source is mono, which plays on both sides.
         there = max(2, self.strip.channels) - send.source_channel
         count = max(0, min(send.channels or there, there))
@@ -108,7 +111,7 @@ class _Feed:
         if send is None:
             return self.strip.read(start, frames)
         audio = self.strip.read(start, frames, send.tap)
-        if len(audio) == 1 and self.channels > 1:
+        if len(audio) == 1 and self.channels > 1 and self._law.is_neutral:
             audio = np.repeat(audio, 2, axis=0)
         if len(audio) > 1:
             audio = audio[send.source_channel :][: send.channels or None]
@@ -118,7 +121,7 @@ class _Feed:
         gain = self._automation.gain(start, frames, rate, send.gain, Parameter.VOLUME, Parameter.MUTE)
         audio = audio * np.asarray(-gain if send.inverted else gain, np.float32)
         place = self._automation.moved(start, frames, rate, send.pan, Parameter.PAN)
-        return PanLaw().apply(audio, place)
+        return self._law.apply(audio, place)
 
 
 class Strip:
@@ -183,7 +186,7 @@ class Strip:
                 if strip is not None:
                     yield _Feed(strip, None, child.parent_channel)
         for source, send in self.desk.feeds(track):
-            if not send.muted and not self._is_muted(source):
+            if not send.muted and (send.through_mute or not self._is_muted(source)):
                 strip = self.desk.strip(source, everything)
                 if strip is not None:
                     yield _Feed(strip, send, send.target_channel)
@@ -215,8 +218,10 @@ class Strip:
                 return self._mixed(start, frames)
             case Tap.PRE_FADER:
                 return self._before_fader(self.read(start, frames, Tap.PRE_EFFECTS), start, frames)
-            case Tap.POST_FADER:
+            case Tap.PRE_PAN:
                 return self._through_fader(self.read(start, frames, Tap.PRE_FADER), start, frames)
+            case Tap.POST_FADER:
+                return self._panned(self.read(start, frames, Tap.PRE_PAN), start, frames)
 
     def _mixed(self, start: int, frames: int) -> Audio:
         audio = np.zeros((self.mixed_channels, frames), np.float32)
@@ -243,6 +248,13 @@ class Strip:
         for vca, automation in self._vcas:
             gain = gain * automation.gain(start, frames, rate, vca.volume, *VOLUMES)
         audio = _times(audio, -gain if track.inverted else gain)
+        if track.inverted_channels:
+            signs = [-1 if channel in track.inverted_channels else 1 for channel in range(len(audio))]
+            audio = audio * np.array(signs, np.float32)[:, None]
+        return audio
+
+    def _panned(self, audio: Audio, start: int, frames: int) -> Audio:
+        track, rate = self.track, self.desk.sample_rate
         if not self._is_panned:
             return audio
         place = self._automation.moved(start, frames, rate, track.pan, Parameter.PAN)

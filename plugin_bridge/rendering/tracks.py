@@ -143,6 +143,7 @@ class MixSource(TrackSource):
             children=session.tracks,
             volume=session.master_volume,
             pan=session.master_pan,
+            inverted=session.master_inverted,
             muted=session.master_muted,
             envelopes=session.master_envelopes,
             channels=session.master_channels,

@@ -77,6 +77,24 @@ def nearest_shape(fade: Fade) -> Fade:
     return min(named, key=lambda one: float(np.abs(fade_curve(one, x) - wanted).max()))
 
 
+def beneath_curve(fade: Fade, x: Curve) -> Curve:
+    """The gain of what lies beneath a clip's fade, where :func:`fade_curve` gives that of the clip."""
+    if fade.beneath:
+        return _smooth(fade.beneath, np.clip(x, 0.0, 1.0))
+    return fade_curve(fade, 1 - x)
+
+
+def faded(fade: Fade, over: Curve, frames: int, *, is_out: bool = False) -> Curve:
+    """The part of a fade of so many ``frames`` as :func:`fade_curve` takes it, from the part that is over.
+
+    >>> faded(Fade(to_last_frame=True), np.array([0.0, 0.5]), 2).tolist()
+    [0.0, 1.0]
+    """
+    if fade.to_last_frame and frames > 1:
+        over = over * (frames / (frames - 1))
+    return 1 - over if is_out else over
+
+
 def _blend(first: Curve, second: Curve, weight: float) -> Curve:
     return (1 - weight) * first + weight * second
 

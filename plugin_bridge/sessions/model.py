@@ -47,7 +47,7 @@ class Fade:
     points: tuple[tuple[float, float], ...] = ()
     """For :attr:`FadeShape.POINTS`: the part that is over (0..1, rising) and the gain there."""
     beneath: tuple[tuple[float, float], ...] = ()
-    """The same for what lies beneath (:attr:`Overlap.CROSSFADE`); without, one minus the fade."""
+    """The same for what lies beneath (:attr:`Overlap.CROSSFADE`); without, it is the curve backwards."""
     to_last_frame: bool = False
     """Whether the curve is complete on the fade's last frame (Ardour), rather than one frame later."""
 
@@ -250,6 +250,7 @@ class Tap(Enum):
     """Where a send leaves its strip."""
 
     POST_FADER = "after the fader"
+    PRE_PAN = "after the fader, before the pan"
     PRE_FADER = "before the fader"
     PRE_EFFECTS = "before effects and fader"
 
@@ -263,9 +264,12 @@ class Send:
     gain: float = 1.0
     """Linear."""
     pan: float = 0.0
-    """-1..1, as balance."""
+    """-1..1."""
+    pan_mode: PanMode = PanMode.BALANCE
     tap: Tap = Tap.POST_FADER
     muted: bool = False
+    through_mute: bool = False
+    """Whether it is heard although its track is muted."""
     inverted: bool = False
     mono: bool = False
     """Summed to one channel, with half the gain of each of two."""
@@ -329,6 +333,8 @@ class Track:
     soloed: bool = False
     inverted: bool = False
     """The strip's polarity switch."""
+    inverted_channels: tuple[int, ...] = ()
+    """Those that have one of their own, which is on; from 0."""
     sends_to_parent: bool = True
     parent_channel: int = 0
     """The first of the parent's channels that it feeds, from 0."""

@@ -47,5 +47,5 @@ PANNERS = {
 USUAL_PANNERS = {1: PanMode.ARDOUR_MONO, 2: PanMode.BALANCE}
 """By the number of channels that come in; only where two go out."""
 
-SMOOTHING = "ardour"
+SMOOTHING, SEND_SMOOTHING = "ardour", "ardour send"
 """Of faders that automation moves; see :mod:`plugin_bridge.rendering.envelopes`."""

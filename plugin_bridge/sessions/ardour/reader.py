@@ -181,6 +181,7 @@ class _SessionReader:
             track.sends += [Send(one.target) for one in to_buses]
             if any(not one.is_plain for one in connections):
                 self._remark(track.name, "its outputs are connected crosswise, and played straight")
+        _solo_feeders(tracks, parents)
         for identifier, track in tracks.items():
             if self._depth(identifier, parents) > MAX_DEPTH:
                 self._remark(track.name, "it is fed by itself, which is left out")
@@ -197,6 +198,23 @@ class _SessionReader:
 
     def _remark(self, owner: str, text: str) -> None:
         self.remarks[f"{owner}: {text}"] += 1
+
+
+def _solo_feeders(tracks: dict[str, Track], parents: dict[str, str]) -> None:
+    """What feeds a soloed bus is heard on all its ways, not on that one alone: it is soloed, too."""
+    heard = {identifier for identifier, track in tracks.items() if track.soloed}
+    waiting = list(heard)
+    feeders: dict[str, list[str]] = {}
+    for identifier, track in tracks.items():
+        for target in (parents.get(identifier, ""), *(send.target for send in track.sends)):
+            feeders.setdefault(target, []).append(identifier)
+    while waiting:
+        for identifier in feeders.get(waiting.pop(), ()):
+            if identifier not in heard:
+                heard.add(identifier)
+                waiting.append(identifier)
+    for identifier in heard:
+        tracks[identifier].soloed = True
 
 
 def _order(route: Element) -> float:

@@ -116,11 +116,13 @@ class RegionReader:
         if not 0 < seconds <= length:
             return Fade()
         beneath = events(region.find(f"Inverse{tag}"), self.clock, f"a region's Inverse{tag}")
+        if len(beneath) < 2:
+            beneath = [(at, 1 - value) for at, value in points]
         return Fade(
             seconds,
             FadeShape.POINTS,
             points=_relative(points, seconds, is_out),
-            beneath=_relative(beneath, seconds, is_out) if len(beneath) > 1 else (),
+            beneath=_relative(beneath, seconds, is_out),
             to_last_frame=True,
         )
 

@@ -11,6 +11,7 @@ from plugin_bridge.sessions.ardour.fields import (
     PANNERS,
     PLAYED_STATES,
     PLUGIN_FORMATS,
+    SEND_SMOOTHING,
     SILENT_PROCESSORS,
     SMOOTHING,
     USUAL_PANNERS,
@@ -39,8 +40,8 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
     """Fill in the strip of ``track``, whose panner, if it has one, feeds ``outputs`` channels."""
     processors = list(route.iterfind("Processor"))
     by_type = {processor.get("type", ""): processor for processor in reversed(processors)}
-    track.volume = _gain(by_type.get("amp"), "gaincontrol", remark)
-    track.trim = _gain(by_type.get("trim"), "trimcontrol", remark)
+    track.volume = _gain(by_type.get("amp"), "gaincontrol")
+    track.trim = _gain(by_type.get("trim"), "trimcontrol")
     track.muted = _is_muted(route)
     solo = _controllable(route, "solo")
     track.soloed = is_true(route.get("self-solo")) or (solo is not None and is_true(solo.get("self-solo")))
@@ -48,14 +49,18 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
     track.solo_defeat = is_true(route.get("solo-isolated")) or (
         isolated is not None and is_true(isolated.get("solo-isolated"))
     )
-    _read_polarity(route, track, remark)
+    _read_polarity(route, track)
     _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
     for kind, (parameter, scale) in GAINS.items():
         processor = by_type.get({"gain": "amp"}.get(kind, kind))
         track.envelopes += _gain_automation(processor, kind, parameter, scale, clock)
-    track.envelopes += _pan_automation(route, track, clock)
-    track.envelopes += _mute_automation(route, clock)
-    track.sends = list(_sends(processors, track, clock, remark))
+    if any(envelope.parameter is Parameter.TRIM for envelope in track.envelopes):
+        track.trim = 1.0  # automation takes its place
+    track.envelopes += _pan_automation(route.find("Pannable"), clock)
+    if moves := list(_mute_automation(route, clock)):
+        track.muted = False
+        track.envelopes += moves
+    track.sends = list(_sends(route, processors, track, clock))
     track.chain = [_plugin(one) for one in processors if one.get("type") in PLUGIN_FORMATS]
     track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
     for name in track.plugins:
@@ -76,12 +81,12 @@ def _is_muted(route: Element) -> bool:
     return is_true(said)
 
 
-def _read_polarity(route: Element, track: Track, remark: Remark) -> None:
+def _read_polarity(route: Element, track: Track) -> None:
     control = _controllable(route, "phase")
     bits = route.get("phase-invert") or (None if control is None else control.get("phase-invert")) or ""
     track.inverted = bits != "" and set(bits) == {"1"}
-    if "1" in bits and not track.inverted:
-        remark("the polarity of some of its channels only is left as it is")
+    if not track.inverted:
+        track.inverted_channels = tuple(at for at, bit in enumerate(reversed(bits)) if bit == "1")
 
 
 def _read_panner(route: Element, outs: Element | None, track: Track, outputs: int, remark: Remark) -> None:
@@ -122,7 +127,7 @@ def _width(pannable: Element | None) -> float:
     return min(1.0, max(-1.0, value))
 
 
-def _gain(processor: Element | None, name: str, remark: Remark) -> float:
+def _gain(processor: Element | None, name: str) -> float:
     control = None if processor is None else _controllable(processor, name)
     if control is None:
         return 1.0
@@ -134,11 +139,19 @@ def _gain_automation(
 ) -> Iterator[Envelope]:
     for element in _played(processor, identifier):
         if points := events(element, clock, f"automation of {identifier}"):
-            yield gain_envelope(parameter, scale, points, element, smoothing=SMOOTHING)
+            # What automation moves stands in the place of the fader; a trim is one more gain.
+            yield gain_envelope(
+                parameter,
+                scale,
+                points,
+                element,
+                relative=parameter is Parameter.TRIM,
+                smoothing=SEND_SMOOTHING if identifier == "send" else SMOOTHING,
+            )
 
 
-def _pan_automation(route: Element, track: Track, clock: Clock) -> Iterator[Envelope]:
-    for element in _played(route.find("Pannable"), "pan-azimuth"):
+def _pan_automation(pannable: Element | None, clock: Clock) -> Iterator[Envelope]:
+    for element in _played(pannable, "pan-azimuth"):
         found = events(element, clock, "automation of pan")
         points = tuple(Point(at, 2 * min(1.0, max(0.0, value)) - 1) for at, value in found)
         if points:
@@ -162,9 +175,11 @@ def _played(holder: Element | None, identifier: str) -> Iterator[Element]:
             yield element
 
 
-def _sends(processors: list[Element], track: Track, clock: Clock, remark: Remark) -> Iterator[Send]:
-    """Internal sends leave the strip where they stand among its processors."""
+def _sends(route: Element, processors: list[Element], track: Track, clock: Clock) -> Iterator[Send]:
+    """Internal sends leave the strip where they stand among its processors, each with a panner of its own."""
     is_behind = False
+    mute_master = route.find("MuteMaster")
+    mute_points = "" if mute_master is None else mute_master.get("mute-point", "")
     for processor in processors:
         is_behind |= processor.get("type") == "amp"
         if processor.get("type") != "intsend" or processor.get("role", "Aux") != "Aux":
@@ -174,12 +189,22 @@ def _sends(processors: list[Element], track: Track, clock: Clock, remark: Remark
         gain = _controllable(processor, "gaincontrol")
         polarity = _controllable(processor, "polarity-invert")
         inverted = polarity is not None and number(polarity.get("value"), 0.0, "polarity") >= MIDDLE
+        shell = processor.find("PannerShell")
+        linked = shell is None or is_true(shell.get("linked-to-route"))
+        pannable = route.find("Pannable") if linked else processor.find("Pannable")
         yield Send(
             processor.get("target", ""),
             1.0 if gain is None else max(0.0, number(gain.get("value"), 1.0, "a send's gain")),
-            tap=Tap.POST_FADER if is_behind else Tap.PRE_FADER,
-            inverted=inverted,
-            envelopes=tuple(_gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock)),
+            pan=_pan(pannable, "pan-azimuth", MIDDLE),
+            pan_mode=USUAL_PANNERS.get(track.channels, PanMode.BALANCE),
+            tap=Tap.PRE_PAN if is_behind else Tap.PRE_FADER,
+            through_mute=("PostFader" if is_behind else "PreFader") not in mute_points.split(","),
+            # Polarity comes first on the strip, but in the model with the fader.
+            inverted=inverted != (track.inverted and not is_behind),
+            envelopes=(
+                *_gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock),
+                *_pan_automation(pannable, clock),
+            ),
         )
 
 

@@ -149,7 +149,7 @@ def test_a_bus_holds_what_goes_into_it_alone_and_sends_go_where_they_are_aimed(s
     assert [track.name for track in bus.children] == ["Voice"]
     assert (bus.is_bus, echo.is_bus) == (True, True)
     (sent,) = bus.children[0].sends
-    assert (sent.target, sent.gain, sent.tap) == ("3", 0.5, Tap.POST_FADER)
+    assert (sent.target, sent.gain, sent.tap) == ("3", 0.5, Tap.PRE_PAN)
     assert (session.master_volume, session.master_pan) == (0.5, 0.5)
 
 
