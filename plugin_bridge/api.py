@@ -74,8 +74,9 @@ def render(
 ) -> Results:
     """Separate the tracks of a DAW session into stems.
 
-    Beside the stems lies a REAPER project (``Results.project``) with the original tracks muted and the stems
-    under them. ``project`` is never changed. What is done already, from the same samples with the same
+    Beside the stems lies a project (``Results.project``), of the session's own DAW where that can be written,
+    else a REAPER project: the original tracks muted, the stems under them. ``project`` is never changed. What
+    is done already, from the same samples with the same
     preset, is not done again.
 
     :param project: a REAPER project (``.rpp``), a folder that holds one, or a folder of audio files as every

@@ -6,6 +6,7 @@ field is made safe first, so that only the template itself makes folders.
 
 from __future__ import annotations
 
+import os
 import string
 import unicodedata
 from collections.abc import Iterable
@@ -65,6 +66,14 @@ def told_apart(text: str) -> str:
     a\xff.wav
     """
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """How a file in ``folder`` names the file at ``path``: relatively if that is possible."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(path)
 
 
 class Template:

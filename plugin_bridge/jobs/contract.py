@@ -91,7 +91,7 @@ class Results:
 
     jobs: list[Result]
     project: Path | None = None
-    """The REAPER project beside a session's stems, if there is one."""
+    """The project beside a session's stems, if there is one."""
     notes: list[str] = field(default_factory=list)
     """What is worth knowing of all of them: where the preset falls short."""
     page: Path | None = None

@@ -1,4 +1,4 @@
-"""The REAPER project beside the stems of a session: originals muted, stems under them at their places."""
+"""The project beside the stems of a session: originals muted, stems under them at their places."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, manifests
 from plugin_bridge.naming import printable, safe_name
-from plugin_bridge.sessions.formats import STEMS_SUFFIX
+from plugin_bridge.sessions.formats import STEMS_SUFFIX, stems_suffix, write_stems
 from plugin_bridge.sessions.model import Session
-from plugin_bridge.sessions.rpp.writer import PlacedStem, write_stems_project
+from plugin_bridge.sessions.placed import PlacedStem
 
-BACKUP_SUFFIX = ".rpp-bak"
-"""REAPER's own for the state before the last save."""
+BACKUP = "-bak"
+"""Behind the suffix of the state before the last save; REAPER's own way."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: P
     }
     if not placed:
         return None
-    project = out / f"{safe_name(session.name)}{STEMS_SUFFIX}.rpp"
+    project = out / f"{safe_name(session.name)}{STEMS_SUFFIX}{stems_suffix(session)}"
     if project.exists():
         if all(result.status == "skipped" for result in results):
             return project
-        project.replace(project.with_suffix(BACKUP_SUFFIX))
-    return write_stems_project(session, placed, project)
+        project.replace(project.with_suffix(project.suffix + BACKUP))
+    return write_stems(session, placed, project)
 
 
 def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.dawproject.reader import read_dawproject
+from plugin_bridge.sessions.dawproject.writer import write_stems_project as write_dawproject
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
+from plugin_bridge.sessions.placed import PlacedStem, StemsWriter
 from plugin_bridge.sessions.rpp.reader import read_rpp
+from plugin_bridge.sessions.rpp.writer import write_stems_project as write_rpp
 
 STEMS_SUFFIX = "_stems"
 """Projects that this program wrote end in this and are not taken for the user's."""
@@ -31,6 +34,8 @@ class Format:
     """In lower case, with the dot. A project may also be a folder with such a name (a macOS package)."""
     read: Reader | None = None
     """None if no reader knows it."""
+    write_stems: StemsWriter | None = None
+    """Puts stems back into such a project; without it a REAPER project is written."""
     export: str = ""
     """Without a reader: how the DAW writes its tracks as audio files."""
 
@@ -39,9 +44,9 @@ class Format:
 
 
 FORMATS = (
-    Format("REAPER project", (".rpp",), read_rpp),
+    Format("REAPER project", (".rpp",), read_rpp, write_rpp),
     Format("Ardour session", (".ardour",), read_ardour),
-    Format("DAWproject", (".dawproject",), read_dawproject),
+    Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
     Format(
         "Ableton Live set",
         (".als",),
@@ -79,6 +84,26 @@ def format_of(path: Path) -> Format | None:
 def readable() -> str:
     """What can be read, in words: ``REAPER project (.rpp)``."""
     return " or ".join(str(row) for row in FORMATS if row.read)
+
+
+def stems_suffix(session: Session) -> str:
+    """The suffix of the project that holds a session's stems: its own, or REAPER's."""
+    row = format_of(session.path)
+    return (
+        row.suffixes[0] if row and row.write_stems and session.format != "folder" else FORMATS[0].suffixes[0]
+    )
+
+
+def write_stems(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
+    """Write ``session`` with its stems to ``out_path``, of the format of its suffix; returns that.
+
+    ``placed`` maps track identifiers to the stems made of the track before its fader. Raises
+    :class:`SessionError`.
+    """
+    row = format_of(out_path)
+    if row is None or row.write_stems is None:
+        raise SessionError(f"{out_path}: stems are not written into such a project")
+    return row.write_stems(session, placed, out_path)
 
 
 def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:

@@ -110,12 +110,12 @@ class Member:
                 if problem := self.problem(info):
                     raise AudioFileError(f"{self.archive.name}: {self.name} {problem}")
                 with archive.open(info) as packed:
-                    _copy(packed, file, info.file_size)
+                    copy(packed, file, info.file_size)
         except (SessionError, KeyError, *ERRORS) as error:
             raise AudioFileError(f"{self.archive.name}: {self.name} cannot be unpacked: {error}") from error
 
 
-def _copy(packed: IO[bytes], file: BinaryIO, size: int) -> None:
+def copy(packed: IO[bytes], file: IO[bytes], size: int) -> None:
     """No more than the archive says; what is said to be smaller than it is ends there."""
     done = 0
     while done < size and (block := packed.read(min(1 << 20, size - done))):

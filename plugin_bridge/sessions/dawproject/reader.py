@@ -14,12 +14,12 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.beats import BeatClock, BeatTempo, from_seconds
 from plugin_bridge.sessions.dawproject import archive, values
 from plugin_bridge.sessions.dawproject.clips import ClipReader, note
-from plugin_bridge.sessions.dawproject.content import Frame, Layout, unit_of
+from plugin_bridge.sessions.dawproject.content import Frame, Layout
 from plugin_bridge.sessions.dawproject.devices import DeviceReader
 from plugin_bridge.sessions.dawproject.schema import problems
+from plugin_bridge.sessions.dawproject.tempo import read_tempo, root_unit
 from plugin_bridge.sessions.model import (
     Envelope,
     Marker,
@@ -34,7 +34,6 @@ from plugin_bridge.sessions.xml import number, parse_xml, switch, whole
 
 DEFAULT_SAMPLE_RATE = 44100
 SAMPLE_RATES = (1000, 768000)
-TEMPOS = (1.0, 10000.0)
 MAX_FOLDERS = 64
 MOST_CHANNELS = 128
 MOST_PROBLEMS = 5
@@ -75,7 +74,8 @@ class _ProjectReader:
         """Where a parameter's automation goes, what it moves, its unit, and the name of whose it is."""
         self.session = Session(path, "dawproject", self._sample_rate())
         self._say_problems()
-        self.clock = self._tempo()
+        self.clock, meters = read_tempo(root)
+        self.session.tempo = self.clock.changes(meters)
         self.layout = Layout(self.by_id, lambda text: self._remark("Project", text))
         self._read_structure()
         self._read_arrangement()
@@ -98,40 +98,6 @@ class _ProjectReader:
         rates = Counter(whole(audio, "sampleRate") for audio in self.root.iter("Audio"))
         known = {rate: count for rate, count in rates.items() if SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]}
         return max(known, key=lambda rate: (known[rate], rate), default=DEFAULT_SAMPLE_RATE)
-
-    def _tempo(self) -> BeatClock:
-        bpm = values.real(self.root.find("Transport/Tempo"), 120.0, lambda value, unit: value)
-        signature = self.root.find("Transport/TimeSignature")
-        meters = [(0.0, *_meter(signature))] if signature is not None else []
-        tempo = [BeatTempo(0.0, bpm)]
-        automation = self.root.find("Arrangement/TempoAutomation")
-        if automation is not None and (points := list(automation.iterfind("RealPoint"))):
-            moved = sorted(
-                (number(point, "time"), number(point, "value"), point.get("interpolation") == "linear")
-                for point in points
-            )
-            if unit_of(automation, "timeUnit", self._unit()) == "seconds":
-                tempo = from_seconds(moved)
-            else:
-                tempo = [BeatTempo(*one) for one in moved]
-        for one in tempo:
-            if not TEMPOS[0] <= one.bpm <= TEMPOS[1]:
-                raise SessionError(
-                    f"a tempo of {one.bpm:g} beats a minute; it must lie in {TEMPOS[0]:g} to {TEMPOS[1]:g}"
-                )
-            if abs(one.beat) > 1e9:
-                raise SessionError(f"a tempo at beat {one.beat:g}, which no music reaches")
-        if tempo[0].beat > 0:
-            tempo.insert(0, BeatTempo(0.0, tempo[0].bpm))
-        clock = BeatClock(tempo)
-        for point in self.root.iterfind("Arrangement/TimeSignatureAutomation/TimeSignaturePoint"):
-            meters.append((number(point, "time"), *_meter(point)))
-        self.session.tempo = clock.changes(sorted(meters))
-        return clock
-
-    def _unit(self) -> str:
-        lanes = self.root.find("Arrangement/Lanes")
-        return unit_of(lanes, "timeUnit", "beats") if lanes is not None else "beats"
 
     def _read_structure(self) -> None:
         structure = self.root.find("Structure")
@@ -274,7 +240,7 @@ class _ProjectReader:
             for lanes in arrangement.iterfind("Lanes"):
                 self._lanes(lanes, frame, None, 0)
             for markers in arrangement.iterfind("Markers"):
-                self._markers(markers, Frame(self.clock, self._unit()))
+                self._markers(markers, Frame(self.clock, root_unit(self.root)))
         if any(True for _ in self.root.iterfind("Scenes/Scene//Clip")):
             self._remark("Project", "clips of the launcher (scenes) are left out; the arrangement is read")
         self.session.markers.sort(key=lambda marker: marker.seconds)
@@ -343,13 +309,6 @@ def _has_strip(root: Element, track: Track) -> bool:
         element.get("id") == track.identifier and element.find("Channel") is not None
         for element in root.iter("Track")
     )
-
-
-def _meter(element: Element) -> tuple[int, int]:
-    numerator, denominator = whole(element, "numerator", 4), whole(element, "denominator", 4)
-    if not (1 <= numerator <= 999 and 1 <= denominator <= 999):
-        raise SessionError(f"a time signature of {numerator}/{denominator}")
-    return numerator, denominator
 
 
 def _color(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from plugin_bridge.naming import told_apart
+from plugin_bridge.naming import relative_name, told_apart
 from plugin_bridge.sessions.fades import NAMED_BEND, nearest_shape
 from plugin_bridge.sessions.model import Clip, Fade, FadeShape, Session, TempoChange, Track
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES
@@ -36,14 +35,6 @@ def number(value: float) -> str:
     ('1', '0.1', '0')
     """
     return f"{value + 0.0:.14f}".rstrip("0").rstrip(".")
-
-
-def relative_name(path: Path, folder: Path) -> str:
-    """How a project in ``folder`` names the file at ``path``: relatively if that is possible."""
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return str(path)
 
 
 def project_text(session: Session, folder: Path) -> str:

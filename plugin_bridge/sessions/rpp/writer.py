@@ -13,13 +13,14 @@ from pathlib import Path, PureWindowsPath
 
 from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import SessionError
+from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.model import Clip, Session
+from plugin_bridge.sessions.placed import PlacedStem
 from plugin_bridge.sessions.rpp.project import (
     guid,
     is_bus,
     item_lines,
     project_text,
-    relative_name,
     written_tracks,
 )
 from plugin_bridge.sessions.rpp.reader import track_blocks
@@ -36,20 +37,6 @@ STRIP_BLOCKS = (
 """What a stem takes over from its track, word by word: the strip, its automation, its effects."""
 IDENTITIES = ("EGUID", "FXID")
 """Lines in those blocks that must not occur twice in a project; REAPER makes new ones."""
-
-
-@dataclass(frozen=True)
-class PlacedStem:
-    """A stem's file and its place on the session's timeline."""
-
-    name: str
-    path: Path
-    position_seconds: float
-    length_seconds: float
-    gain: float = 1.0
-    """What to play the file with; 1 / gain where a gain was applied so that it would not clip."""
-    muted: bool = False
-    """Whether it waits unheard, beside other stems of the same track."""
 
 
 def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:

@@ -17,8 +17,9 @@ from plugin_bridge.sessions.model import (
     TempoChange,
     Track,
 )
+from plugin_bridge.sessions.placed import PlacedStem
 from plugin_bridge.sessions.rpp.project import project_text
-from plugin_bridge.sessions.rpp.writer import PlacedStem, write_stems_project
+from plugin_bridge.sessions.rpp.writer import write_stems_project
 from tests.plugin_bridge.session_helpers import RATE, item, noise, project, save, track, write
 
 SUM_TOLERANCE = 1e-6
