@@ -265,7 +265,6 @@ class Send:
     """Linear."""
     pan: float = 0.0
     """-1..1."""
-    pan_mode: PanMode = PanMode.BALANCE
     tap: Tap = Tap.POST_FADER
     muted: bool = False
     through_mute: bool = False
@@ -279,6 +278,7 @@ class Send:
     """How many are sent; 0 for all from there on."""
     target_channel: int = 0
     """The first channel of the target that receives, from 0."""
+    pan_mode: PanMode = PanMode.BALANCE
     envelopes: tuple[Envelope, ...] = ()
 
 
