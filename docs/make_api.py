@@ -18,12 +18,13 @@ from plugin_bridge import api
 API = Path(__file__).parent / "api.md"
 CHAPTERS = {
     "Calls": (
-        "render", "separate", "bounce", "batch", "write_report", "open_session", "load_preset", "save_preset",
+        "render", "separate", "process", "bounce", "batch", "write_report", "open_session", "load_preset",
+        "save_preset",
     ),
     "Results": ("Results", "Result", "TrackResult", "StemFile"),
     "Plug-ins and presets": (
-        "Board", "StemRack", "SeparatorPlugin", "PythonPlugin", "HostedPlugin", "HostedInstrument",
-        "SoundFontInstrument", "StreamedChain", "Preset",
+        "Board", "StemRack", "StemMix", "SeparatorPlugin", "PythonPlugin", "HostedPlugin", "HostedInstrument",
+        "SoundFontInstrument", "Automated", "Curve", "Follower", "sidechains", "StreamedChain", "Preset",
     ),
     "Sessions": ("Session", "Track"),
     "Errors": (

@@ -13,7 +13,7 @@ from plugin_bridge.batches.job_file import JobFile
 from plugin_bridge.batches.planning import plan_of
 from plugin_bridge.engine.batch import run_plan
 from plugin_bridge.engine.contract import Workers
-from plugin_bridge.errors import JobError, JobsFailedError
+from plugin_bridge.errors import JobError, JobsFailedError, PresetError
 from plugin_bridge.jobs.contract import Job, Result, Results, attempt
 from plugin_bridge.jobs.folder_lock import locked
 from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
@@ -207,17 +207,73 @@ def separate(
     return _run(planned, target, text, page_in=page_in, dry_run=dry_run, workers=who, progress=progress)
 
 
+def process(
+    paths: AnyPath | Sequence[AnyPath],
+    preset: AnyPreset,
+    out: AnyPath = "processed",
+    *,
+    format: Format | None = None,
+    bit_depth: BitDepth | None = None,
+    name: str | None = None,
+    tail_seconds: float | Literal["auto"] | None = None,
+    plots: bool = False,
+    report: bool = False,
+    plugin_paths: Sequence[AnyPath] = (),
+    force: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    jobs: int = 1,
+    cluster: str | None = None,
+    memory: str | None = None,
+    progress: Callback | Reporter | None = None,
+) -> Results:
+    """Run audio files, and all audio files in folders, through a chain of plug-ins that separates nothing.
+
+    The results of a folder keep its tree. All other arguments are those of :func:`separate`.
+
+    :param preset: a preset with a ``[[chain]]``, or a :class:`Board` without a separator at its top
+    :param name: the template of the files' names; None: the preset's, or ``{track}/{stem}``
+    :param tail_seconds: how much longer than the input results are, or ``"auto"``; None: as the preset says
+    :raises PresetError: the preset separates, or what is asked for in its place is wrong
+    :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
+    :raises JobError: there is nothing to process
+    """
+    text = _chain(preset)
+    if tail_seconds is not None:
+        text = text.with_tail(tail_seconds)
+    return separate(
+        paths,
+        text.preset,
+        out,
+        format=format,
+        bit_depth=bit_depth,
+        name=name,
+        plots=plots,
+        report=report,
+        plugin_paths=plugin_paths,
+        force=force,
+        strict=strict,
+        dry_run=dry_run,
+        jobs=jobs,
+        cluster=cluster,
+        memory=memory,
+        progress=progress,
+    )
+
+
 def bounce(
     project: AnyPath,
     out: AnyPath = "stems",
     *,
     tracks: str | Sequence[str] = (),
     mix: bool = False,
+    preset: AnyPreset | None = None,
     post_fader: bool = False,
     media_roots: Sequence[AnyPath] = (),
     format: Format | None = None,
     bit_depth: BitDepth | None = None,
     name: str = BOUNCED,
+    plugin_paths: Sequence[AnyPath] = (),
     strict: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
@@ -231,6 +287,7 @@ def bounce(
     effects; third-party effects are never rendered. All other arguments are those of :func:`render`.
 
     :param mix: the whole mix through all faders instead of the tracks
+    :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
     :raises SessionError: the project cannot be read
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
@@ -239,7 +296,15 @@ def bounce(
     patterns = _patterns(tracks)
     if mix and patterns:
         raise JobError("mix is all tracks; leave out tracks")
-    settings = Settings.chosen(Output(), format=format, bit_depth=bit_depth, name=name, strict=strict)
+    text = None if preset is None else _chain(preset)
+    settings = Settings.chosen(
+        text.preset.output if text else Output(),
+        format=format,
+        bit_depth=bit_depth,
+        name=name,
+        plugin_paths=[_existing(path) for path in plugin_paths],
+        strict=strict,
+    )
     path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
     parts = (
         [mix_part(path, target, roots)]
@@ -247,7 +312,9 @@ def bounce(
         else session_parts(path, patterns, target, roots, post_fader, whole=True)
     )
     who = Workers.chosen(jobs, cluster, memory)
-    return _run(bounce_jobs(parts, settings), target, dry_run=dry_run, workers=who, progress=progress)
+    return _run(
+        bounce_jobs(parts, settings, text), target, text, dry_run=dry_run, workers=who, progress=progress
+    )
 
 
 def batch(
@@ -353,6 +420,14 @@ def _preset(preset: AnyPreset, parameters: Mapping[str, Value] | None) -> Preset
         preset = Preset.from_board(preset, "Board")
     text = preset_text(preset)
     return text.with_parameters(**parameters) if parameters else text
+
+
+def _chain(preset: AnyPreset) -> PresetText:
+    """A preset that separates nothing; raises :class:`PresetError`."""
+    text = _preset(preset, None)
+    if not text.preset.is_chain:
+        raise PresetError(f"{text.source}: it separates; use separate, or a preset with [[chain]] alone")
+    return text
 
 
 def _patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:

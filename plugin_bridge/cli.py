@@ -11,7 +11,7 @@ from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.report import report
-from plugin_bridge.commands.separate import separate, watch
+from plugin_bridge.commands.separate import process, separate, watch
 from plugin_bridge.commands.sessions import bounce, inspect, render
 from plugin_bridge.commands.train import train
 from plugin_bridge.terminal import say
@@ -48,6 +48,7 @@ for command in (
     bounce,
     separate,
     report,
+    process,
     inspect,
     presets,
     separators,

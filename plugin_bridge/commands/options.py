@@ -62,6 +62,15 @@ def _assignments(
     return found
 
 
+def _tail(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
+    if value is None or value == "auto":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither seconds nor auto") from None
+
+
 def template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a name template."""
     from plugin_bridge.errors import JobError
@@ -103,6 +112,21 @@ out_option = click.option(
     show_default=True,
     help="Folder for the results; made if it is missing.",
 )
+processed_option = click.option(
+    "--out",
+    "-o",
+    type=FOLDER,
+    default=Path("processed"),
+    show_default=True,
+    help="Folder for the results; made if it is missing.",
+)
+tail_option = click.option(
+    "--tail",
+    "tail_seconds",
+    callback=_tail,
+    metavar="SECONDS|auto",
+    help="How much longer than the input results are; auto: until what rings on is 60 dB down.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 events_option = click.option(
     "--events",
@@ -122,6 +146,20 @@ format_options = together(
         "for stems that 24 bits cannot hold.",
     ),
 )
+name_option = click.option(
+    "--name",
+    callback=template,
+    metavar="TEMPLATE",
+    help="Names of the results, with {track} {stem} {preset} {separator} {index} {parent}; "
+    "'{track}/{stem}' if neither this nor the preset says one.",
+)
+plugin_path_option = click.option(
+    "--plugin-path",
+    "plugin_paths",
+    type=EXISTING,
+    multiple=True,
+    help="A folder to look for third-party plug-ins in, besides the system's; may be repeated.",
+)
 stem_options = together(
     click.option("--stems", callback=_names, metavar="NAME,...", help="Write these stems only."),
     click.option(
@@ -129,20 +167,8 @@ stem_options = together(
         type=click.Choice(["files", "multichannel"]),
         help="A file for each stem, or one with all stems in its channels.",
     ),
-    click.option(
-        "--name",
-        callback=template,
-        metavar="TEMPLATE",
-        help="Names of the results, with {track} {stem} {preset} {separator} {index} {parent}; "
-        "'{track}/{stem}' if neither this nor the preset says one.",
-    ),
-    click.option(
-        "--plugin-path",
-        "plugin_paths",
-        type=EXISTING,
-        multiple=True,
-        help="A folder to look for third-party plug-ins in, besides the system's; may be repeated.",
-    ),
+    name_option,
+    plugin_path_option,
 )
 together_option = click.option(
     "--together/--no-together",

@@ -1,4 +1,4 @@
-"""``stembridge separate`` and ``watch``: audio files and folders into stems."""
+"""``stembridge separate``, ``process`` and ``watch``: audio files into stems, or through chains."""
 
 from __future__ import annotations
 
@@ -64,6 +64,43 @@ def separate(
 
 
 @click.command(cls=Command, epilog=READ)
+@click.argument("paths", type=options.EXISTING, nargs=-1, required=True, metavar="FILE|FOLDER...")
+@options.preset_option
+@options.processed_option
+@options.tail_option
+@options.format_options
+@options.name_option
+@options.plugin_path_option
+@options.plots_option
+@options.report_option
+@options.run_options
+def process(
+    paths: tuple[Path, ...],
+    preset: Preset,
+    out: Path,
+    jobs: int,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    events: bool,
+    **chosen: Any,
+) -> int:
+    """Run audio files, and all audio files in folders, through a chain of plug-ins.
+
+    The preset holds a [[chain]] instead of a separator. The results of a folder keep its tree. What is done
+    already, from the same samples with the same preset, is not done again.
+    """
+    import plugin_bridge
+    from plugin_bridge.errors import PresetError
+
+    try:
+        call = partial(plugin_bridge.process, paths, preset, out, **chosen)
+        return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
+    except PresetError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command(cls=Command, epilog=READ)
 @click.argument("folder", type=options.EXISTING_FOLDER)
 @options.preset_option
 @options.out_option
@@ -88,7 +125,7 @@ def watch(
     interval: float,
     **chosen: Any,
 ) -> int:
-    """Separate every audio file that comes into FOLDER, until Ctrl-C.
+    """Separate every audio file that comes into FOLDER, or run it through a chain, until Ctrl-C.
 
     A file is taken when it has not changed from one look to the next, so that copying it may take its
     time; a file that changes later is separated again.

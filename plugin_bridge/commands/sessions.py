@@ -94,6 +94,13 @@ def render(
 @options.track_options
 @post_fader_option
 @click.option("--mix", is_flag=True, help="The whole mix through all faders instead of the tracks.")
+@click.option(
+    "--preset",
+    "-p",
+    metavar="FILE",
+    help="A preset with a [[chain]] of plug-ins that each file goes through.",
+)
+@options.plugin_path_option
 @options.format_options
 @click.option(
     "--name",

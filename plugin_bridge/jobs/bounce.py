@@ -1,4 +1,4 @@
-"""One track of a session, or its mix, into a file as it is."""
+"""One track of a session, or its mix, into a file as it is, or through a chain of plug-ins."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.jobs.contract import Result, StemFile, Survey, TrackResult
-from plugin_bridge.jobs.job import Part, Settings, refuse_if_strict
+from plugin_bridge.jobs.inputs import Opened
+from plugin_bridge.jobs.job import Part, PresetText, Settings, refuse_if_strict
 from plugin_bridge.jobs.levels import fit
 from plugin_bridge.jobs.progress import Report
-from plugin_bridge.jobs.stem_files import FileFormat, StemFiles
+from plugin_bridge.jobs.sidechains import heard_tracks
+from plugin_bridge.jobs.stem_files import FileFormat, StemFiles, chain_errors
 from plugin_bridge.jobs.workspace import workspace
 from plugin_bridge.naming import Template
+from plugin_bridge.plugins.streamed_chain import StreamedChain
 
 TEMPLATE = "{track}"
 READ_AT_ONCE = 1 << 17
@@ -27,6 +30,8 @@ class BounceJob:
     label: str
     part: Part
     settings: Settings
+    preset: PresetText | None = None
+    """With a chain that it goes through."""
 
     def inputs(self) -> list[Path]:
         """The session."""
@@ -41,6 +46,20 @@ class BounceJob:
     def survey(self) -> Survey:
         """The one file; how long it will be is seen when it is made."""
         return Survey(self.outputs())
+
+    def _chain(self, track: Opened, opened: ExitStack) -> StreamedChain | None:
+        if self.preset is None:
+            return None
+        preset = self.preset.preset
+        tracks = heard_tracks(preset, self.part.input, track, opened)
+        with chain_errors("the chain"):
+            return StreamedChain(
+                preset.make_chain("chain", self.settings.plugin_paths),
+                track.source.sample_rate,
+                track.source.channels,
+                whole_signals=True,
+                offered={"tracks": tracks},
+            )
 
     def run(self, report: Report) -> Result:
         """Render, block by block."""
@@ -59,7 +78,9 @@ class BounceJob:
             )
             form.check(source.channels, 1)
             work = opened.enter_context(workspace(self.part.folder))
-            files = StemFiles(opened, work, form, source.channels, {self.part.track: None})
+            chain = self._chain(track, opened)
+            tail = self.preset.preset.tail_seconds if self.preset else 0
+            files = StemFiles(opened, work, form, source.channels, {self.part.track: chain}, tail=tail)
             for start in range(0, source.frames, READ_AT_ONCE):
                 report("rendering", start / source.frames)
                 files.write([source.read(start, min(READ_AT_ONCE, source.frames - start))])

@@ -19,7 +19,9 @@ from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
 from plugin_bridge.jobs.together import BLEED, DIRECT
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside, safe_name
-from plugin_bridge.presets.preset import Output, Preset, SeparatorTable
+from plugin_bridge.presets.preset import Output, Preset
+from plugin_bridge.presets.separating import SeparatorTable
+from plugin_bridge.presets.unseparated import PROCESSED
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplotlib
 from separators import registry
 from separators.base import Separator
@@ -131,7 +133,11 @@ class PresetText:
         Raises PresetError for wrong values, and for a parameter that none of them has.
         """
         preset = self.preset
-        names = [table.name for table in (preset.separator, *preset.separate.values())]
+        if preset.separator is None:
+            raise PresetError(
+                f"{self.source}: it separates nothing, so that there is no {', '.join(values)} to set"
+            )
+        names = [table.name for table in preset.separator_tables]
         known = {key for name in names for key in registry.get(name).parameters}
         nobodys = values.keys() - known  # the first one refuses them
 
@@ -145,6 +151,10 @@ class PresetText:
         made = preset.model_copy(update=update)
         made.check()
         return replace(self, text=made.dump())
+
+    def with_tail(self, tail_seconds: float | str) -> PresetText:
+        """The preset with this tail; raises :class:`~plugin_bridge.errors.PresetError`."""
+        return replace(self, text=self.preset.with_tail(tail_seconds).dump())
 
 
 @dataclass(frozen=True)
@@ -213,6 +223,8 @@ class SeparateJob:
         names, wanted = self.stems(separator, track), self.settings.stems
         if wanted is None:
             return list(names)
+        if self.preset.preset.is_chain:
+            raise JobError(f"preset {self.preset.name} separates nothing, so that no stems can be chosen")
         if self.preset.preset.remix:
             raise JobError(f"preset {self.preset.name} sums its stems into one, so that none can be chosen")
         for name in wanted:
@@ -224,11 +236,11 @@ class SeparateJob:
         """The names that go into the template's ``{stem}``."""
         if self.preset.preset.remix:
             return [REMIX]
-        return [MULTICHANNEL] if self.settings.multichannel else stems
+        return [MULTICHANNEL] if self._multichannel else stems
 
     def path(self, part: Part, separator: Separator, name: str) -> Path:
         """Where a file of ``part`` goes."""
-        if name == REMIX and self.preset.preset.remix:  # it is the track again, and called like it
+        if name == self._whole:  # it is the track again, and called like it
             name = safe_name(part.track)
         path = Template(self.settings.template).path(**self._fields(part, separator), stem=name)
         return part.folder / path.with_name(f"{path.name}.{self.settings.format}")
@@ -258,11 +270,22 @@ class SeparateJob:
             # One for all, since they may have to share a gain.
             bit_depth=self.settings.depth_for([other.bit_depth for other in tracks]),
             sample_rate=track.source.sample_rate,
-            multichannel=self.settings.multichannel and not self.preset.preset.remix,
+            multichannel=self._multichannel,
             time_reference=track.time_reference,
             tags=track.tags,
             channel_mask=track.channel_mask,
         )
+
+    @property
+    def _whole(self) -> str:
+        """What the one result of a preset is called that gives no stems; empty for others."""
+        if self.preset.preset.is_chain:
+            return PROCESSED
+        return REMIX if self.preset.preset.remix else ""
+
+    @property
+    def _multichannel(self) -> bool:
+        return self.settings.multichannel and not self._whole
 
     def _fields(self, part: Part, separator: Separator) -> dict[str, str | int]:
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from plugin_bridge.jobs.stem_files import MadeFile, StemFiles, chain_errors
 from plugin_bridge.jobs.together import Together
 from plugin_bridge.jobs.workspace import Spool
 from plugin_bridge.naming import printable
+from plugin_bridge.plugins.sidechains import STEM
 from plugin_bridge.plugins.streamed_chain import StreamedChain
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, SpectrogramPicture, save_factors
 from separators.base import Audio, Transform
@@ -65,11 +67,21 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
     Rendered tracks and the result of a chain wait in a file, since the separator reads twice.
     """
     source = track.opened.source
-    if not (track.opened.rendered or run.job.preset.preset.before):
+    key = run.job.preset.preset.first_chain
+    chain = _chain(run, key, track, source, work)
+    if not (track.opened.rendered or chain):
         track.samples = track.samples or run.hash(number, source)
         return
-    chain = _chain(run, "before", source)
-    spool = run.opened.enter_context(Spool(work / f"input-{number}.raw", source.sample_rate, source.channels))
+    said = "the chain" if key == "chain" else "the chain before the separator"
+    spool: Spool | None = None
+
+    def write(ready: Audio) -> None:
+        nonlocal spool
+        if spool is None:  # a separator inside the chain may change the channels
+            path = work / f"input-{number}.raw"
+            spool = run.opened.enter_context(Spool(path, source.sample_rate, len(ready)))
+        spool.write(ready)
+
     digest = SamplesHash(source.sample_rate, source.channels)
     for start in range(0, source.frames, READ_AT_ONCE):
         block = source.read(start, min(READ_AT_ONCE, source.frames - start))
@@ -79,23 +91,43 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
                 "replace such samples before separating"
             )
         digest.update(block)
-        with chain_errors("the chain before the separator"):
+        with chain_errors(said):
             ready = chain.process(block) if chain else block
-        spool.write(ready)
+        if ready.shape[1]:
+            write(ready)
         run.read(number, start / source.frames)
     if chain:
-        with chain_errors("the chain before the separator"):
-            rest = chain.flush()
-        spool.write(rest)
+        with chain_errors(said):
+            rest = chain.flush(run.job.preset.preset.tail_seconds)
+        if rest.shape[1] or spool is None:
+            write(rest)
+    if spool is None:
+        write(np.zeros((source.channels, 0), np.float32))
+    assert spool is not None
+    if spool.channels != source.channels:
+        track.form = replace(track.form, channel_mask=0)
+    track.form.check(spool.channels, len(track.written))
     track.source, track.samples = spool, digest.hexdigest()
 
 
-def _chain(run: Run, key: str, source: AudioSource) -> StreamedChain | None:
-    plugins = run.job.preset.preset.make_chain(key, run.job.settings.plugin_paths)
+def _chain(run: Run, key: str, track: JobTrack, source: AudioSource, work: Path) -> StreamedChain | None:
+    preset = run.job.preset.preset
+    plugins = preset.make_chain(key, run.job.settings.plugin_paths)
     if not plugins:
         return None
+    for kind, name in preset.listens_to(key):
+        if kind == STEM and name not in track.heard_stems:
+            path = work / f"stem-{len(track.heard_stems)}.raw"
+            spool = Spool(path, source.sample_rate, source.channels)
+            track.heard_stems[name] = run.opened.enter_context(spool)
     with chain_errors(f"the chain {key}"):
-        return StreamedChain(plugins, source.sample_rate, source.channels)
+        return StreamedChain(
+            plugins,
+            source.sample_rate,
+            source.channels,
+            whole_signals=True,
+            offered={"stems": track.heard_stems, "tracks": track.heard_tracks},
+        )
 
 
 def _files(run: Run, track: JobTrack, folder: Path) -> StemFiles:
@@ -110,9 +142,10 @@ def _files(run: Run, track: JobTrack, folder: Path) -> StemFiles:
         folder,
         track.form,
         source.channels,
-        {name: _chain(run, f"stems.{name}", source) for name in track.written},
+        {name: _chain(run, f"stems.{name}", track, source, folder) for name in track.written},
         run.job.preset.preset.remix,
-        _chain(run, "after", source),
+        _chain(run, "after", track, source, folder),
+        run.job.preset.preset.tail_seconds,
     )
 
 
@@ -134,6 +167,11 @@ def _blocks(run: Run) -> Iterator[list[Sequence[Audio]]]:
             yield list(parts)
         return
     (track,) = run.tracks
+    if run.job.preset.preset.is_chain:  # what the chain made is the result, sample by sample
+        for start in range(0, track.source.frames, READ_AT_ONCE):
+            progress(start, track.source.frames)
+            yield [[track.source.read(start, min(READ_AT_ONCE, track.source.frames - start))]]
+        return
     for stems in separate_blocks(run.separator, track.source, progress, fitted):
         yield [list(stems)]
 

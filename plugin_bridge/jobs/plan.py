@@ -131,9 +131,11 @@ def session_jobs(
     return [SeparateJob(label, (part,), preset, settings) for label, part in _labelled(parts)]
 
 
-def bounce_jobs(parts: Sequence[Part], settings: Settings) -> list[BounceJob]:
-    """A job for each track that writes it as it is."""
-    return [BounceJob(label, part, settings) for label, part in _labelled(parts)]
+def bounce_jobs(
+    parts: Sequence[Part], settings: Settings, preset: PresetText | None = None
+) -> list[BounceJob]:
+    """A job for each track that writes it as it is, or through the chain of ``preset``."""
+    return [BounceJob(label, part, settings, preset) for label, part in _labelled(parts)]
 
 
 def _labelled(parts: Sequence[Part]) -> Iterator[tuple[str, Part]]:
@@ -148,6 +150,8 @@ def together_job(label: str, parts: Sequence[Part], preset: PresetText, settings
 
     A single part is taken apart into its channels; raises :class:`JobError` if it has only one.
     """
+    if preset.preset.is_chain:
+        raise JobError(f"preset {preset.name} separates nothing; leave out together")
     if len(parts) == 1:
         parts = _channels(parts[0])
         if len(parts) < 2:

@@ -15,9 +15,11 @@ from plugin_bridge.jobs.heard import Heard
 from plugin_bridge.jobs.inputs import Opened
 from plugin_bridge.jobs.job import Part, SeparateJob, refuse_if_strict
 from plugin_bridge.jobs.levels import Rounding
-from plugin_bridge.jobs.manifest import samples_hash, separator_key, text_hash
+from plugin_bridge.jobs.manifest import file_hash, samples_hash, separator_key, text_hash
 from plugin_bridge.jobs.progress import Report
+from plugin_bridge.jobs.sidechains import heard_tracks
 from plugin_bridge.jobs.stem_files import FileFormat
+from plugin_bridge.jobs.workspace import Spool
 from plugin_bridge.naming import printable
 from plugin_bridge.report.pictures import SpectrogramPicture
 from plugin_bridge.version import program_version
@@ -49,6 +51,10 @@ class JobTrack:
     rounding: Rounding | None = None
     """What the files' bit depth does to the stems, if a better one may be chosen."""
     spectrograms: SpectrogramPicture | None = None
+    heard_stems: dict[str, Spool] = field(default_factory=dict)
+    """Those that a chain listens to."""
+    heard_tracks: dict[str, AudioSource] = field(default_factory=dict)
+    """Other tracks that a chain listens to, from this one's first frame on."""
 
     def relative(self, path: Path) -> str:
         """``path`` as the manifest names it."""
@@ -66,6 +72,8 @@ class JobTrack:
             self.spectrograms.add(stems)
         self.heard.add(stems)
         named = dict(zip(self.stems, stems, strict=True))
+        for name, spool in self.heard_stems.items():
+            spool.write(named[name])
         return [named[name] for name in self.written]
 
 
@@ -121,8 +129,23 @@ class Run:
                 ],
             },
         }
+        if chains := self._chains_key(track):
+            key["chains"] = chains
         as_it_comes_back: dict[str, Any] = json.loads(printable(json.dumps(key, ensure_ascii=False)))
         return as_it_comes_back
+
+    def _chains_key(self, track: JobTrack) -> dict[str, Any]:
+        """What decides how the chains sound besides the preset's text."""
+        preset = self.job.preset.preset
+        files = [file_hash(path) for entry in preset.entries() for path in entry.files(preset.folder)]
+        inner = [
+            separator_key(separator)
+            for entry in preset.entries()
+            for separator in entry.separators(preset.folder)
+        ]
+        tracks = {name: samples_hash(source) for name, source in track.heard_tracks.items()}
+        key = {"files": files, "separators": inner, "tracks": tracks}
+        return {name: value for name, value in key.items() if value}
 
 
 def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
@@ -146,6 +169,7 @@ def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
     not_honoured = list(dict.fromkeys(line for track in inputs for line in track.not_honoured))
     refuse_if_strict(job.settings, not_honoured)
     for track in tracks:
+        track.heard_tracks = heard_tracks(job.preset.preset, track.part.input, track.opened, opened)
         track.form.check(track.source.channels, len(track.written))
     report("reading", 0.0)
     return Run(job, report, opened, separator, tracks, started, not_honoured=not_honoured)

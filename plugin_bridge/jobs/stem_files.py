@@ -18,7 +18,7 @@ from plugin_bridge.audio.writer import AudioWriter
 from plugin_bridge.errors import PluginError
 from plugin_bridge.jobs.workspace import Spool
 from plugin_bridge.naming import safe_name
-from plugin_bridge.plugins.streamed_chain import StreamedChain
+from plugin_bridge.plugins.streamed_chain import StreamedChain, Tail
 from separators.base import Audio
 
 COPIED_AT_ONCE = 1 << 17
@@ -95,11 +95,13 @@ class StemFiles:
         chains: Mapping[str, StreamedChain | None],
         remix: bool = False,
         after: StreamedChain | None = None,
+        tail: Tail = 0,
     ) -> None:
         """Open files in ``folder``, to be closed (after an error: deleted) by ``opened``.
 
         ``chains`` holds the stems to write, in order, each with its chain or None. With ``remix`` they
-        are summed and sent through ``after``, and become one stem of that name.
+        are summed and sent through ``after``, and become one stem of that name. With a ``tail`` all become
+        as long as the one that rings longest.
         """
         self._folder = folder
         self._form = form
@@ -107,6 +109,8 @@ class StemFiles:
         self._chains = dict(chains)
         self._remix = remix
         self._after = after
+        self._tail = tail
+        self._frames = dict.fromkeys(chains, 0)
         self._opened = opened
         self._writers = opened.enter_context(ExitStack())
         self._direct = not (form.multichannel or remix or has_full_scale(form.format, form.bit_depth))
@@ -131,8 +135,13 @@ class StemFiles:
         for name, chain in self._chains.items():
             if chain:
                 with chain_errors(f"the chain of stem {name}"):
-                    rest = chain.flush()
+                    rest = chain.flush(self._tail)
                 self._append(name, rest)
+        longest = max(self._frames.values(), default=0)
+        for name, frames in list(self._frames.items()):
+            for start in range(frames, longest, COPIED_AT_ONCE):
+                silence = (self._channels, min(COPIED_AT_ONCE, longest - start))
+                self._append(name, np.zeros(silence, np.float32))
         self._writers.close()
         if self._remix:
             self._sum()
@@ -154,6 +163,7 @@ class StemFiles:
 
     def _append(self, name: str, audio: Audio) -> None:
         peak = float(np.abs(audio).max(initial=0.0))
+        self._frames[name] = self._frames.get(name, 0) + audio.shape[1]
         self._peaks[name] = max(self._peaks.get(name, 0.0), peak)
         (self._files[name] if self._direct else self._spools[name]).write(audio)
 
@@ -168,7 +178,7 @@ class StemFiles:
             self._append(REMIX, ready)
         if self._after:
             with chain_errors("the chain after the remix"):
-                rest = self._after.flush()
+                rest = self._after.flush(self._tail)
             self._append(REMIX, rest)
 
     def _convert(self, name: str, stems: tuple[str, ...], gain: float) -> MadeFile:

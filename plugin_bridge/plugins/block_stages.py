@@ -6,7 +6,7 @@ A stage has ``process(block)``, which returns what is ready, and ``flush()``, wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,12 +18,18 @@ MAXIMUM_BLOCKS = 16
 """So many blocks are fed at once at most; ``run`` cuts them up."""
 
 
+def joined(blocks: Sequence[Audio]) -> Audio:
+    """``blocks``, at least one, one behind the other; an empty one may have any number of channels."""
+    full = [block for block in blocks if block.shape[1]]
+    return np.concatenate(full or [blocks[-1]], axis=1)
+
+
 class FrameQueue:
     """Frames waiting, first in, first out."""
 
     def __init__(self, channels: int) -> None:
         self._blocks: deque[Audio] = deque()
-        self._channels = channels
+        self.channels = channels
         self.frames = 0
 
     def put(self, block: Audio) -> None:
@@ -39,7 +45,7 @@ class FrameQueue:
 
     def take(self, frames: int) -> Audio:
         """The first ``frames`` frames, copied."""
-        taken = np.empty((self._channels, frames), np.float32)
+        taken = np.empty((self.channels, frames), np.float32)
         position = 0
         while position < frames:
             block = self._blocks.popleft()
@@ -88,7 +94,8 @@ class BlockStage:
             frames = min(size, total - self._given)
             block = np.zeros((len(rest), frames), np.float32)
             block[:, : rest.shape[1]] = rest
-            ready.append(self._feed(block))
+            missing = total - self._given
+            ready.append(self._feed(block)[:, :missing])  # what works in steps of its own may give more
             if self._fed - total > self._patience:
                 raise RuntimeError(f"a plug-in held back {total - self._given} frames for ever")
         return np.concatenate(ready, axis=1)
@@ -98,6 +105,23 @@ class BlockStage:
         self._fed += block.shape[1]
         self._given += output.shape[1]
         return output
+
+
+class WholeStage:
+    """Calls ``run`` on the whole signal, which waits in memory, at its end; it may change the channels."""
+
+    def __init__(self, run: Callable[[Audio], Audio], channels: int) -> None:
+        self._run = run
+        self._waiting = FrameQueue(channels)
+
+    def process(self, block: Audio) -> Audio:
+        """Take frames; none is ready."""
+        self._waiting.put(block)
+        return self._waiting.take(0)
+
+    def flush(self) -> Audio:
+        """Process all of them."""
+        return self._run(self._waiting.take(self._waiting.frames))
 
 
 class SegmentStage:

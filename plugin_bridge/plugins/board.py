@@ -10,12 +10,17 @@ out = board(audio, sample_rate)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pedalboard
 
+from plugin_bridge.plugins import pickling
 from plugin_bridge.plugins.array_contract import LayoutMemory
 from plugin_bridge.plugins.containers import check_members, inside, run_native
 from plugin_bridge.plugins.processor import SeparatorPlugin
@@ -26,6 +31,8 @@ from plugin_bridge.plugins.python_plugin import (
     tripwire,
 )
 from separators import Audio, Separator
+
+pickling.install()
 
 Member = pedalboard.Plugin | Separator
 """What a board takes: plug-ins, boards, and separators, which it wraps."""
@@ -132,6 +139,21 @@ class Board(RunsInPython, pedalboard.Pedalboard):
             if plugin is not None:
                 plugin.reset()
 
+    def save(self, path: str | os.PathLike[str], title: str = "", **fields: Any) -> None:
+        """Save as a preset file, which :func:`~plugin_bridge.load_preset` reads.
+
+        ``title`` is the file's name where it is empty; ``fields`` are those of
+        :func:`~plugin_bridge.save_preset`. Raises :class:`~plugin_bridge.errors.PresetError` for Python code
+        in the board, and if the file cannot be written.
+        """
+        # By its name, as the package's front door does: presets know boards, not the other way around.
+        save_preset = import_module("plugin_bridge.presets.preset").save_preset
+        save_preset(self, path, title or Path(path).stem, **fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = {key: value for key, value in vars(self).items() if key not in _OWN}
+        return _board, (type(self), list(self), kept)
+
     def _flat(self) -> Iterator[pedalboard.Plugin]:
         """The members; instead of boards that hold Python plug-ins, and override nothing, theirs."""
         for plugin in list(self):
@@ -149,6 +171,28 @@ class Board(RunsInPython, pedalboard.Pedalboard):
         if reset or not self._block_frames.get(id(first)):
             self._block_frames[id(first)] = frames
         return min(frames, self._block_frames[id(first)]) or 1
+
+
+_OWN = ("_layouts", "_block_frames", "_members")
+
+
+def _board(cls: type[Board], members: list[pedalboard.Plugin], kept: dict[str, Any]) -> Board:
+    """What a pickle of a board makes: the object with its attributes, without calling its constructor."""
+    made = cls.__new__(cls)
+    Board.__init__(made, members)
+    vars(made).update(kept)
+    return made
+
+
+def as_board(chain: Member | Sequence[Member] | None) -> Board:
+    """A chain as a board: a board itself, one plug-in, a list of them; None: an empty one."""
+    if isinstance(chain, Board):
+        return chain
+    if isinstance(chain, pedalboard.Pedalboard) and not runs_in_python(chain):  # only a list
+        return Board(list(chain))
+    if isinstance(chain, pedalboard.Plugin | Separator):
+        return Board([chain])
+    return Board() if chain is None else Board(list(chain))
 
 
 def as_plugin(member: Member) -> pedalboard.Plugin:

@@ -52,6 +52,11 @@ class BuiltIn:
                 raise PluginError(f"{self.name}: {key} cannot be {values[key]!r}: {said}") from None
         return self.cls(**arguments)
 
+    def set(self, plugin: pedalboard.Plugin, values: Mapping[str, Any]) -> None:
+        """Set parameters of ``plugin``; raises :class:`PluginError` on a wrong name, type or range."""
+        for key, value in values.items():
+            setattr(plugin, key, self._argument(key, value))
+
     def values(self, plugin: pedalboard.Plugin) -> dict[str, Value]:
         """The present values of ``plugin``'s parameters, such that :meth:`create` gives its equal."""
         return {key: _plain(getattr(plugin, key)) for key in self.defaults}

@@ -21,9 +21,12 @@ def inside(
     while pending:
         plugin, holder = pending.pop()
         yield plugin, holder
-        if is_container(plugin) and id(plugin) not in entered:
+        held = list(plugin) if is_container(plugin) else []
+        if isinstance(plugin, PythonPlugin):
+            held = list(plugin.held_plugins)
+        if held and id(plugin) not in entered:
             entered[id(plugin)] = plugin
-            pending += [(child, plugin) for child in reversed(list(plugin)) if child is not None]
+            pending += [(child, plugin) for child in reversed(held) if child is not None]
 
 
 def is_container(plugin: pedalboard.Plugin) -> TypeGuard[pedalboard.Chain]:

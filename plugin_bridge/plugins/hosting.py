@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,10 @@ class HostedPlugin(Hosted, PythonPlugin):
         """Forget the audio of earlier calls; parameters stay."""
         super().reset()
         self._begun = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made_of = (self._name, self.values, self.state, (self._path.parent,), *self._limits)
+        return type(self), (*made_of, self._memory_bytes / 2**30, self._class_id)
 
     def _begin(self, channels: int) -> None:
         self._ask("begin", channels=channels)

@@ -8,6 +8,7 @@ native engine stops. So a Python plug-in inside a native ``Pedalboard``, ``Chain
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn, cast
 
 import numpy as np
@@ -90,12 +91,21 @@ class PythonPlugin(RunsInPython, pedalboard.Chain):
         super().__init__(tripwire())
         self._layouts = LayoutMemory()
 
+    @property
+    def held_plugins(self) -> Sequence[pedalboard.Plugin]:
+        """Plug-ins that it runs itself."""
+        return ()
+
     def reset(self) -> None:
         """Forget the audio and the array layout of earlier calls; parameters stay."""
         self._layouts.forget()
 
     def __bool__(self) -> bool:
         return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its attributes; a class that keeps what cannot be pickled says itself what it is made from."""
+        return _made_again, (type(self), {k: v for k, v in vars(self).items() if k != "_layouts"})
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
@@ -114,6 +124,14 @@ class PythonPlugin(RunsInPython, pedalboard.Chain):
     __len__ = __getitem__ = __setitem__ = __delitem__ = _holds_no_list
     __iter__ = __contains__ = __reversed__ = _holds_no_list
     append = insert = remove = cast(Any, _holds_no_list)
+
+
+def _made_again(cls: type[PythonPlugin], kept: dict[str, Any]) -> PythonPlugin:
+    """What a pickle of a plug-in makes: the object with its attributes, without calling its constructor."""
+    made = cls.__new__(cls)
+    PythonPlugin.__init__(made)
+    vars(made).update(kept)
+    return made
 
 
 def tripwire() -> list[pedalboard.Plugin]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pedalboard
 
-from plugin_bridge.plugins.board import Board, Member
+from plugin_bridge.plugins.board import Member, as_board
 from plugin_bridge.plugins.processor import (
     SeparatorPlugin,
     describe,
@@ -15,7 +15,8 @@ from plugin_bridge.plugins.processor import (
     refuse_streaming,
     refuse_unknown_stems,
 )
-from plugin_bridge.plugins.python_plugin import PythonPlugin, run_python, runs_in_python
+from plugin_bridge.plugins.python_plugin import PythonPlugin, run_python
+from plugin_bridge.plugins.sidechains import sidechains
 from separators import Audio, Separator
 
 
@@ -38,7 +39,7 @@ class StemRack(PythonPlugin):
     ) -> None:
         super().__init__()
         self.plugin = separator if isinstance(separator, SeparatorPlugin) else SeparatorPlugin(separator)
-        self.chains = {name: _as_board(chain) for name, chain in (chains or {}).items()}
+        self.chains = {name: as_board(chain) for name, chain in (chains or {}).items()}
         self.remix = remix
         if self.chains:
             refuse_unknown_stems(self.separator, self.chains, possible_stems(self.separator))
@@ -78,10 +79,11 @@ class StemRack(PythonPlugin):
                 f"{(channels, frames)}; a rack needs all stems, one behind the other"
             )
         stems = dict(zip(names, np.split(separated, len(names)), strict=True))
-        made = {
-            name: run_python(chain, stems[name], sample_rate, buffer_size, True)
-            for name, chain in chains.items()
-        }
+        with sidechains(stems=stems):
+            made = {
+                name: run_python(chain, stems[name], sample_rate, buffer_size, True)
+                for name, chain in chains.items()
+            }
         for name, processed in made.items():
             if processed.shape != (channels, frames):
                 raise ValueError(
@@ -108,12 +110,3 @@ class StemRack(PythonPlugin):
             f"<plugin_bridge.StemRack {describe(self.separator)} remix={self.remix} "
             f"chains={{{chains}}} at {id(self):#x}>"
         )
-
-
-def _as_board(chain: Sequence[Member] | pedalboard.Chain) -> Board:
-    if isinstance(chain, Board):
-        return chain
-    if isinstance(chain, pedalboard.Plugin | Separator):
-        only_a_list = isinstance(chain, pedalboard.Pedalboard) and not runs_in_python(chain)
-        return Board(list(chain) if only_a_list else [chain])
-    return Board(list(chain))

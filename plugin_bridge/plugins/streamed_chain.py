@@ -14,24 +14,34 @@ are run in another way:
 - ``PitchShift`` and ``GSMFullRateCompressor`` (spotify/pedalboard#415): native plug-ins around them
   get the whole signal in one call at the end, up to five minutes; longer signals are cut there,
   with ten seconds of context, and cross-faded.
-- ``Mix`` is run branch by branch. Only a ``MP3Compressor`` that stands behind another plug-in with
-  latency inside the same branch may then differ from the one call, by what it loses anyway.
+- ``Mix``, and :class:`~plugin_bridge.plugins.mix.StemMix` as well, is run branch by branch. Only a
+  ``MP3Compressor`` that stands behind another plug-in with latency inside the same branch may then
+  differ from the one call, by what it loses anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
-from typing import Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, takewhile
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import pedalboard
 
 from plugin_bridge.plugins.array_contract import check_call
-from plugin_bridge.plugins.block_stages import BLOCK_FRAMES, BlockStage, FrameQueue, SegmentStage
-from plugin_bridge.plugins.board import Board
+from plugin_bridge.plugins.block_stages import (
+    BLOCK_FRAMES,
+    BlockStage,
+    FrameQueue,
+    SegmentStage,
+    WholeStage,
+    joined,
+)
+from plugin_bridge.plugins.board import Board, Member, as_plugin
 from plugin_bridge.plugins.containers import check_members, inside, is_container, run_native
+from plugin_bridge.plugins.mix import StemMix
 from plugin_bridge.plugins.python_plugin import PythonPlugin, run_python, runs_in_python
+from plugin_bridge.plugins.sidechains import Sidechain, sidechains
 from separators import Audio, AudioError
 
 PATIENCE_SECONDS = 60
@@ -42,24 +52,45 @@ SEGMENT_SECONDS = 300
 LEAD_SECONDS = 10
 FADE_SECONDS = 0.05
 
+Tail = float | Literal["auto"]
+TAIL_DB = -60.0
+QUIET_SECONDS = 3.0
+"""Echoes further apart than this need a tail in seconds."""
+LONGEST_TAIL_SECONDS = 60
+TAIL_BLOCK = BLOCK_FRAMES
+
 
 class StreamedChain:
     """Runs ``plugins`` over the consecutive blocks of one signal; see the module's text.
 
-    The chain may hold native plug-ins, containers of them, and
-    :class:`~plugin_bridge.plugins.hosting.HostedPlugin`. Raises TypeError for separators and racks,
-    which work on whole signals, and whatever the plug-ins raise.
+    The chain may hold native plug-ins, containers of them, and all plug-ins in Python that continue
+    a signal. Separators and racks work on whole signals: with ``whole_signals`` they and all that stands
+    behind them run at the end, on what waited in memory, and may change the channels; else they raise
+    TypeError. ``offered`` holds the signals for followers, as ``stems`` and ``tracks`` of
+    :func:`~plugin_bridge.plugins.sidechains.sidechains`. Raises whatever the plug-ins raise.
     """
 
-    def __init__(self, plugins: Iterable[pedalboard.Plugin], sample_rate: float, channels: int) -> None:
+    def __init__(
+        self,
+        plugins: Iterable[Member | None],
+        sample_rate: float,
+        channels: int,
+        *,
+        whole_signals: bool = False,
+        offered: Mapping[str, Mapping[str, Sidechain]] | None = None,
+    ) -> None:
         rate, _ = check_call(sample_rate, BLOCK_FRAMES)
-        members = [plugin for plugin in plugins if plugin is not None]
+        members = [as_plugin(plugin) for plugin in plugins if plugin is not None]
         check_members(members)
         for plugin in members:
             plugin.reset()
-        self._stages = _stages(members, rate, channels)
+        self._stages = _stages(members, rate, channels, whole_signals)
         self._channels = channels
+        self._rate = rate
+        self._offered = dict(offered or {})
         self._flushed = False
+        self._taken = self._given = 0
+        self._peak = 0.0
 
     def process(self, block: Audio) -> Audio:
         """Take the next ``(channels, frames)`` float32 block; returns what is ready, perhaps no frames."""
@@ -70,12 +101,74 @@ class StreamedChain:
                 f"a block must be float32 of shape ({self._channels}, frames), "
                 f"not {block.dtype} of shape {block.shape}"
             )
-        return _process(self._stages, block) if self._stages else block.copy()
+        self._taken += block.shape[1]
+        with sidechains(**self._offered):
+            return self._give(_process(self._stages, block) if self._stages else block.copy())
 
-    def flush(self) -> Audio:
-        """End the signal; returns the frames that are still missing."""
+    def flush(self, tail: Tail = 0) -> Audio:
+        """End the signal; returns the frames that are still missing, and its tail.
+
+        ``tail`` is how many seconds longer than what came in the whole becomes, or ``"auto"``: until
+        it stays more than :data:`TAIL_DB` below the chain's loudest sample for
+        :data:`QUIET_SECONDS`, at most :data:`LONGEST_TAIL_SECONDS`.
+        """
+        check_tail(tail)
+        total = self._taken
+        if not self._stages or not total:
+            tail = 0
+        rest = [np.zeros((self._channels, 0), np.float32)]
+        if tail == "auto":
+            rest += self._ring_out(total)
+        else:
+            frames = round(float(tail) * self._rate)
+            for start in range(0, frames, TAIL_BLOCK):
+                rest.append(
+                    self.process(np.zeros((self._channels, min(TAIL_BLOCK, frames - start)), np.float32))
+                )
+            with sidechains(**self._offered):
+                rest.append(self._give(_flush(self._stages, self._channels)))
         self._flushed = True
-        return _flush(self._stages, self._channels)
+        return joined(rest)
+
+    def _ring_out(self, total: int) -> list[Audio]:
+        """What comes for silence behind ``total`` frames, up to where it is quiet."""
+        given, quiet, longest = (
+            self._given,
+            round(QUIET_SECONDS * self._rate),
+            round(LONGEST_TAIL_SECONDS * self._rate),
+        )
+        made = [np.zeros((self._channels, 0), np.float32)]
+        loud = total  # behind the last frame that is not quiet
+        position = given
+
+        def take(block: Audio) -> None:
+            nonlocal loud, position
+            made.append(block)
+            over = np.flatnonzero(np.abs(block).max(axis=0) > self._peak * 10 ** (TAIL_DB / 20))
+            loud = max(loud, position + int(over[-1]) + 1) if over.size else loud
+            position += block.shape[1]
+
+        while position - loud < quiet and self._taken < total + longest:
+            take(self.process(np.zeros((self._channels, TAIL_BLOCK), np.float32)))
+        if position < loud + quiet:
+            with sidechains(**self._offered):
+                take(self._give(_flush(self._stages, self._channels)))
+        end = min(loud, total + longest)
+        return [joined(made)[:, : end - given]]
+
+    def _give(self, audio: Audio) -> Audio:
+        self._given += audio.shape[1]
+        self._peak = max(self._peak, float(np.abs(audio).max(initial=0)))
+        return audio
+
+
+def check_tail(tail: Any) -> None:
+    """Raise ValueError for what is no tail."""
+    if tail == "auto" or (
+        isinstance(tail, int | float) and not isinstance(tail, bool) and 0 <= tail <= LONGEST_TAIL_SECONDS
+    ):
+        return
+    raise ValueError(f'a tail is "auto" or from 0 to {LONGEST_TAIL_SECONDS} seconds, not {tail!r}')
 
 
 class _Streamed(Protocol):
@@ -84,10 +177,10 @@ class _Streamed(Protocol):
 
 
 class _MixStage:
-    """A ``Mix``: each branch is a chain of its own; their frames are summed as they come."""
+    """A ``Mix`` or ``StemMix``: each branch is a chain of its own; their frames are summed as they come."""
 
     def __init__(self, branches: Sequence[pedalboard.Plugin | None], rate: float, channels: int) -> None:
-        self._branches = [_stages([branch], rate, channels) for branch in branches]
+        self._branches = [_stages([branch], rate, channels, whole_signals=False) for branch in branches]
         self._ready = [FrameQueue(channels) for _ in branches]
         self._channels = channels
 
@@ -120,20 +213,42 @@ def _process(stages: Sequence[_Streamed], block: Audio) -> Audio:
 def _flush(stages: Sequence[_Streamed], channels: int) -> Audio:
     rest = np.zeros((channels, 0), np.float32)
     for stage in stages:
-        rest = np.concatenate([stage.process(rest), stage.flush()], axis=1)
+        rest = joined([stage.process(rest), stage.flush()])
     return rest
 
 
-def _stages(plugins: Sequence[pedalboard.Plugin | None], rate: float, channels: int) -> list[_Streamed]:
-    """One stage for each run of native plug-ins, one for each in Python; raises TypeError."""
+def _stages(
+    plugins: Sequence[pedalboard.Plugin | None], rate: float, channels: int, whole_signals: bool
+) -> list[_Streamed]:
+    """One stage for each run of native plug-ins, one for each in Python, one for all behind a separator.
+
+    Raises TypeError for a separator without ``whole_signals``.
+    """
     stages: list[_Streamed] = []
-    flat = _flat(plugins, lambda plugin: any(runs_in_python(inner) for inner, _ in inside([plugin])))
-    for in_python, group in groupby(flat, lambda plugin: isinstance(plugin, PythonPlugin)):
+    flat = list(_flat(plugins, lambda plugin: any(runs_in_python(inner) for inner, _ in inside([plugin]))))
+    streaming = list(takewhile(_streams, flat))
+    whole = flat[len(streaming) :]
+    if whole and not whole_signals:
+        raise TypeError(f"{type(whole[0]).__name__} works on whole signals and cannot be streamed")
+    for in_python, group in groupby(streaming, lambda plugin: isinstance(plugin, PythonPlugin)):
         if in_python:
-            stages += [_block_stage([plugin], rate, channels) for plugin in group]
+            for plugin in group:
+                stages.append(
+                    _MixStage(plugin.paths, rate, channels)
+                    if isinstance(plugin, StemMix)
+                    else _block_stage([plugin], rate, channels)
+                )
         else:
             stages += _native_stages(list(group), rate, channels)
+    if whole:
+        board = Board(whole)
+        stages.append(WholeStage(lambda audio: board.run(audio, rate, BLOCK_FRAMES, True), channels))
     return stages
+
+
+def _streams(plugin: pedalboard.Plugin) -> bool:
+    """Whether a plug-in can continue a signal from block to block."""
+    return not runs_in_python(plugin) or bool(getattr(plugin, "streams", False))
 
 
 def _native_stages(plugins: list[pedalboard.Plugin], rate: float, channels: int) -> list[_Streamed]:
@@ -174,9 +289,13 @@ def _flat(
         if plugin is None:
             continue
         is_list = isinstance(plugin, Board) and not plugin.is_overridden()
-        if runs_in_python(plugin) and not (is_list or getattr(plugin, "streams", False)):
-            raise TypeError(f"{type(plugin).__name__} works on whole signals and cannot be streamed")
-        if is_container(plugin) and not isinstance(plugin, pedalboard.Mix) and holds(plugin):
+        overridden = runs_in_python(plugin) and not is_list
+        if (
+            is_container(plugin)
+            and not isinstance(plugin, pedalboard.Mix)
+            and not overridden
+            and holds(plugin)
+        ):
             yield from _flat(plugin, holds)
         else:
             yield plugin

@@ -1,33 +1,52 @@
-"""The chains of a preset file: tables of plug-ins, and plug-ins made from them and back.
+"""The chains of a preset file: tables of plug-ins, and plug-ins made from them.
 
 [[before]]
 plugin = "Compressor"            # one of Pedalboard's built-ins, its parameters beside it
 threshold_db = -20
 
 [[before]]
-plugin = "Mix"                   # or "Chain": plug-ins side by side, or one after the other
-plugins = [{plugin = "Gain", gain_db = -6}, {plugin = "Reverb"}]
+plugin = "Mix"                   # or "Chain": anything side by side, or one after the other
+plugins = [{plugin = "Gain", gain_db = -6}, {external = "ZamCompX2"}]
+
+[[before]]
+plugin = "Convolution"           # its file is looked for beside the preset first
+impulse_response_filename = "hall.wav"
 
 [[before]]
 external = "ZamCompX2"           # a third-party plug-in by its name, never by a path
 parameters = {threshold = -20}
 state = "VlNU..."                # its own state, base64
+
+[[before]]
+plugin = "Gain"                  # a parameter over time, or by the level of a signal
+automate.gain_db = {times_seconds = [0, 10], values = [0, -12]}
+
+[[before]]                       # a separator or rack inside a chain, with the tables of a preset
+separator = {name = "nmf", mode = "drums"}
+stems.kick = [{plugin = "Reverb"}]
+remix = true
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plugin_bridge.errors import PluginError
+from plugin_bridge.presets.separating import SeparatorTable, check_parents, make_separator, own_file
+from separators.near import did_you_mean
 
 if TYPE_CHECKING:
     import pedalboard
 
+    from plugin_bridge.plugins.automation import Curve, Follower
+    from separators import Separator
+
 CONTAINERS = ("Chain", "Mix")
+CONVOLUTION = "Convolution"
 
 
 class PluginEntry(BaseModel):
@@ -40,13 +59,21 @@ class PluginEntry(BaseModel):
     plugins: list[PluginEntry] | None = None
     parameters: dict[str, bool | int | float | str] | None = None
     state: str | None = None
+    automate: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    step_frames: int | None = None
+    separator: SeparatorTable | None = None
+    separate: dict[str, SeparatorTable] = Field(default_factory=dict)
+    stems: dict[str, list[PluginEntry]] = Field(default_factory=dict)
+    remix: bool = False
 
     @model_validator(mode="after")
     def _one_kind(self) -> PluginEntry:
         extra = ", ".join(self.model_extra or {})
-        if (self.plugin is None) == (self.external is None):
+        kinds = [kind for kind in (self.plugin, self.external, self.separator) if kind is not None]
+        if len(kinds) != 1:
             raise ValueError(
-                'must hold either plugin = "NAME" (one of Pedalboard\'s) or external = "NAME" (third-party)'
+                'must hold either plugin = "NAME" (one of Pedalboard\'s) or external = "NAME" (third-party) '
+                "or separator = {...}"
             )
         if self.external is not None and (self.plugins is not None or extra):
             raise ValueError(
@@ -59,44 +86,133 @@ class PluginEntry(BaseModel):
             raise ValueError("plugins = [...] belongs to Mix and Chain, and to them only")
         if self.plugins is not None and extra:
             raise ValueError(f"{self.plugin} has no parameter {extra}")
+        if self.separator is None and (self.separate or self.stems or self.remix):
+            raise ValueError("separate, stems and remix belong beside separator = {...}")
+        if self.separator is not None:
+            check_parents(self.separate)
+            if extra or self.parameters is not None or self.state is not None:
+                raise ValueError(f"a separator's parameters stand inside separator = {{...}}: {extra}")
+        if self.automate and (self.plugins is not None or self.separator is not None):
+            raise ValueError("automate belongs to one plug-in, not to a Mix, Chain or separator")
+        if self.step_frames is not None and not self.automate:
+            raise ValueError("step_frames belongs to automate = {...}")
         return self
 
+    def inside(self) -> Iterator[PluginEntry]:
+        """Itself and all that it holds."""
+        yield self
+        for entries in (self.plugins or (), *self.stems.values()):
+            for entry in entries:
+                yield from entry.inside()
+
     @property
-    def holds_external(self) -> bool:
-        """Whether this is or holds a third-party plug-in."""
-        return self.external is not None or any(entry.holds_external for entry in self.plugins or ())
+    def runs_in_python(self) -> bool:
+        """Whether this is or holds what Pedalboard itself cannot run."""
+        return any(
+            entry.external is not None or entry.separator is not None or entry.automate
+            for entry in self.inside()
+        )
 
-    def check(self) -> None:
-        """Check names and ranges of built-ins by making them; raises :class:`PluginError`."""
-        if self.plugins is not None:
-            for entry in self.plugins:
-                if self.plugin == "Mix" and entry.holds_external:
-                    raise PluginError(
-                        "a third-party plug-in cannot stand inside a Mix, which is run natively"
-                    )
-                entry.check()
-        elif self.plugin is not None:
-            from plugin_bridge.plugins import built_ins as table
+    def followers(self) -> Iterator[tuple[str, str]]:
+        """The kind and name of each signal that it listens to, but for a rack's own stems inside."""
+        for curve in self._curves().values():
+            key = getattr(curve, "listens_to", None)
+            if key is not None:
+                yield key
+        for entry in self.plugins or ():
+            yield from entry.followers()
+        for entries in self.stems.values():
+            for entry in entries:
+                yield from (key for key in entry.followers() if key[0] == "track")
 
-            table.get(self.plugin).create(self.model_extra or {})
+    def files(self, folder: Path) -> Iterator[Path]:
+        """The files that decide how this one sounds, and that no separator names."""
+        for entry in self.inside():
+            name = (entry.model_extra or {}).get("impulse_response_filename")
+            if entry.plugin == CONVOLUTION and isinstance(name, str):
+                yield Path(own_file(folder, name))
 
-    def create(self, plugin_paths: Sequence[Path] = ()) -> pedalboard.Plugin:
-        """A new plug-in; raises :class:`PluginError`.
+    def separators(self, folder: Path) -> Iterator[Separator]:
+        """The separators in this; raises :class:`PresetError`."""
+        for entry in self.inside():
+            if entry.separator is not None:
+                yield make_separator(entry.separator, entry.separate, folder)
 
-        Third-party plug-ins are looked for in the system's folders and in ``plugin_paths``.
+    def check(self, folder: Path, stems: Sequence[str] = ()) -> None:
+        """Check names and ranges of built-ins and separators by making them; raises :class:`PluginError`.
+
+        ``stems`` are those that a follower may listen to here.
         """
+        for kind, name in self.followers():
+            if kind == "stem" and name not in stems:
+                known = ", ".join(stems) or "none: only the chain of a stem hears the others"
+                raise PluginError(
+                    f"there is no stem {name!r} to listen to{did_you_mean(name, stems)}: {known}"
+                )
+        for entry in self.plugins or ():
+            entry.check(folder, stems)
+        if self.separator is not None:
+            from plugin_bridge.plugins.processor import possible_stems, refuse_unknown_stems
+
+            separator = make_separator(self.separator, self.separate, folder)
+            known_stems = possible_stems(separator)
+            try:
+                refuse_unknown_stems(separator, self.stems, known_stems)
+            except ValueError as error:
+                raise PluginError(f"stems: {error}") from None
+            for entries in self.stems.values():
+                for entry in entries:
+                    entry.check(folder, known_stems)
+        elif self.external is None and self.plugins is None:
+            self.create(folder=folder)
+        else:
+            self._curves()
+
+    def create(self, plugin_paths: Sequence[Path] = (), folder: Path = Path()) -> pedalboard.Plugin:
+        """A new plug-in; raises :class:`PluginError`, and :class:`PresetError` for a separator.
+
+        Third-party plug-ins are looked for in the system's folders and in ``plugin_paths``, files in
+        ``folder``, the preset's, first.
+        """
+        if self.plugins is not None:
+            return self._container([entry.create(plugin_paths, folder) for entry in self.plugins])
+        if self.separator is not None:
+            return self._rack(plugin_paths, folder)
+        made = self._single(plugin_paths, folder)
+        if not self.automate:
+            return made
+        from plugin_bridge.plugins.automated import STEP_FRAMES, Automated
+
+        step = STEP_FRAMES if self.step_frames is None else self.step_frames
+        try:
+            return Automated(made, self._curves(), step)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, PluginError):
+                raise
+            raise PluginError(f"automate: {error}") from None
+
+    def _container(self, made: list[pedalboard.Plugin]) -> pedalboard.Plugin:
         import pedalboard
 
-        from plugin_bridge.plugins import built_ins as table
         from plugin_bridge.plugins.board import Board
+        from plugin_bridge.plugins.mix import StemMix
 
-        if self.plugins is not None:
-            made = [entry.create(plugin_paths) for entry in self.plugins]
-            if self.plugin == "Mix":
-                return pedalboard.Mix(made)
-            return Board(made) if self.holds_external else pedalboard.Chain(made)
+        if self.plugin == "Mix":
+            return StemMix(made) if self.runs_in_python else pedalboard.Mix(made)
+        return Board(made) if self.runs_in_python else pedalboard.Chain(made)
+
+    def _single(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:
+        from plugin_bridge.plugins import built_ins as table
+        from plugin_bridge.plugins import convolution
+
+        values = dict(self.model_extra or {})
+        if self.plugin == CONVOLUTION:
+            name = values.get(convolution.FILE)
+            if isinstance(name, str):
+                values[convolution.FILE] = own_file(folder, name)
+            return convolution.create(values)
         if self.plugin is not None:
-            return table.get(self.plugin).create(self.model_extra or {})
+            return table.get(self.plugin).create(values)
         from plugin_bridge.plugins.hosting import HostedPlugin
 
         assert self.external is not None
@@ -104,44 +220,44 @@ class PluginEntry(BaseModel):
             self.external, parameters=self.parameters or {}, state=self.state, plugin_paths=plugin_paths
         )
 
+    def _rack(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:
+        from plugin_bridge.plugins.processor import SeparatorPlugin
+        from plugin_bridge.plugins.rack import StemRack
 
-def entries_of(plugins: Sequence[pedalboard.Plugin | None]) -> list[PluginEntry]:
-    """The entries from which :meth:`PluginEntry.create` makes equals of ``plugins``."""
-    return [entry_of(plugin) for plugin in plugins if plugin is not None]
+        assert self.separator is not None
+        separator = make_separator(self.separator, self.separate, folder)
+        if not (self.stems or self.remix):
+            return SeparatorPlugin(separator)
+        chains = {
+            name: [entry.create(plugin_paths, folder) for entry in entries]
+            for name, entries in self.stems.items()
+        }
+        try:
+            return StemRack(separator, chains, remix=self.remix)
+        except ValueError as error:
+            raise PluginError(f"stems: {error}") from None
+
+    def _curves(self) -> dict[str, Curve | Follower]:
+        return {name: curve_of(name, table) for name, table in self.automate.items()}
 
 
-def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
-    """The entry of one plug-in; raises :class:`PluginError` if a preset cannot hold it."""
-    import pedalboard
+def curve_of(name: str, table: Mapping[str, Any]) -> Curve | Follower:
+    """The curve or follower of a table under ``automate``; raises :class:`PluginError`."""
+    from dataclasses import fields
 
-    from plugin_bridge.plugins import built_ins as table
-    from plugin_bridge.plugins.board import Board
-    from plugin_bridge.plugins.hosting import HostedPlugin
-    from plugin_bridge.plugins.python_plugin import RunsInPython, runs_in_python
+    from plugin_bridge.plugins.automation import Curve, Follower
 
-    if isinstance(plugin, RunsInPython):
-        python_code = plugin.is_overridden() or not isinstance(plugin, HostedPlugin | Board)
-    else:
-        python_code = plugin is not None and runs_in_python(plugin)
-    if python_code:
+    kind = Follower if "levels_db" in table else Curve
+    known = [field.name for field in fields(kind)]
+    for key in table:
+        if key not in known:
+            near = did_you_mean(key, known)
+            raise PluginError(f"automate.{name}: no such key {key!r}{near}; there are: {', '.join(known)}")
+    try:
+        return kind(**table)
+    except TypeError:
         raise PluginError(
-            f"a chain of a preset holds Pedalboard's and third-party plug-ins, not a {type(plugin).__name__}"
-        )
-    if isinstance(plugin, HostedPlugin):
-        return PluginEntry(external=plugin.name, parameters=plugin.values, state=plugin.state)
-    if plugin is None:  # inside a Mix: the dry signal
-        return PluginEntry(plugin="Chain", plugins=[])
-    if isinstance(plugin, pedalboard.Mix):
-        return PluginEntry(plugin="Mix", plugins=[entry_of(child) for child in plugin])
-    if isinstance(plugin, pedalboard.ExternalPlugin):
-        raise PluginError(
-            "a preset keeps third-party plug-ins by name; put a HostedPlugin in the chain "
-            f"instead of the loaded file {plugin!r}"
-        )
-    if isinstance(plugin, pedalboard.Chain):
-        return PluginEntry(plugin="Chain", plugins=entries_of(list(plugin)))
-    row = table.built_in_of(plugin)
-    changed: dict[str, Any] = {
-        key: value for key, value in row.values(plugin).items() if value != row.defaults[key]
-    }
-    return PluginEntry(plugin=row.name, **changed)
+            f"automate.{name}: needs times_seconds and values, or levels_db and values"
+        ) from None
+    except ValueError as error:
+        raise PluginError(f"automate.{name}: {error}") from None

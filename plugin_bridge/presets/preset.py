@@ -28,6 +28,10 @@ the sum. With ``together = true`` the tracks of a session (or the files of one c
 single one) are the channels of one mixture. The stems of a stem separated again take its place, under
 names like ``drums/kick``; ``[separate."drums/kick"]`` goes on from there.
 
+A preset without a separator holds one ``[[chain]]`` of plug-ins; a chain may also hold separators
+and racks (:mod:`plugin_bridge.presets.chains`). ``tail_seconds = 2`` or ``"auto"`` makes results longer
+than the input, by what reverbs and delays leave behind its end.
+
 :meth:`Preset.read` looks at the file's form only; :meth:`Preset.load` also checks every name and
 range, which imports the separator. Names of stems and third-party plug-ins are checked when
 :meth:`Preset.board` makes them.
@@ -37,9 +41,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -58,9 +61,11 @@ from plugin_bridge.audio.outputs import BitDepth, OutputFormat
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, printable
 from plugin_bridge.presets import files as preset_files
-from plugin_bridge.presets.chains import PluginEntry, entries_of
+from plugin_bridge.presets.chains import PluginEntry
+from plugin_bridge.presets.entries import entries_of, stems_of
+from plugin_bridge.presets.separating import SeparatorTable, check_parents, make_separator, tables_of
+from plugin_bridge.presets.unseparated import Unseparated
 from separators.near import did_you_mean
-from separators.parameters import Content
 
 if TYPE_CHECKING:
     import pedalboard
@@ -73,19 +78,6 @@ TRACK_STEMS = ("direct", "bleed")
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
-
-
-class SeparatorTable(BaseModel):
-    """``[separator]``: its registered name, and its parameters beside it."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    name: str
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that the preset sets."""
-        return dict(self.model_extra or {})
 
 
 class Output(_Table):
@@ -139,12 +131,16 @@ class Preset(_Table):
     """Whether the tracks of a session are the channels of one mixture."""
     remix: bool = False
     """Whether the stems are summed back after their chains."""
-    separator: SeparatorTable
+    separator: SeparatorTable | None = None
     separate: dict[str, SeparatorTable] = Field(default_factory=dict)
     """Stems that are separated again, and by what."""
     before: list[PluginEntry] = Field(default_factory=list)
     stems: dict[str, list[PluginEntry]] = Field(default_factory=dict)
     after: list[PluginEntry] = Field(default_factory=list)
+    chain: list[PluginEntry] = Field(default_factory=list)
+    """The plug-ins of a preset without a separator."""
+    tail_seconds: Annotated[float, Field(ge=0, le=60)] | Literal["auto"] = 0.0
+    """How much longer than the input results are, or ``auto``: until the chains' tails are 60 dB down."""
     output: Output = Field(default_factory=Output)
 
     _source: str = PrivateAttr(default="preset")
@@ -158,15 +154,25 @@ class Preset(_Table):
         return self
 
     @model_validator(mode="after")
+    def _one_kind(self) -> Preset:
+        if self.separator is None and not self.chain:
+            raise ValueError("separator: is missing; add [separator], or [[chain]] for plug-ins alone")
+        if self.chain:
+            fields = ("separator", "separate", "before", "stems", "after", "remix", "together")
+            for name in fields:
+                if getattr(self, name):
+                    raise ValueError(f"chain: is all that such a preset does; leave out {name}, or the chain")
+            if self.output.stems is not None or self.output.layout != "files":
+                raise ValueError("output: a chain gives one file, without stems and layout")
+        return self
+
+    @model_validator(mode="after")
     def _stems_of_stems(self) -> Preset:
         if self.separate and self.together:
             raise ValueError(
                 "separate: with together = true the stems are the tracks'; leave one of them out"
             )
-        for stem in self.separate:
-            parent = stem.rpartition("/")[0]
-            if parent and parent not in self.separate:
-                raise ValueError(f"separate.{stem}: {parent} is not separated; add [separate.{parent}]")
+        check_parents(self.separate)
         return self
 
     # -- files -------------------------------------------------------------------------------
@@ -234,6 +240,7 @@ class Preset(_Table):
         from plugin_bridge.plugins.processor import possible_stems, refuse_unknown_stems
 
         separator = self.make_separator()
+        known: Sequence[str] = ()
         if named := [*self.stems, *(self.output.stems or ())]:
             try:
                 known = TRACK_STEMS if self.together else possible_stems(separator)
@@ -243,18 +250,63 @@ class Preset(_Table):
             except ValueError as error:
                 raise PresetError(f"{self._source}: stems: {error}") from None
         for key, entries in self._chains().items():
+            heard = known if key.startswith("stems.") else ()
             for index, entry in enumerate(entries):
                 try:
-                    entry.check()
-                except PluginError as error:
+                    entry.check(self.folder, heard)
+                except (PluginError, PresetError) as error:
                     raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
             if plugin_paths is not None:
                 self.make_chain(key, plugin_paths)
 
     @property
+    def is_chain(self) -> bool:
+        """Whether it separates nothing."""
+        return self.separator is None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are looked for first."""
+        return Path(self._source).parent
+
+    @property
+    def separator_tables(self) -> list[SeparatorTable]:
+        """The tables of its separators, but for those inside chains."""
+        return [table for table in (self.separator, *self.separate.values()) if table is not None]
+
+    @property
+    def first_chain(self) -> str:
+        """The key of the chain on what comes in."""
+        return "chain" if self.is_chain else "before"
+
+    @property
+    def chain_keys(self) -> list[str]:
+        """What :meth:`make_chain` takes."""
+        return list(self._chains())
+
+    def entries(self) -> list[PluginEntry]:
+        """All plug-ins of all chains."""
+        return [entry for entries in self._chains().values() for entry in entries]
+
+    def listens_to(self, key: str) -> list[tuple[str, str]]:
+        """Each kind and name that the followers of the chain ``key`` listen to, once."""
+        heard = (name for entry in self._chains().get(key, ()) for name in entry.followers())
+        return list(dict.fromkeys(heard))
+
+    def with_tail(self, tail_seconds: float | str) -> Preset:
+        """The preset with this tail instead of its own; raises :class:`PresetError`."""
+        said = float(tail_seconds) if isinstance(tail_seconds, int) else tail_seconds
+        try:
+            made = Preset.model_validate({**self.model_dump(exclude_defaults=True), "tail_seconds": said})
+        except ValidationError as error:
+            raise PresetError(_first_error(error)) from None
+        made._source = self._source
+        return made
+
+    @property
     def methods(self) -> list[str]:
         """The names of the separators, each once, the first one first."""
-        return list(dict.fromkeys(table.name for table in (self.separator, *self.separate.values())))
+        return list(dict.fromkeys(table.name for table in self.separator_tables))
 
     def parameter_type(self, name: str) -> type | None:
         """The type of a parameter of one of the separators; None if none of them has it."""
@@ -264,60 +316,19 @@ class Preset(_Table):
         return None
 
     def make_separator(self) -> separators.Separator:
-        """The separator with its parameters, a cascade of several; raises :class:`PresetError`."""
-        return self._cascade("", self._make("separator", self.separator))
+        """The separator with its parameters, a cascade of several; raises :class:`PresetError`.
 
-    def _cascade(self, path: str, separator: separators.Separator) -> separators.Separator:
-        """``separator``, which makes the stem ``path``'s stems, with those that separate them again."""
-        tables = {key: table for key, table in self.separate.items() if key.rpartition("/")[0] == path}
-        if not tables:
-            return separator
-        from plugin_bridge.plugins.processor import possible_stems, refuse_unknown_stems
-
-        further = {}
-        for key, table in tables.items():
-            stem = key.rpartition("/")[2]
-            try:
-                refuse_unknown_stems(separator, [stem], possible_stems(separator))
-            except separators.ScoreError:
-                pass  # the job brings the score, and looks then
-            except ValueError as error:
-                raise PresetError(f"{self._source}: separate.{key}: {error}") from None
-            further[stem] = self._cascade(key, self._make(f"separate.{key}", table))
-        return separators.Cascade(separator, further)
-
-    def _make(self, key: str, table: SeparatorTable) -> separators.Separator:
-        """The separator of the table ``key``."""
+        Of a preset without one it gives its input back.
+        """
+        if self.separator is None:
+            return Unseparated()
         try:
-            cls = separators.get(table.name)
-        except separators.ParameterError as error:
-            raise PresetError(f"{self._source}: {key}.name: {error}") from None
-        for name in table.parameters:
-            if name not in cls.parameters:
-                known = ", ".join(cls.parameters) or "none"
-                near = did_you_mean(name, cls.parameters)
-                raise PresetError(
-                    f"{self._source}: {key}.{name}: {table.name} has no such parameter{near}; it has: {known}"
-                )
-        try:
-            return cls(**self._with_own_files(cls, table))
-        except separators.ParameterError as error:
-            raise PresetError(f"{self._source}: {key}: {error}") from None
-
-    def _with_own_files(self, cls: type[separators.Separator], table: SeparatorTable) -> dict[str, Any]:
-        """The separator's parameters, files found beside the preset's own, if they lie there."""
-        values = dict(table.parameters)
-        for key, value in values.items():
-            if cls.parameters[key].file and isinstance(value, str) and value:
-                beside = Path(self._source).parent / value
-                with suppress(
-                    OSError, ValueError
-                ):  # a name that no file can have is the separator's to refuse
-                    values[key] = str(beside) if beside.exists() else value
-        return values
+            return make_separator(self.separator, self.separate, self.folder)
+        except PresetError as error:
+            raise PresetError(f"{self._source}: {error}") from None
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
-        """New plug-ins of the chain ``before``, ``after`` or ``stems.NAME`` (empty for a stem without one).
+        """New plug-ins of the chain ``chain``, ``before``, ``after`` or ``stems.NAME`` (empty without one).
 
         Plug-ins carry state: make a chain for each stream of audio. Raises :class:`PresetError`.
         """
@@ -325,8 +336,8 @@ class Preset(_Table):
         made = []
         for index, entry in enumerate(entries):
             try:
-                made.append(entry.create(plugin_paths))
-            except PluginError as error:
+                made.append(entry.create(plugin_paths, self.folder))
+            except (PluginError, PresetError) as error:
                 raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
         return made
 
@@ -339,6 +350,8 @@ class Preset(_Table):
         from plugin_bridge.plugins.processor import SeparatorPlugin
         from plugin_bridge.plugins.rack import StemRack
 
+        if self.is_chain:
+            return Board(self.make_chain("chain", plugin_paths))
         if self.together and self.stems:
             raise PresetError(
                 f"{self._source}: stems: with together = true these are the stems of each track, "
@@ -368,79 +381,51 @@ class Preset(_Table):
     def from_board(cls, board: pedalboard.Chain, title: str, **fields: Any) -> Preset:
         """The preset whose :meth:`board` gives the same audio as ``board``.
 
-        ``board`` holds plug-ins, then one separator or :class:`StemRack`, then (after a rack that
-        remixes) plug-ins. ``fields`` are further fields: ``description``, ``purpose``, ``output``.
-        Raises :class:`PresetError` for a board of another shape.
+        Plug-ins, one separator or :class:`StemRack`, and (after a rack that remixes) plug-ins become
+        ``before``, ``separator`` with ``stems``, and ``after``; any other board becomes a ``chain``.
+        ``fields`` are further fields: ``description``, ``purpose``, ``output``, ``tail_seconds``. Raises
+        :class:`PresetError` for Python code, and for plug-ins that a preset cannot name.
         """
-        from plugin_bridge.plugins.processor import SeparatorPlugin
-        from plugin_bridge.plugins.python_plugin import RunsInPython
-        from plugin_bridge.plugins.rack import StemRack
-
-        parts = [plugin for plugin in board if plugin is not None]
-        cores = [plugin for plugin in parts if isinstance(plugin, StemRack | SeparatorPlugin)]
-        if len(cores) != 1:
-            raise PresetError(
-                f"a preset holds exactly one separator or StemRack, this board holds {len(cores)} "
-                "at its top level; make one board, and one preset, for each separator"
-            )
-        core = cores[0]
-        for plugin in (board, core, *([core.plugin] if isinstance(core, StemRack) else [])):
-            if isinstance(plugin, RunsInPython) and plugin.is_overridden():
-                raise PresetError(
-                    f"a preset holds no Python code, and {type(plugin).__name__} overrides how it processes"
-                )
-        place = parts.index(core)
-        stems, remix = {}, False
         try:
-            if isinstance(core, StemRack):
-                remix = core.remix
-                stems = {
-                    name: entries_of([chain] if chain.is_overridden() else list(chain))
-                    for name, chain in core.chains.items()
-                    if len(chain) or chain.is_overridden()
-                }
-            before, after = entries_of(parts[:place]), entries_of(parts[place + 1 :])
+            return cls(title=title, **_tables_of(board), **fields)
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None
-        first, *further = _tables("", core.separator)
-        try:
-            return cls(
-                title=title,
-                remix=remix,
-                separator=first[1],
-                separate=dict(further),
-                before=before,
-                stems=stems,
-                after=after,
-                **fields,
-            )
         except ValidationError as error:
             raise PresetError(f"this board does not fit into a preset: {_first_error(error)}") from None
 
     def _chains(self) -> dict[str, list[PluginEntry]]:
         stems = {f"stems.{name}": entries for name, entries in self.stems.items()}
-        return {"before": self.before, **stems, "after": self.after}
+        return {"chain": self.chain, "before": self.before, **stems, "after": self.after}
 
 
-def _tables(stem: str, separator: separators.Separator) -> list[tuple[str, SeparatorTable]]:
-    """The table of ``separator``, which separates ``stem``, and behind it those of the stems' of its own."""
-    if isinstance(separator, separators.Cascade):
-        tables = _tables(stem, separator.first)
-        for name, again in separator.further.items():
-            tables += _tables(f"{stem}/{name}" if stem else name, again)
-        return tables
-    if separator.name not in separators.names() or separators.get(separator.name) is not type(separator):
-        raise PresetError(
-            f"a preset names its separator, and {separator.name!r} is not registered as "
-            f"{type(separator).__name__}; see the entry-point group stembridge.separators"
-        )
-    changed = {k: v for k, v in separator.values.items() if v != separator.parameters[k].default}
-    for key, value in changed.items():
-        if isinstance(value, Content):
-            changed[key] = str(value)
-            if not changed[key]:
-                raise PresetError(f"a preset names files, and {key} was made by a program: {value!r}")
-    return [(stem, SeparatorTable(name=separator.name, **changed))]
+def _tables_of(board: pedalboard.Chain) -> dict[str, Any]:
+    """The fields of the preset of ``board``; raises :class:`PluginError`, :class:`PresetError`."""
+    from plugin_bridge.plugins.processor import SeparatorPlugin
+    from plugin_bridge.plugins.python_plugin import RunsInPython
+    from plugin_bridge.plugins.rack import StemRack
+
+    parts = [plugin for plugin in board if plugin is not None]
+    cores = [plugin for plugin in parts if isinstance(plugin, StemRack | SeparatorPlugin)]
+    plugins = [core.plugin for core in cores if isinstance(core, StemRack)]
+    for plugin in (board, *cores, *plugins):
+        if isinstance(plugin, RunsInPython) and plugin.is_overridden():
+            raise PresetError(
+                f"a preset holds no Python code, and {type(plugin).__name__} overrides how it processes"
+            )
+    remix = len(cores) == 1 and isinstance(cores[0], StemRack) and cores[0].remix
+    if len(cores) != 1 or (parts[-1] is not cores[0] and not remix):
+        return {"chain": entries_of(parts) or [PluginEntry(plugin="Chain", plugins=[])]}
+    core = cores[0]
+    place = parts.index(core)
+    table, separate = tables_of(core.separator)
+    return {
+        "remix": remix,
+        "separator": table,
+        "separate": separate,
+        "before": entries_of(parts[:place]),
+        "stems": stems_of(core) if isinstance(core, StemRack) else {},
+        "after": entries_of(parts[place + 1 :]),
+    }
 
 
 def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Path] = ()) -> Board:
@@ -454,9 +439,9 @@ def load_preset(name_or_path: str | os.PathLike[str], plugin_paths: Sequence[Pat
 def save_preset(board: pedalboard.Chain, path: str | os.PathLike[str], title: str, **fields: Any) -> None:
     """Save ``board`` as a preset file at ``path``, whole or not at all; loaded, it gives the same audio.
 
-    ``board`` holds plug-ins, then one separator or :class:`StemRack`, then (after a rack that remixes)
-    plug-ins. ``fields`` are further ones of the file: ``description``, ``purpose``, ``output``. Raises
-    :class:`PresetError` for a board of another shape, and if the file cannot be written.
+    ``board`` holds plug-ins, separators, racks, mixes and boards. ``fields`` are further ones of the file:
+    ``description``, ``purpose``, ``output``, ``tail_seconds``. Raises :class:`PresetError` for Python code in
+    the board, and if the file cannot be written.
     """
     Preset.from_board(board, title, **fields).save(path)
 

@@ -9,9 +9,46 @@ from collections.abc import Mapping
 from typing import Any
 
 import separators
-from plugin_bridge.plugins import built_ins
+from plugin_bridge.plugins import built_ins, convolution
 from plugin_bridge.presets.chains import CONTAINERS
 from separators.parameters import Content, Parameter
+
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_CURVES = {
+    "oneOf": [
+        {
+            "type": "object",
+            "description": "A parameter over time.",
+            "properties": {
+                "times_seconds": _NUMBERS,
+                "values": {"type": "array", "items": {"type": ["boolean", "number", "string"]}},
+                "shape": {"enum": ["linear", "hold"], "default": "linear"},
+            },
+            "required": ["times_seconds", "values"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "description": "A parameter by the level of a signal.",
+            "properties": {
+                "levels_db": _NUMBERS,
+                "values": _NUMBERS,
+                "stem": {"type": "string"},
+                "track": {"type": "string"},
+                **{
+                    key: {"type": "number", "minimum": 0}
+                    for key in ("attack_seconds", "release_seconds", "low_hz", "high_hz")
+                },
+            },
+            "required": ["levels_db", "values"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_AUTOMATE = {
+    "automate": {"type": "object", "additionalProperties": _CURVES},
+    "step_frames": {"type": "integer", "minimum": 1},
+}
 
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -29,7 +66,9 @@ def with_tables(schema: dict[str, Any]) -> dict[str, Any]:
         "oneOf": [
             *(_built_in(row) for row in built_ins.built_ins().values()),
             *(_container(name) for name in CONTAINERS),
+            _convolution(),
             _external(),
+            _rack(),
         ],
     }
     return schema
@@ -75,7 +114,28 @@ def _built_in(row: built_ins.BuiltIn) -> dict[str, Any]:
         if key in row.choices:
             values[key]["enum"] = list(row.choices[key].__members__)
     text = (row.cls.__doc__ or row.name).strip().splitlines()[0]
-    return _object("plugin", {"const": row.name}, values, text)
+    return _object("plugin", {"const": row.name}, {**values, **_AUTOMATE}, text)
+
+
+def _convolution() -> dict[str, Any]:
+    values = {key: {"type": TYPES[type(default)]} for key, default in convolution.KEYS.items()}
+    text = "Its impulse response by a file's name, or as base64 of interleaved float32."
+    return _object("plugin", {"const": "Convolution"}, {**values, **_AUTOMATE}, text)
+
+
+def _rack() -> dict[str, Any]:
+    entries = {"type": "array", "items": {"$ref": "#/$defs/PluginEntry"}}
+    table = {"$ref": "#/$defs/SeparatorTable"}
+    return _object(
+        "separator",
+        table,
+        {
+            "separate": {"type": "object", "additionalProperties": table},
+            "stems": {"type": "object", "additionalProperties": entries},
+            "remix": {"type": "boolean", "default": False},
+        },
+        "A separator inside a chain, with chains for its stems.",
+    )
 
 
 def _container(name: str) -> dict[str, Any]:
@@ -92,6 +152,7 @@ def _external() -> dict[str, Any]:
         {
             "parameters": {"type": "object", "additionalProperties": value},
             "state": {"type": "string", "contentEncoding": "base64"},
+            **_AUTOMATE,
         },
         "A third-party plug-in by its name.",
     )

@@ -25,6 +25,7 @@ from plugin_bridge import (
     StemRack,
     bounce,
     open_session,
+    process,
     render,
     save_preset,
     separate,
@@ -158,7 +159,7 @@ def test_tracks_are_taken_together(session, preset, tmp_path, together):
         (lambda path: separate(path, "drum-loop", name="{trak}"), PresetError, "no field {trak}"),
         (lambda path: bounce(path, mix=True, tracks="a"), JobError, "leave out tracks"),
         (lambda path: render(path, "drum-loop", together="a", tracks="a"), JobError, "leave out tracks"),
-        (lambda path: separate(path, Board([pedalboard.Gain()])), PresetError, "exactly one separator"),
+        (lambda path: process(path, "drum-loop"), PresetError, "it separates; use separate"),
     ],
 )
 def test_what_cannot_be_is_said_before_any_work(call, error, complaint, tmp_path, monkeypatch):

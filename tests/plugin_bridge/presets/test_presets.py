@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 import separators
 from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset, save_preset
 from plugin_bridge.errors import PluginError, PresetError
+from plugin_bridge.plugins.automated import Automated
+from plugin_bridge.plugins.automation import Curve, Follower
 from plugin_bridge.plugins.built_ins import built_in_of, built_ins
+from plugin_bridge.plugins.mix import StemMix
 from plugin_bridge.presets import files as preset_files
-from plugin_bridge.presets.chains import entry_of
+from plugin_bridge.presets.entries import entry_of
 from plugin_bridge.presets.files import MAXIMUM_BYTES, folder
 from separators import registry
 from separators.parameters import Content
@@ -174,8 +177,66 @@ WRONG = {
     ),
     "a path": (
         BANDS + '[[before]]\nplugin = "Convolution"\nimpulse_response_filename = "/etc/passwd"',
-        "Convolution cannot",
+        r"before\[0\]: Convolution: /etc/passwd: ",
     ),
+    "no impulse": (
+        BANDS + '[[before]]\nplugin = "Convolution"\nimpulse_response_filename = "hall.wav"',
+        "Convolution: hall.wav: No such file",
+    ),
+    "impulse text": (
+        BANDS + '[[before]]\nplugin = "Convolution"\nimpulse_response = "hall"',
+        "impulse_response must be base64 of float32",
+    ),
+    "chain and separator": (BANDS + '[[chain]]\nplugin = "Gain"', "chain: .* leave out separator"),
+    "chain of stems": (
+        'title = "x"\n[[chain]]\nplugin = "Gain"\n[output]\nlayout = "multichannel"',
+        "output: a chain gives one file",
+    ),
+    "tail": ("tail_seconds = 90\n" + BANDS, "tail_seconds.*60"),
+    "tail word": ('tail_seconds = "long"\n' + BANDS, "tail_seconds"),
+    "curve key": (
+        BANDS + '[[before]]\nplugin = "Gain"\nautomate.gain_db = {times = [0], values = [1]}',
+        r"before\[0\]: automate.gain_db: no such key 'times'; there are: times_seconds, values, shape",
+    ),
+    "curve times": (
+        BANDS + '[[before]]\nplugin = "Gain"\nautomate.gain_db = {times_seconds = [1, 0], values = [1, 2]}',
+        "times_seconds must rise, and 0 does not follow 1",
+    ),
+    "curve parameter": (
+        BANDS + '[[before]]\nplugin = "Gain"\nautomate.gain = {times_seconds = [0], values = [1]}',
+        r"Gain has no parameter 'gain' \(did you mean 'gain_db'",
+    ),
+    "curve range": (
+        BANDS + '[[before]]\nplugin = "Compressor"\nautomate.ratio = {times_seconds = [0], values = [0.5]}',
+        "ratio cannot be 0.5",
+    ),
+    "curve of a container": (
+        BANDS + '[[before]]\nplugin = "Chain"\nplugins = []\nautomate.x = {}',
+        "automate belongs to one plug-in",
+    ),
+    "not to be automated": (
+        BANDS + '[[before]]\nplugin = "PitchShift"\nautomate.semitones = {times_seconds = [0], values = [1]}',
+        "PitchShift cannot be automated",
+    ),
+    "no such stem to follow": (
+        BANDS + '[[stems.low]]\nplugin = "Gain"\n'
+        'automate.gain_db = {stem = "hihg", levels_db = [-60, 0], values = [0, -9]}',
+        r"stems.low\[0\]: there is no stem 'hihg' to listen to \(did you mean 'high'\?\): low, high",
+    ),
+    "a stem outside": (
+        BANDS + '[[before]]\nplugin = "Gain"\n'
+        'automate.gain_db = {stem = "high", levels_db = [-60, 0], values = [0, -9]}',
+        "no stem 'high' to listen to: none: only the chain of a stem",
+    ),
+    "separator inside": (
+        'title = "x"\n[[chain]]\nseparator = {name = "bands", width = 0}',
+        r"chain\[0\]: separator: bands: width must be a whole number",
+    ),
+    "stems inside": (
+        'title = "x"\n[[chain]]\nseparator = {name = "bands"}\nstems.kick = []',
+        r"chain\[0\]: stems: bands gives no stem 'kick'",
+    ),
+    "loose stems": ('title = "x"\n[[chain]]\nplugin = "Gain"\nremix = true', "belong beside separator"),
     "stem": (
         BANDS + '[[stems.kick]]\nplugin = "Gain"',
         "stems: bands gives no stem 'kick' here; its stems are: low",
@@ -195,10 +256,6 @@ WRONG = {
     ),
     "no list": (BANDS + '[[before]]\nplugin = "Mix"', "belongs to Mix and Chain"),
     "no container": (BANDS + '[[before]]\nplugin = "Gain"\nplugins = []', "belongs to Mix and Chain"),
-    "in a Mix": (
-        BANDS + '[[before]]\nplugin = "Mix"\nplugins = [{external = "X"}]',
-        "cannot stand inside a Mix",
-    ),
     "nested range": (
         BANDS + '[[before]]\nplugin = "Chain"\nplugins = [{plugin = "Mix", plugins = [{plugin = "Gian"}]}]',
         r"before\[0\]: Pedalboard has no plug-in 'Gian'",
@@ -307,6 +364,35 @@ BOARDS = {
         pedalboard.BrickwallLimiter(true_peak=True),
         Bands(),
     ],
+    "empty": lambda: [],
+    "no separator": lambda: [pedalboard.Gain(3), pedalboard.Limiter()],
+    "two separators": lambda: [Bands(), pedalboard.Gain(3), Bands(width=3)],
+    "nested": lambda: [Board([Bands()])],
+    "rack in a chain": lambda: [
+        StemRack(Bands(), {"low": [StemRack(Bands(width=3), {"high": [pedalboard.Invert()]}, remix=True)]}),
+    ],
+    "after without remix": lambda: [Bands(), pedalboard.Gain(3)],
+    "convolution": lambda: [
+        pedalboard.Convolution(noise(2, 900), 0.3, 48000),
+        pedalboard.Convolution(noise(1, 700)[0], 0.71, 44100),
+        Bands(),
+    ],
+    "mix": lambda: [
+        StemMix([None, [StemRack(Bands(), {"high": [pedalboard.Gain(-6)]}, remix=True)], pedalboard.Reverb()])
+    ],
+    "automation": lambda: [
+        Automated(pedalboard.Gain(), {"gain_db": Curve([0, 0.2], [0, -12])}),
+        Automated(
+            pedalboard.LadderFilter(),
+            {"mode": Curve([0, 0.1], ["LPF12", "HPF24"], "hold"), "cutoff_hz": Curve([0, 0.3], [99, 9000])},
+            step_frames=100,
+        ),
+        StemRack(
+            Bands(),
+            {"low": [Automated(pedalboard.Gain(), {"gain_db": Follower([-50, -9], [0, -20], stem="high")})]},
+            remix=True,
+        ),
+    ],
 }
 
 
@@ -365,18 +451,8 @@ class Unregistered(Bands):
 
 
 UNFIT = {
-    "no separator": (lambda: [pedalboard.Gain()], "exactly one separator or StemRack, this board holds 0"),
-    "two separators": (lambda: [Bands(), Bands()], "holds 2"),
-    "nested": (lambda: [Board([Bands()])], "holds 0"),
-    "separator in a chain": (
-        lambda: [StemRack(Bands(), {"low": [Bands()]}, remix=True)],
-        "not a SeparatorPlugin",
-    ),
-    "after without remix": (lambda: [Bands(), pedalboard.Gain()], "needs remix = true"),
-    "convolution": (
-        lambda: [pedalboard.Convolution(np.ones(4, np.float32), 1.0, 44100), Bands()],
-        "Convolution cannot be used here",
-    ),
+    "own class in a mix": (lambda: [StemMix([[OwnGain()], None])], "not a OwnGain"),
+    "own separator in a chain": (lambda: [Board([Unregistered()])], "'unregistered' is not registered"),
     "own class": (lambda: [OwnGain(), Bands()], "not a OwnGain"),
     "unregistered": (lambda: [Unregistered()], "'unregistered' is not registered"),
 }
@@ -489,7 +565,7 @@ def test_the_schema_holds_every_separators_and_built_ins_table():
             assert row["properties"][key].get("minimum") == parameter.minimum
     entries = schema["$defs"]["PluginEntry"]["oneOf"]
     names = [entry["properties"]["plugin"]["const"] for entry in entries if "plugin" in entry["properties"]]
-    assert names == [*built_ins(), "Chain", "Mix"]
+    assert names == [*built_ins(), "Chain", "Mix", "Convolution"]
     assert set(schema["properties"]) == set(Preset.model_fields)
     assert schema["additionalProperties"] is False
 
