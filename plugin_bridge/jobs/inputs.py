@@ -195,7 +195,7 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
         score=score,
         track=track,
         not_honoured=tuple(map(printable, (*lines, *source.not_honoured))),
-        notes=tuple(map(printable, source.conversions)),
+        notes=tuple(map(printable, [*session.notes, *source.notes])),
     )
 
 

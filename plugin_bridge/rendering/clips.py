@@ -34,13 +34,10 @@ class ClipSource:
     """The audio of ``clip`` between its first and last frame on the timeline.
 
     ``start`` and ``end`` are frames of the session, rounded from the absolute times; :meth:`read` takes
-    frames of the session too. In ``gaps`` other clips hide it. Raises :class:`AudioFileError` if the source
-    cannot be played.
+    frames of the session too. Raises :class:`AudioFileError` if the source cannot be played.
     """
 
-    def __init__(
-        self, clip: Clip, source: AudioSource, sample_rate: int, gaps: Sequence[Gap] = (), late: float = 0.0
-    ) -> None:
+    def __init__(self, clip: Clip, source: AudioSource, sample_rate: int, late: float = 0.0) -> None:
         """``late`` seconds are added to the clip's position."""
         self.clip = clip
         self.sample_rate = sample_rate
@@ -49,7 +46,8 @@ class ClipSource:
         self.start = round(position * sample_rate)
         self.end = round((position + clip.length) * sample_rate)
         self.fade_in, self.fade_out = fade_lengths(clip.fade_in, clip.fade_out, clip.length)
-        self._gaps = [replace(gap, start=gap.start + late, end=gap.end + late) for gap in gaps]
+        self._late = late
+        self._gaps: list[Gap] = []
         self._automation = Automation(clip.envelopes)
         is_panned = bool(clip.pan) or self._automation.moves(Parameter.PAN)
         width = WIDTHS.get(clip.channel_mode, source.channels)
@@ -59,6 +57,11 @@ class ClipSource:
         info = getattr(source, "info", None)
         self.channel_mask: int = info.channel_mask if info and self.channels == source.channels else 0
         self._input = self._open(source)
+
+    def hide(self, gaps: Sequence[Gap]) -> None:
+        """In these ``gaps`` other clips are heard in its place."""
+        late = self._late
+        self._gaps = [replace(gap, start=gap.start + late, end=gap.end + late) for gap in gaps]
 
     def _open(self, source: AudioSource) -> AudioSource:
         clip, frames = self.clip, self.end - self.start

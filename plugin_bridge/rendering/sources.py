@@ -27,9 +27,11 @@ class Closable(AudioSource, Protocol):
 class Media:
     """Opens what clips play; what is known of a file is found out once."""
 
-    def __init__(self, sample_rate: int, open_mix: Callable[[Session, int], AudioSource]) -> None:
-        """``open_mix`` renders a session, for clips that play one."""
+    def __init__(self, sample_rate: int, open_mix: Callable[[Media, Session], AudioSource]) -> None:
+        """``open_mix`` renders a session, for clips that play one; it is done once, however deep it lies."""
         self.sample_rate = sample_rate
+        self.depth = 0
+        """How many sessions lie around the one that is being opened."""
         self._open_mix = open_mix
         self._files: dict[Path, AudioFileSource] = {}
         self._sessions: dict[int, AudioSource] = {}
@@ -41,7 +43,11 @@ class Media:
         if clip.session is not None:
             key = id(clip.session)
             if key not in self._sessions:
-                self._sessions[key] = self._open_mix(clip.session, self.sample_rate)
+                self.depth += 1
+                try:
+                    self._sessions[key] = self._open_mix(self, clip.session)
+                finally:
+                    self.depth -= 1
             return self._sessions[key]
         if clip.material is not None:
             return clip.material.open(self.sample_rate)

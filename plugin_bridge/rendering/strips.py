@@ -37,8 +37,8 @@ class Desk:
     session: Session
     sample_rate: int
     media: Media
-    receives: bool = True
-    """Whether tracks get what others send to them."""
+    deaf: Track | None = None
+    """The track that does not get what others send to it."""
     left_out: list[str] = field(default_factory=list)
     """What could not be played, one line each."""
 
@@ -47,10 +47,9 @@ class Desk:
         self._in_making: set[tuple[int, bool]] = set()
         self._vcas = {vca.identifier: vca for vca in self.session.vcas}
         self._feeds: dict[str, list[tuple[Track, Send]]] = {}
-        if self.receives:
-            for track in self.session.walk():
-                for send in track.sends:
-                    self._feeds.setdefault(send.target, []).append((track, send))
+        for track in self.session.walk():
+            for send in track.sends:
+                self._feeds.setdefault(send.target, []).append((track, send))
 
     def vcas(self, track: Track) -> list[Vca]:
         """The VCA faders that move ``track``."""
@@ -58,7 +57,7 @@ class Desk:
 
     def feeds(self, track: Track) -> list[tuple[Track, Send]]:
         """What is sent to ``track``."""
-        return self._feeds.get(track.identifier, [])
+        return [] if track is self.deaf else self._feeds.get(track.identifier, [])
 
     def strip(self, track: Track, everything: bool, own: bool = False) -> Strip | None:
         """The strip of ``track``, made once; None where a way leads back to where it came from."""
@@ -161,21 +160,22 @@ class Strip:
 
     def _open_clips(self) -> None:
         track, desk = self.track, self.desk
-        hidden = gaps(track.clips)
-        for index, clip in enumerate(track.clips):
+        opened = []
+        for clip in track.clips:
             if clip.muted:
                 continue
             try:
-                source = desk.media.open(clip)
-                self.clips.append(
-                    ClipSource(clip, source, desk.sample_rate, hidden.get(index, ()), track.play_offset)
-                )
+                opened.append(ClipSource(clip, desk.media.open(clip), desk.sample_rate, track.play_offset))
             except AudioFileError as error:
                 line = f"{track.name}: {error}"
                 self.failed.append(line)
                 # What the reader found out it has listed.
                 if not clip.problem and line not in desk.left_out:
                     desk.left_out.append(f"{line}; left out")
+        # What cannot be played hides nothing.
+        for index, found in gaps([one.clip for one in opened]).items():
+            opened[index].hide(found)
+        self.clips = opened
 
     def _open_feeds(self, everything: bool) -> Iterator[_Feed]:
         """The ways into this strip; what is muted is never opened: its media may be missing."""

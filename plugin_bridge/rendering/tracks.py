@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -34,9 +33,9 @@ class TrackSource:
 
     It reaches from its first clip's start to its last clip's end, or with ``whole`` from the session's
     start to its end. Mono if all its clips are mono, else as wide as the widest. ``post_fader`` adds
-    polarity, volume, pan, automation, mute and solo; ``receives`` what other tracks send to it. Media that
-    cannot be played are left out and said in ``not_honoured``; if there is nothing else,
-    :class:`AudioFileError` is raised, and names the track.
+    polarity, volume, pan, automation, mute and solo; ``receives`` what other tracks send to it (None: only if
+    it has no clips of its own). Media that cannot be played are left out and said in ``not_honoured``; if
+    there is nothing else, :class:`AudioFileError` is raised, and names the track.
     """
 
     def __init__(
@@ -47,9 +46,11 @@ class TrackSource:
         sample_rate: int | None = None,
         post_fader: bool = False,
         whole: bool = False,
-        receives: bool = False,
+        receives: bool | None = None,
     ) -> None:
         self.track = track
+        if receives is None:
+            receives = not any(part.clips for part in family([track]))
         self.sample_rate = sample_rate or session.sample_rate
         self._tap = Tap.POST_FADER if post_fader else Tap.PRE_FADER
         # Before the fader, a solo elsewhere in the session does not silence the track.
@@ -60,10 +61,10 @@ class TrackSource:
         extent = _extent(self._reaching(session, track, receives), self.sample_rate)
         self._set_extent((0, round(session.end * self.sample_rate)) if whole else extent)
 
-    def _make(self, session: Session, everything: bool, receives: bool, depth: int = 0) -> None:
+    def _make(self, session: Session, everything: bool, receives: bool, media: Media | None = None) -> None:
         """The strip and all that feed it."""
-        media = Media(self.sample_rate, partial(_open_mix, depth + 1))
-        desk = Desk(session, self.sample_rate, media, receives)
+        media = media or Media(self.sample_rate, _open_mix)
+        desk = Desk(session, self.sample_rate, media, None if receives else self.track)
         track = Track(self.track.name, channels=self.track.channels) if self._is_silent else self.track
         strip = desk.strip(track, everything, own=self._tap is Tap.PRE_FADER)
         assert strip is not None  # nothing can lead back to the first
@@ -73,6 +74,15 @@ class TrackSource:
         if failed and not any(one.clips for one in self._strips):
             raise AudioFileError(failed[0])
         self._left_out = desk.left_out
+        self._not_received = [] if receives else self._senders(session)
+
+    def _senders(self, session: Session) -> list[str]:
+        return [
+            track.name
+            for track in session.walk()
+            for send in track.sends
+            if send.target == self.track.identifier and not send.muted and not track.muted
+        ]
 
     def _reaching(self, session: Session, track: Track, receives: bool) -> list[Track]:
         """The tracks whose clips say how far this one reaches: if it has none, those that feed it."""
@@ -93,6 +103,14 @@ class TrackSource:
         conversions = (line for one in self._strips for line in one.conversions())
         self.conversions = list(dict.fromkeys(conversions))
         """The files that have another sample rate and are converted: one line each."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is done to the audio and is no fault: conversions, and what is not taken along."""
+        stays = (
+            f"{self.track.name}: what {name} sends to it stays where it is" for name in self._not_received
+        )
+        return [*self.conversions, *dict.fromkeys(stays)]
 
     @property
     def position_seconds(self) -> float:
@@ -137,7 +155,9 @@ class TrackSource:
 class MixSource(TrackSource):
     """The whole session after its faders, through the master's; at least stereo."""
 
-    def __init__(self, session: Session, *, sample_rate: int | None = None, _depth: int = 0) -> None:
+    def __init__(
+        self, session: Session, *, sample_rate: int | None = None, _media: Media | None = None
+    ) -> None:
         self.track = Track(
             "Master",
             children=session.tracks,
@@ -152,7 +172,7 @@ class MixSource(TrackSource):
         self._tap = Tap.POST_FADER
         self._is_silent = session.master_muted
         self._is_mono = session.master_mono
-        self._make(session, not _any_solo(session.tracks), receives=True, depth=_depth)
+        self._make(session, not _any_solo(session.tracks), receives=True, media=_media)
         self._set_extent((0, round(session.end * self.sample_rate)))
         self.channels = max(2, self.channels)
 
@@ -164,10 +184,10 @@ class MixSource(TrackSource):
         return audio
 
 
-def _open_mix(depth: int, session: Session, sample_rate: int) -> MixSource:
-    if depth > MOST_SUBPROJECTS:
+def _open_mix(media: Media, session: Session) -> MixSource:
+    if media.depth > MOST_SUBPROJECTS:
         raise AudioFileError(f"{session.path}: subprojects nested deeper than {MOST_SUBPROJECTS}")
-    return MixSource(session, sample_rate=sample_rate, _depth=depth)
+    return MixSource(session, sample_rate=media.sample_rate, _media=media)
 
 
 def selected_tracks(session: Session, patterns: Sequence[str] = ()) -> list[Track]:
@@ -176,7 +196,10 @@ def selected_tracks(session: Session, patterns: Sequence[str] = ()) -> list[Trac
     Upper and lower case are the same. Without patterns: every track that has clips of its own. Raises
     :class:`SessionError` if a pattern fits no track that has audio.
     """
-    with_audio = [track for track in session.walk() if any(part.clips for part in family([track]))]
+    sources = [track for track in session.walk() if any(part.clips for part in family([track]))]
+    targets = {send.target for track in sources for send in track.sends}
+    has_clips = {id(track) for track in sources}
+    with_audio = [track for track in session.walk() if id(track) in has_clips or track.identifier in targets]
     if not patterns:
         return [track for track in with_audio if track.clips]
     for pattern in patterns:

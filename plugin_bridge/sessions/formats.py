@@ -38,13 +38,15 @@ class Format:
     """Puts stems back into such a project; without it a REAPER project is written."""
     export: str = ""
     """Without a reader: how the DAW writes its tracks as audio files."""
+    backups: tuple[str, ...] = ()
+    """Suffixes of what the DAW keeps beside a project; opened when named, and not looked for in folders."""
 
     def __str__(self) -> str:
         return f"{self.project} ({', '.join(self.suffixes)})"
 
 
 FORMATS = (
-    Format("REAPER project", (".rpp",), read_rpp, write_rpp),
+    Format("REAPER project", (".rpp",), read_rpp, write_rpp, backups=(".rpp-bak",)),
     Format("Ardour session", (".ardour",), read_ardour),
     Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
     Format(
@@ -78,7 +80,7 @@ FORMATS = (
 def format_of(path: Path) -> Format | None:
     """The row for the project at ``path`` by its suffix, None for everything else."""
     suffix = path.suffix.lower()
-    return next((row for row in FORMATS if suffix in row.suffixes), None)
+    return next((row for row in FORMATS if suffix in (*row.suffixes, *row.backups)), None)
 
 
 def readable() -> str:

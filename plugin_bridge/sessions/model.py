@@ -416,6 +416,8 @@ class Session:
     master_channels: int = 2
     master_envelopes: list[Envelope] = field(default_factory=list)
     vcas: list[Vca] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """One line for everything that reading decided and that is no fault: media found elsewhere, by track."""
     not_honoured: list[str] = field(default_factory=list)
     """One line for everything met in the files that rendering will not reproduce."""
 

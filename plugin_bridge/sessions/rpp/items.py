@@ -7,9 +7,22 @@ chunks of REAPER 7.82 (shape, length, automatic length, shape again, automatic?,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape
+from plugin_bridge.sessions.click import Click
+from plugin_bridge.sessions.model import (
+    ChannelMode,
+    Clip,
+    Fade,
+    FadeShape,
+    Session,
+    StretchMarker,
+    TempoChange,
+)
+from plugin_bridge.sessions.rpp.envelopes import TAKES, read_envelopes
 from plugin_bridge.sessions.rpp.midi import MidiTake, read_take
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed
 from plugin_bridge.sessions.sources import MediaFolders
@@ -30,20 +43,28 @@ FADE_SHAPES = {
     6.0: FadeShape.S_CURVE_STEEP,
     7.0: FadeShape.EQUAL_POWER,
 }
-CHANNEL_MODES = dict(enumerate(ChannelMode))
+CHANNEL_MODES = dict(enumerate(tuple(ChannelMode)[:5]))
+SINGLE_CHANNELS = ((5, 2), (131, 64))
+"""Codes from here to 66 and to 194 play one channel, from that number on (0 is the first)."""
+PAIRS = ((67, 0), (195, 64))
+"""Codes from here to 130 and to 257 play a channel and the next one."""
 AUDIO_SOURCES = frozenset({"WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF", "WAVPACK", "VIDEO"})
 OFFLINE = "_OFFLINE_"
 RATES = (1 / 64, 64.0)
-NEUTRAL = dict.fromkeys(("PANENV", "PANENV2", "MASTERPANENV", "MASTERPANENV2", "PITCHENV"), 0.0)
-"""The value at which an envelope does nothing; 1 for all others."""
+MOST_SEMITONES = 60.0
+PROXY = "-PROX"
+"""What REAPER adds to a subproject's name for its rendered audio."""
+OpenProject = Callable[[Path], "Session | str"]
+"""Reads a subproject; or says why it cannot be played."""
 
 
 class ItemReader:
     """Turns ``<ITEM`` blocks into clips and MIDI takes."""
 
-    def __init__(self, media: MediaFolders, tempo: TempoMap) -> None:
+    def __init__(self, media: MediaFolders, tempo: TempoMap, open_project: OpenProject) -> None:
         self.media = media
         self.tempo = tempo
+        self.open_project = open_project
 
     def read(self, item: Block, remark: Remark) -> tuple[list[Clip], list[MidiTake]]:
         """The clips and MIDI of the takes that are heard; most items have one of either."""
@@ -72,10 +93,8 @@ class ItemReader:
         volpan = take.line("VOLPAN") if is_first else take.line("TAKEVOLPAN")
         pan, volume = (volpan.number_at(index + is_first, default) for index, default in ((0, 0.0), (1, 1.0)))
         trim = item.line("VOLPAN").number_at(0, 1)
-        rate, problem = _play_rate(take.line("PLAYRATE"), remark)
-        mode = CHANNEL_MODES.get(take.line("CHANMODE").whole_at(0, 0))
-        if mode is None:
-            remark(f"channel mode {take.line('CHANMODE').text(0)} plays all channels")
+        playing, problem = _play_rate(take.line("PLAYRATE"))
+        rate = playing.get("rate", 1.0)
         new_fades = any(True for _ in item.lines("FADE_NEW_PARAMETERS"))
 
         section_start, section_length, is_reversed = 0.0, None, False
@@ -86,29 +105,63 @@ class ItemReader:
                 section_start = source.line("STARTPOS").seconds_at(0)
                 section_length = source.line("LENGTH").seconds_at(0)
             source = next(source.blocks("SOURCE"), source)
-        kind = source.values[0].removeprefix(OFFLINE) if source.values else ""
-        if kind not in AUDIO_SOURCES:
-            problem = f"a source of the kind {kind or 'none'} is not played"
-        name = source.line("FILE").text(0)
-        path, trouble = self.media.find(name)
-        return Clip(
-            source=path,
+        offset = take.line("SOFFS").seconds_at(0)
+        clip = Clip(
+            source=self.media.folder,
             position=position,
             length=length,
-            offset=take.line("SOFFS").seconds_at(0),
+            offset=offset,
             gain=trim * volume,
             fade_in=_fade(item.line("FADEIN"), False, new_fades, remark),
             fade_out=_fade(item.line("FADEOUT"), True, new_fades, remark),
-            rate=rate,
             loop=item.line("LOOP").number_at(0, 0) != 0,
             section_start=section_start,
             section_length=section_length,
             reversed=is_reversed,
-            channel_mode=mode or ChannelMode.ALL,
             pan=min(1.0, max(-1.0, pan)),
-            muted=item.line("MUTE").number_at(0, 0) != 0 or source.values[:1] == [OFFLINE + kind],
+            muted=item.line("MUTE").number_at(0, 0) != 0 or source.text(0).startswith(OFFLINE),
             name=displayed(take.line("NAME").text(0)),
-            problem=problem or (f"{displayed(name)} {trouble}" if trouble else ""),
+            problem=problem,
+            stretch=_stretch_markers(take, rate, offset),
+            envelopes=tuple(read_envelopes(take, TAKES, 0, remark, rate)),
+            **playing,
+            **_channels(take.line("CHANMODE"), remark),
+        )
+        return self._with_source(clip, source)
+
+    def _with_source(self, clip: Clip, source: Block) -> Clip:
+        """``clip`` with what it plays."""
+        kind = source.text(0).removeprefix(OFFLINE)
+        if kind == "CLICK":
+            click = _click(clip, source, self.tempo)
+            return replace(clip, material=click, offset=0.0, rate=1.0, keep_pitch=False, stretch=())
+        if kind == "VIDEO" and source.line("AUDIO").number_at(0, 1) == 0:
+            return replace(clip, problem=clip.problem or "the sound of a video is switched off")
+        name = source.line("FILE").text(0)
+        if kind == "RPP_PROJECT":
+            return self._subproject(clip, name)
+        if kind not in AUDIO_SOURCES:
+            problem = f"a source of the kind {kind or 'none'} is not played"
+            return replace(clip, source=self.media.find(name)[0], problem=problem)
+        path, trouble = self.media.find(name)
+        trouble = f"{displayed(name)} {trouble}" if trouble else ""
+        return replace(clip, source=path, problem=clip.problem or trouble)
+
+    def _subproject(self, clip: Clip, name: str) -> Clip:
+        """Its rendered audio if that lies beside it, else the project itself."""
+        path, trouble = self.media.find(name + PROXY)
+        if not trouble:
+            return replace(clip, source=path)
+        path, trouble = self.media.find(name)
+        if trouble:
+            return replace(clip, source=path, problem=clip.problem or f"{displayed(name)} {trouble}")
+        session = self.open_project(path)
+        if isinstance(session, str):
+            return replace(clip, source=path, problem=clip.problem or session)
+        start = min((one.seconds for one in session.markers if one.name == "=START"), default=0.0)
+        end = max((one.seconds for one in session.markers if one.name == "=END"), default=session.end)
+        return replace(
+            clip, source=path, session=session, section_start=start, section_length=max(0.0, end - start)
         )
 
 
@@ -124,15 +177,60 @@ def _takes(item: Block) -> Iterator[Block]:
     yield current
 
 
-def _play_rate(line: Line, remark: Remark) -> tuple[float, str]:
+def _play_rate(line: Line) -> tuple[dict[str, Any], str]:
     rate = line.number_at(0, 1)
     if not RATES[0] <= rate <= RATES[1]:
-        return 1.0, f"a play rate of {rate:g} is not played; it must lie in {RATES[0]:g} to {RATES[1]:g}"
-    if rate != 1 and line.number_at(1, 0) != 0:
-        remark("preserved pitch: items at another play rate change their pitch with it")
-    if line.number_at(2, 0) != 0:
-        remark("pitch shifts of items are left out")
-    return rate, ""
+        return {}, f"a play rate of {rate:g} is not played; it must lie in {RATES[0]:g} to {RATES[1]:g}"
+    pitch = max(-MOST_SEMITONES, min(MOST_SEMITONES, line.number_at(2, 0)))
+    return {"rate": rate, "keep_pitch": line.number_at(1, 0) != 0, "pitch": pitch}, ""
+
+
+def _stretch_markers(take: Block, rate: float, offset: float) -> tuple[StretchMarker, ...]:
+    """``SM`` lines: seconds of the item at rate 1, of the source, and a slope, one marker after the other."""
+    markers = []
+    for line in take.lines("SM"):
+        words: list[str] = []
+        for word in [*line.values, "+"]:
+            if word != "+":
+                words.append(word)
+            elif words:
+                one = Line("SM", words, line.first_line)
+                seconds = one.seconds_at(0)
+                source = one.seconds_at(1, seconds + offset)
+                slope = max(-1.0, min(1.0, one.number_at(2, 0)))
+                markers.append(StretchMarker(seconds / rate, source, slope))
+                words = []
+    return tuple(markers)
+
+
+def _channels(line: Line, remark: Remark) -> dict[str, Any]:
+    code = line.whole_at(0, 0)
+    if code in CHANNEL_MODES:
+        return {"channel_mode": CHANNEL_MODES[code]}
+    for mode, codes in ((ChannelMode.SINGLE, SINGLE_CHANNELS), (ChannelMode.PAIR, PAIRS)):
+        for first, channel in codes:
+            if first <= code < first + 64:
+                return {"channel_mode": mode, "first_channel": channel + code - first}
+    remark(f"channel mode {line.text(0)} plays all channels")
+    return {}
+
+
+def _click(clip: Clip, source: Block, tempo: TempoMap) -> Click:
+    """The project's tempo, unless the source brings its own."""
+    changes = tuple(tempo.changes)
+    if source.line("AUTO").number_at(0, 1) == 0:
+        bpm = min(10_000.0, max(1.0, source.line("BPM").number_at(0, 120)))
+        bar, beat = (max(1, source.line("BPI").whole_at(index, 4)) for index in (0, 1))
+        changes = (TempoChange(clip.position, bpm, bar, beat),)
+    volume, frequency = source.line("VOL"), source.line("FREQ")
+    return Click(
+        clip.position,
+        clip.length,
+        changes,
+        (volume.number_at(0, 0.5), volume.number_at(1, 0.25)),
+        (frequency.number_at(0, 1760), frequency.number_at(1, 880)),
+        source.line("PATTERNSTR").text(0),
+    )
 
 
 def _fade(line: Line, is_out: bool, new_fades: bool, remark: Remark) -> Fade:
@@ -165,22 +263,9 @@ def _within_one(value: float) -> float:
 
 
 def _remark_on_effects(item: Block, take: Block, remark: Remark) -> None:
-    if any(True for _ in take.lines("SM")):
-        remark("stretch markers are left out")
     if any(True for _ in take.blocks("TAKEFX")):
         remark("effects of takes are left out")
     if item.line("FADELPF").number_at(0, 0) != 0:
         remark("low-pass fades are played as plain fades")
     if item.line("MUTE").number_at(1, 0) != 0:
         remark("solo of single items is left out")
-    for envelope in take.blocks("VOLENV", "PANENV", "MUTEENV", "PITCHENV"):
-        if is_active(envelope):
-            remark(f"envelopes of takes are left out: {envelope.name}")
-
-
-def is_active(envelope: Block) -> bool:
-    """Whether an envelope is switched on and moves anything."""
-    neutral = NEUTRAL.get(envelope.name, 1.0)
-    points = [point.number_at(1, neutral) for point in envelope.lines("PT")]
-    moves = any(value != neutral for value in points) or any(True for _ in envelope.lines("POOLEDENVINST"))
-    return envelope.line("ACT").number_at(0, 1) != 0 and moves

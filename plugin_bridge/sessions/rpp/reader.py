@@ -7,29 +7,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.model import Marker, Session, TempoChange, Track
-from plugin_bridge.sessions.rpp.items import ItemReader, is_active
+from plugin_bridge.sessions.model import Envelope, Marker, PanMode, Session, TempoChange, Track
+from plugin_bridge.sessions.rpp.envelopes import (
+    LEFT_OUT,
+    MASTER,
+    MASTER_LEFT_OUT,
+    PARAMETERS,
+    is_active,
+    read_envelopes,
+)
+from plugin_bridge.sessions.rpp.items import ItemReader
+from plugin_bridge.sessions.rpp.lanes import Lanes, Placed
 from plugin_bridge.sessions.rpp.midi import MidiTake, notes_of
+from plugin_bridge.sessions.rpp.routing import hardware_outputs, read_sends, read_vcas
 from plugin_bridge.sessions.rpp.text import MAX_DEPTH, Block, Line, displayed, parse, read_text, split_lines
-from plugin_bridge.sessions.sources import MediaFolders
+from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
 
 SAMPLE_RATES = (1000, 768000)
 DEFAULT_SAMPLE_RATE = 44100
 DEFAULT_COLOR = 16576
-BALANCE_PAN = 3
-"""The pan mode that is honoured: stereo balance, mono pan."""
-ENVELOPES = (
-    "VOLENV", "VOLENV2", "VOLENV3", "PANENV", "PANENV2", "WIDTHENV", "WIDTHENV2", "MUTEENV",
-    "DUALPANENV", "DUALPANENVL", "DUALPANENV2", "DUALPANENVL2",
-)  # fmt: skip
-MASTER_ENVELOPES = ("MASTERPLAYSPEEDENV", *(f"MASTER{name}" for name in ENVELOPES))
-MOST_LANES = 1024
+CLASSIC, BALANCE, STEREO = 0, 3, 5
+"""Pan modes: REAPER 3's balance, stereo balance and mono pan, stereo pan with its width."""
+LAWS_KNOWN = (0.5, 1.0, 2.0)
+"""Laws that are straight lines, whatever the taper."""
 MOST_CHANNELS = 128
 """REAPER's limit."""
+MUTED, MONO = 1, 4
+"""Bits of ``MASTERMUTESOLO``."""
+MOST_SUBPROJECTS = 8
+"""Projects inside projects."""
 PLUGINS = ("VST", "AU", "DX", "JS", "LV2", "CLAP", "VIDEO_EFFECT")
 
 
@@ -38,11 +50,39 @@ def read_rpp(path: Path, media_roots: Sequence[Path] = ()) -> Session:
 
     Media are looked for in the project's folder and ``media_roots`` only; see :class:`MediaFolders`.
     """
+    return _read(path, tuple(media_roots), _Nest())
+
+
+def _read(path: Path, media_roots: tuple[Path, ...], nest: _Nest) -> Session:
     root = parse(split_lines(read_text(path)), path)
     try:
-        return _ProjectReader(path, root, MediaFolders(path.parent, media_roots)).session
+        return _ProjectReader(path, root, media_roots, nest).session
     except SessionError as error:
         raise SessionError(f"{path}: {error}") from error
+
+
+@dataclass
+class _Nest:
+    """Projects inside projects: each file is read once, and none may hold itself."""
+
+    known: dict[Path, Session | str] = field(default_factory=dict)
+    open: list[Path] = field(default_factory=list)
+
+    def read(self, media_roots: tuple[Path, ...], path: Path) -> Session | str:
+        """The project at ``path``; or why it cannot be played."""
+        if path in self.open:
+            return f"{path.name} holds itself"
+        if len(self.open) >= MOST_SUBPROJECTS:
+            return f"{path.name}: subprojects nested deeper than {MOST_SUBPROJECTS}"
+        if path not in self.known:
+            self.open.append(path)
+            try:
+                self.known[path] = _read(path, media_roots, self)
+            except SessionError as error:
+                self.known[path] = str(error)
+            finally:
+                self.open.pop()
+        return self.known[path]
 
 
 def track_blocks(root: Block) -> Iterator[tuple[str, Block]]:
@@ -57,21 +97,28 @@ def track_blocks(root: Block) -> Iterator[tuple[str, Block]]:
 
 
 class _ProjectReader:
-    def __init__(self, path: Path, root: Block, media: MediaFolders) -> None:
+    def __init__(self, path: Path, root: Block, media_roots: tuple[Path, ...], nest: _Nest) -> None:
         self.root = root
         self.remarks: Counter[str] = Counter()
-        self.pan_mode = root.line("PANMODE").number_at(0, BALANCE_PAN)
+        self.pan_mode = root.line("PANMODE").whole_at(0, BALANCE)
         """What tracks have that say none of their own; looked for once, since it takes the whole project."""
+        self.pan_law = root.line("PANLAW").number_at(0, 1)
+        self.mix = root.line("ITEMMIX").whole_at(0, 1)
+        media = MediaFolders(path.parent, media_roots)
         self.session = Session(path, "rpp", self._sample_rate())
         self.session.tempo = self._tempo()
         self.session.markers = _markers(root)
         self.session.start = max(0.0, root.line("PROJOFFS").seconds_at(0))
-        self.items = ItemReader(media, TempoMap(self.session.tempo))
+        nest.open = nest.open or [path.resolve()]
+        roots = (*media_roots, path.parent.resolve())
+        self.items = ItemReader(media, TempoMap(self.session.tempo), partial(nest.read, roots))
         self._read_master()
         self._read_tracks()
         self.session.not_honoured = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
         ]
+        for named, found in media.elsewhere.items():
+            self.session.notes.append(f"{displayed(named)} is found as {found}")
 
     def _sample_rate(self) -> int:
         rate = self.root.line("SAMPLERATE").number_at(0, DEFAULT_SAMPLE_RATE)
@@ -109,10 +156,14 @@ class _ProjectReader:
 
     def _read_master(self) -> None:
         root = self.root
-        self.session.master_volume = root.line("MASTER_VOLUME").number_at(0, 1)
-        self.session.master_pan = min(1.0, max(-1.0, root.line("MASTER_VOLUME").number_at(1, 0)))
-        if root.line("PANLAW").number_at(0, 1) not in (0, 1):
-            self._remark("Project", f"pan law {root.line('PANLAW').text(0)} is played as 0 dB balance")
+        session = self.session
+        session.master_volume = root.line("MASTER_VOLUME").number_at(0, 1)
+        session.master_pan = min(1.0, max(-1.0, root.line("MASTER_VOLUME").number_at(1, 0)))
+        state = root.line("MASTERMUTESOLO").whole_at(0, 0)
+        session.master_muted, session.master_mono = bool(state & MUTED), bool(state & MONO)
+        session.master_channels = _channels(root.line("MASTER_NCH"))
+        mode = root.line("MASTERAUTOMODE").whole_at(0, 0)
+        session.master_envelopes = list(read_envelopes(root, MASTER, mode, partial(self._remark, "Master")))
         if root.line("PLAYRATE").number_at(0, 1) != 1:
             self._remark(
                 "Project", f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out"
@@ -120,7 +171,7 @@ class _ProjectReader:
         for block in root.blocks("MASTERFXLIST"):
             for name in _active_plugins(block):
                 self._remark("Master", f"plug-in {name} is left out")
-        for envelope in root.blocks(*MASTER_ENVELOPES):
+        for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")
 
@@ -131,7 +182,7 @@ class _ProjectReader:
         ]
         open_folders = [self.session.tracks]
         for (identifier, block), name in zip(blocks, names, strict=True):
-            track = self._track(block, name, identifier, names)
+            track = self._track(block, name, identifier)
             open_folders[-1].append(track)
             depth = block.line("ISBUS").whole_at(1, 0)
             if depth > 0:
@@ -143,8 +194,17 @@ class _ProjectReader:
                     )
             else:
                 del open_folders[max(1, len(open_folders) + depth) :]
+        found, tracks = [block for _, block in blocks], list(self.session.walk())
+        read_sends(found, tracks, self._remark)
+        self.session.vcas = read_vcas(found, tracks, self._envelopes)
 
-    def _track(self, block: Block, name: str, identifier: str, names: list[str]) -> Track:
+    def _envelopes(self, block: Block, name: str = "") -> list[Envelope]:
+        """Those of a track, and the VCA's that leads others; the latter is nobody's to remark on twice."""
+        mode = block.line("AUTOMODE").whole_at(0, 0)
+        remark = partial(self._remark, name) if name else lambda text: None
+        return list(read_envelopes(block, PARAMETERS, mode, remark))
+
+    def _track(self, block: Block, name: str, identifier: str) -> Track:
         strip = block.line("VOLPAN")
         track = Track(
             name=name,
@@ -153,8 +213,13 @@ class _ProjectReader:
             pan=min(1.0, max(-1.0, strip.number_at(1, 0))),
             muted=block.line("MUTESOLO").number_at(0, 0) != 0,
             soloed=block.line("MUTESOLO").number_at(1, 0) > 0,
+            solo_defeat=block.line("MUTESOLO").number_at(2, 0) != 0,
             inverted=block.line("IPHASE").number_at(0, 0) != 0,
             sends_to_parent=block.line("MAINSEND").number_at(0, 1) != 0,
+            parent_channel=max(0, min(MOST_CHANNELS, block.line("MAINSEND").whole_at(1, 0))),
+            envelopes=self._envelopes(block, name),
+            hardware_outputs=hardware_outputs(block),
+            play_offset=self._play_offset(block.line("PLAYOFFS")),
             channels=_channels(block.line("NCHAN")),
             color=_color(block.line("PEAKCOL").whole_at(0, DEFAULT_COLOR)),
         )
@@ -163,39 +228,52 @@ class _ProjectReader:
                 track.plugins += _active_plugins(chain)
         for plugin in track.plugins:
             self._remark(name, f"plug-in {plugin} is left out")
-        self._remark_on_routing(block, track, names)
-        lanes = _Lanes(block)
+        self._read_pan(block, track)
+        for output in track.hardware_outputs:
+            self._remark(name, f"what goes to hardware {output} is not played")
+        for envelope in block.blocks(*LEFT_OUT):
+            if is_active(envelope):
+                self._remark(name, f"envelopes are left out: {envelope.name}")
+        lanes = Lanes(block)
         takes: list[MidiTake] = []
+        placed: list[Placed] = []
         for item in block.blocks("ITEM"):
             if lanes.play(item):
-                clips, midi = self.items.read(item, lambda text: self._remark(name, text))
-                track.clips += clips
+                clips, midi = self.items.read(item, partial(self._remark, name))
+                own = item.line("ITEMMIX")
+                placed.append(Placed(clips, *lanes.place(item), own.whole_at(0, 0) if own.values else None))
                 takes += midi
+        track.clips = lanes.layered(placed, self.mix)
         track.notes = notes_of(takes)
         for clip in track.clips:
             if clip.problem and not clip.muted:
                 self._remark(name, clip.problem)
         return track
 
-    def _remark_on_routing(self, block: Block, track: Track, names: list[str]) -> None:
-        for receive in block.lines("AUXRECV"):
-            source = receive.whole_at(0, -1)
-            if receive.number_at(4, 0) == 0 and 0 <= source < len(names):
-                self._remark(track.name, f"the send from {names[source]} is left out")
-        for envelope in block.blocks(*ENVELOPES):
-            if is_active(envelope):
-                self._remark(track.name, f"envelopes are left out: {envelope.name}")
-        law = block.line("VOLPAN").number_at(2, -1)
-        if law not in (-1, 0, 1):
-            self._remark(track.name, f"pan law {law:g} is played as 0 dB balance")
-        mode = block.line("PANMODE").number_at(0, self.pan_mode)
-        width = block.line("VOLPAN").number_at(4, 1)
-        if mode not in (0, BALANCE_PAN) and (track.pan or width != 1):
-            self._remark(track.name, f"pan mode {mode:g} is played as balance")
-        if block.line("PLAYOFFS").number_at(0, 0) != 0:
-            self._remark(track.name, "the track's media playback offset is left out")
-        if block.line("FIXEDLANES").whole_at(3, 0):
-            self._remark(track.name, "item lanes that hide lower ones are mixed")
+    def _read_pan(self, block: Block, track: Track) -> None:
+        line = block.line("VOLPAN")
+        mode = block.line("PANMODE").whole_at(0, self.pan_mode)
+        track.width = max(-1.0, min(1.0, line.number_at(4, 1)))
+        if mode == STEREO:
+            track.pan_mode = PanMode.STEREO
+        elif mode not in (CLASSIC, BALANCE) and (track.pan or track.width != 1):
+            self._remark(track.name, f"pan mode {mode} is played as balance")
+        if track.pan_mode is not PanMode.STEREO:
+            track.width = 1.0
+        law = line.number_at(2, -1)
+        law = self.pan_law if law < 0 else law
+        law = law if 0 < law <= 4 else 1.0
+        track.pan_law, track.pan_boosts = (1 / law, True) if law > 1 else (law, False)
+        if law not in LAWS_KNOWN and 0 < abs(track.pan) < 1:
+            self._remark(track.name, f"pan law {law:g} is played with a straight taper")
+
+    def _play_offset(self, line: Line) -> float:
+        """Seconds, or samples where bit 2 says so; bit 1 switches it off."""
+        flags = line.whole_at(1, 0)
+        if flags & 1:
+            return 0.0
+        offset = line.number_at(0, 0) / (self.session.sample_rate if flags & 2 else 1)
+        return max(-MAX_SECONDS, min(MAX_SECONDS, offset))
 
     def _remark(self, where: str, text: str) -> None:
         self.remarks[f"{where}: {text}"] += 1
@@ -214,30 +292,6 @@ def _active_plugins(chain: Block) -> list[str]:
             elif part.name == "CONTAINER":
                 names += _active_plugins(part)
     return names
-
-
-class _Lanes:
-    """A track's fixed item lanes (REAPER 7), of which some may not play."""
-
-    def __init__(self, track: Block) -> None:
-        lanes = track.line("LANESOLO") if track.line("FREEMODE").number_at(0, 0) == 2 else None
-        words = [lanes.whole_at(index, 0) for index in range(len(lanes.values))] if lanes else []
-        if len(words) > MOST_LANES // 32:
-            raise SessionError(f"line {track.first_line + 1}: a track of more than {MOST_LANES} lanes")
-        self.playing = sum(word << (32 * index) for index, word in enumerate(words)) if words else None
-
-    def play(self, item: Block) -> bool:
-        """Whether the lane of ``item`` is heard."""
-        place = item.line("YPOS")
-        top, height = place.number_at(0, 0), place.number_at(1, 0)
-        if self.playing is None or height <= 0:
-            return True
-        if not 0 <= top < MOST_LANES * height:
-            raise SessionError(
-                f"line {place.first_line + 1}: YPOS holds {top:g} {height:g}; "
-                f"that is none of {MOST_LANES} lanes"
-            )
-        return bool(self.playing >> round(top / height) & 1)
 
 
 def _markers(root: Block) -> list[Marker]:

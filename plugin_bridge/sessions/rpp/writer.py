@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path, PureWindowsPath
 
 from plugin_bridge.atomic import write_atomically
@@ -16,6 +17,7 @@ from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.model import Clip, Session
 from plugin_bridge.sessions.placed import PlacedStem
+from plugin_bridge.sessions.rpp.envelopes import SENDS
 from plugin_bridge.sessions.rpp.project import (
     guid,
     is_bus,
@@ -24,11 +26,12 @@ from plugin_bridge.sessions.rpp.project import (
     written_tracks,
 )
 from plugin_bridge.sessions.rpp.reader import track_blocks
-from plugin_bridge.sessions.rpp.text import Block, displayed, parse, quoted, read_text, split_lines
+from plugin_bridge.sessions.rpp.routing import VCA_LEADS
+from plugin_bridge.sessions.rpp.text import Block, Line, displayed, parse, quoted, read_text, split_lines
 
 STRIP_LINES = (
     "PEAKCOL", "BEAT", "AUTOMODE", "PANLAWFLAGS", "PANMODE", "VOLPAN", "MUTESOLO", "IPHASE", "PLAYOFFS",
-    "NCHAN", "FX", "MAINSEND", "HWOUT",
+    "NCHAN", "FX", "MAINSEND", "HWOUT", "GROUP_FLAGS", "GROUP_FLAGS_HIGH",
 )  # fmt: skip
 STRIP_BLOCKS = (
     "VOLENV", "VOLENV2", "VOLENV3", "PANENV", "PANENV2", "WIDTHENV", "WIDTHENV2", "MUTEENV",
@@ -43,9 +46,11 @@ def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedSt
     """Write ``session`` with its stems to ``out_path`` and return that.
 
     ``placed`` maps track identifiers to the stems made of the track before its fader. Each original
-    becomes muted, and its stems follow it (a folder's follow its last child) with its volume, pan,
-    polarity, mute, sends, automation and effects. Raises :class:`SessionError` if an identifier is
-    unknown, if the session's file has changed since it was read, or if nothing can be written.
+    becomes muted, and its stems follow it (a folder's follow its last child) with its colour, volume, pan,
+    polarity, mute, sends, groups, automation and effects. An original that others send to stays open for
+    them: its items are muted in its place, and its children no longer play into it. Raises
+    :class:`SessionError` if an identifier is unknown, if the session's file has changed since it was read, or
+    if nothing can be written.
     """
     out_path = out_path.absolute()
     if session.format == "rpp":
@@ -105,6 +110,15 @@ class _Splice:
     def add_before(self, number: int, words: str) -> None:
         """Put a line in front of line ``number``, indented like it."""
         self._before[number].append(self.indentation(number) + words + self.end)
+
+    def copy_before(self, number: int, block: Block) -> None:
+        """Put a copy of ``block`` in front of line ``number``, without what must not occur twice."""
+        self._before[number] += self.copied(block)
+
+    def copied(self, block: Block) -> list[str]:
+        """The lines of ``block`` without its identities."""
+        lines = self.lines[block.first_line : block.last_line + 1]
+        return [line for line in lines if line.split(maxsplit=1)[:1] not in [[one] for one in IDENTITIES]]
 
     def add_after(self, number: int, line: str) -> None:
         """Put a line, indentation and all, behind line ``number``."""
@@ -177,18 +191,25 @@ def _edit_tracks(
     anchor = tracks[0].first_line - 1 if tracks else 0
     new_places = {row.track: place for place, row in enumerate(rows) if row.stem is None}
     stem_places: dict[int, list[int]] = defaultdict(list)
+    parents = _parents(tracks)
+    receiving = {track for track in stems if _stays_open(tracks, parents, track)}
+    detached = {track for track, parent in enumerate(parents) if parent in receiving}
     for place, row in enumerate(rows):
         block = tracks[row.track]
         if row.stem is not None:
             stem_places[row.track].append(place)
-            for line in _stem_lines(splice, block, row.stem, row.depth, folder):
+            for line in _stem_lines(splice, block, row.stem, row.depth, folder, row.track in detached):
                 splice.add_after(anchor, line)
             continue
         anchor = block.last_line
         if row.depth != block.line("ISBUS").number_at(1, 0):
             splice.set(block, "ISBUS", is_bus(row.depth))
-        if row.track in stems:
+        if row.track in receiving:
+            _mute_items(splice, block)
+        elif row.track in stems:
             splice.set(block, "MUTESOLO", " ".join(["1", "0", *block.line("MUTESOLO").values[2:]]))
+        if row.track in detached:
+            splice.set(block, "MAINSEND", " ".join(["0", *(block.line("MAINSEND").values[1:] or ["0"])]))
     for block in tracks:
         # Sends name their source by its place, which has moved; a stem sends where its track did.
         for receive in block.lines("AUXRECV"):
@@ -198,25 +219,80 @@ def _edit_tracks(
             rest = splice.lines[receive.first_line].split(maxsplit=2)[2].rstrip()
             for place in stem_places.get(source, ()):
                 splice.add_before(receive.first_line, f"AUXRECV {place} {rest}")
+                for envelope in _envelopes_of(block, receive):
+                    splice.copy_before(receive.first_line, envelope)
             splice.change(receive.first_line, f"AUXRECV {new_places.get(source, source)} {rest}")
 
 
-def _stem_lines(splice: _Splice, track: Block, stem: PlacedStem, depth: int, folder: Path) -> Iterator[str]:
+def _envelopes_of(track: Block, receive: Line) -> Iterator[Block]:
+    """The envelopes of a receive, which follow it."""
+    behind = dropwhile(lambda part: part is not receive, track.content)
+    next(behind)
+    for part in behind:
+        if not (isinstance(part, Block) and part.name in SENDS):
+            return
+        yield part
+
+
+def _parents(tracks: list[Block]) -> list[int | None]:
+    """The folder that each track lies in, by its index."""
+    parents: list[int | None] = []
+    around: list[int] = []
+    for index, block in enumerate(tracks):
+        parents.append(around[-1] if around else None)
+        depth = block.line("ISBUS").whole_at(1, 0)
+        if depth > 0:
+            around.append(index)
+        elif depth < 0:
+            del around[max(0, len(around) + depth) :]
+    return parents
+
+
+def _stays_open(tracks: list[Block], parents: list[int | None], track: int) -> bool:
+    """Whether a track gets audio that is not in its stems: what others send to it beside its own clips."""
+    receives = any(
+        line.number_at(4, 0) == 0 and line.whole_at(7, 0) >= 0 for line in tracks[track].lines("AUXRECV")
+    )
+    if not receives:
+        return False
+    for index, block in enumerate(tracks):
+        ancestor: int | None = index
+        while ancestor is not None and ancestor != track:
+            ancestor = parents[ancestor]
+        if ancestor == track and any(True for _ in block.blocks("ITEM")):
+            return True
+    return False
+
+
+def _mute_items(splice: _Splice, track: Block) -> None:
+    for item in track.blocks("ITEM"):
+        splice.set(item, "MUTE", " ".join(["1", *(item.line("MUTE").values[1:] or ["0"])]))
+
+
+def _stem_lines(
+    splice: _Splice, track: Block, stem: PlacedStem, depth: int, folder: Path, detached: bool
+) -> Iterator[str]:
     """A ``<TRACK`` with the stem as its only item and the strip of ``track``."""
     name = f"{displayed(track.line('NAME').text(0))} {stem.name}".strip()
     identifier = guid("stem", track.line("TRACKID").text(0) or track.text(0), stem.name, stem.path)
     yield f"  <TRACK {identifier}"
     yield f"    NAME {quoted(name)}"
     for line in track.lines(*(name for name in STRIP_LINES if not (stem.muted and name == "MUTESOLO"))):
-        yield "    " + splice.lines[line.first_line].strip()
+        if line.name == "MAINSEND" and detached:
+            continue
+        if line.name.startswith("GROUP_FLAGS") and len(line.values) > VCA_LEADS:
+            # It follows where its track did, and must not lead: each leader's fader counts once.
+            yield " ".join(["   ", line.name, *line.values[:VCA_LEADS], "0", *line.values[VCA_LEADS + 1 :]])
+        else:
+            yield "    " + splice.lines[line.first_line].strip()
+    if detached:
+        yield "    MAINSEND 0 0"
     if stem.muted:
         yield "    MUTESOLO 1 0 0"
     yield f"    ISBUS {is_bus(depth)}"
     yield f"    TRACKID {identifier}"
     for block in track.blocks(*STRIP_BLOCKS):
-        for raw in splice.lines[block.first_line : block.last_line + 1]:
-            if raw.split(maxsplit=1)[:1] not in [[identity] for identity in IDENTITIES]:
-                yield raw.rstrip("\r\n")
+        yield from (line.rstrip("\r\n") for line in splice.copied(block))
     path = stem.path.absolute()
     clip = Clip(path, stem.position_seconds, stem.length_seconds, gain=stem.gain, name=name)
     yield from item_lines(clip, folder, guid("stem item", identifier))

@@ -245,12 +245,6 @@ def test_what_is_not_rendered_is_listed_by_track(song):
     assert session.not_honoured == [
         "Synth: MIDI items are not played (2 times)",
         "Vox: plug-in VST3: ReaComp (Cockos) is left out",
-        "Vox: the send from Synth is left out",
-        "Vox: envelopes are left out: VOLENV2",
-        "Vox: pan law 0.7071 is played as 0 dB balance",
-        "Vox: stretch markers are left out",
-        "Vox: preserved pitch: items at another play rate change their pitch with it",
-        "Vox: pitch shifts of items are left out",
         "Vox: a source of the kind LTC is not played",
     ]
     assert session.tracks[1].plugins == ["VST3: ReaComp (Cockos)"]
