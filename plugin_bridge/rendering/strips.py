@@ -94,16 +94,14 @@ class _Feed:
         send = self.send
         if send is None:
             return self.strip.channels
-        if send.mono:
-            return 1
-        if not self._law.is_neutral:
-            return 2
-        # A send of several channels has them although its source is mono, which plays on both sides.
+        moves = bool(send.pan) or self._automation.moves(Parameter.PAN)
+        is_panned = moves or not self._law.is_neutral
+        if send.mono or (self.strip.channels == 1 and not send.source_channel):
+            return 2 if is_panned else 1
+        # A mono source plays on both sides of what several channels are taken from.
         there = max(2, self.strip.channels) - send.source_channel
         count = max(0, min(send.channels or there, there))
-        return (
-            min(count, 1) if self.strip.channels == 1 and not send.pan and not send.source_channel else count
-        )
+        return max(2, count) if is_panned else count
 
     def read(self, start: int, frames: int) -> Audio:
         send = self.send
