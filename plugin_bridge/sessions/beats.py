@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from plugin_bridge.sessions.model import TempoChange
+from plugin_bridge.sessions.xml import check_seconds
 
 PIECES = 16
 """A ramp's tempo is even over beats here and over time in :class:`TempoChange`: so many of those for one."""
@@ -92,6 +93,34 @@ class BeatClock:
         if slope == 0 or beats <= 0:
             return beats * 60 / one.bpm
         return 60 / slope * math.log1p(slope * beats / one.bpm)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the times of a timeline lie on the session's."""
+
+    clock: BeatClock
+    unit: str
+    """``beats`` or ``seconds``."""
+    origin: float = 0.0
+    """Its time 0, in its unit, from the session's start."""
+
+    def seconds(self, time: float) -> float:
+        """The session's second at ``time``."""
+        found = self.clock.seconds(self.origin + time) if self.unit == "beats" else self.origin + time
+        check_seconds(found, lambda: f"a time of {time:g} {self.unit}")
+        return found
+
+    def time(self, seconds: float) -> float:
+        """The time at a second of the session."""
+        return (self.clock.beats(seconds) if self.unit == "beats" else seconds) - self.origin
+
+    def inner(self, time: float, unit: str, content: float) -> Frame:
+        """The frame of a timeline inside, whose time ``content`` lies at this one's ``time``."""
+        if unit == self.unit:
+            return replace(self, origin=self.origin + time - content)
+        start = self.seconds(time)
+        return Frame(self.clock, unit, (self.clock.beats(start) if unit == "beats" else start) - content)
 
 
 def from_seconds(points: Sequence[tuple[float, float, bool]]) -> list[BeatTempo]:

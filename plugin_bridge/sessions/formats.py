@@ -8,7 +8,9 @@ from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.ableton import read_ableton
 from plugin_bridge.sessions.ardour.reader import read_ardour
+from plugin_bridge.sessions.audacity.reader import read_audacity
 from plugin_bridge.sessions.dawproject.reader import read_dawproject
 from plugin_bridge.sessions.dawproject.writer import write_stems_project as write_dawproject
 from plugin_bridge.sessions.folder import read_folder
@@ -49,12 +51,9 @@ FORMATS = (
     Format("REAPER project", (".rpp",), read_rpp, write_rpp, backups=(".rpp-bak",)),
     Format("Ardour session", (".ardour",), read_ardour),
     Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
-    Format(
-        "Ableton Live set",
-        (".als",),
-        export="File > Export Audio/Video, Rendered Track: All Individual Tracks",
-    ),
-    Format("Audacity project", (".aup3", ".aup"), export="File > Export, multiple files: one for each track"),
+    Format("Ableton Live set", (".als",), read_ableton),
+    Format("Audacity project", (".aup3",), read_audacity),
+    Format("Audacity 2 project", (".aup",), export="File > Export > Export Multiple, by tracks"),
     Format("Bitwig project", (".bwproject",), export="File > Export Audio, all tracks"),
     Format(
         "Cubase or Nuendo project",

@@ -12,17 +12,15 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
-from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions import warps
+from plugin_bridge.sessions.beats import Frame
 from plugin_bridge.sessions.dawproject.archive import Member
-from plugin_bridge.sessions.dawproject.content import Frame, Part, Ramp, unit_of
+from plugin_bridge.sessions.dawproject.content import Part, Ramp, frame_of, unit_of
 from plugin_bridge.sessions.dawproject.values import envelope
-from plugin_bridge.sessions.model import Clip, Envelope, Fade, MidiNote, Parameter, Point, StretchMarker
+from plugin_bridge.sessions.model import Clip, Envelope, Fade, MidiNote, Parameter, Point
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.xml import number, seconds, switch, whole
 
-UNSTRETCHED = 25e-6
-"""Seconds, about one sample: a warp that moves nothing by more is none."""
-RATES = (1 / 64, 64.0)
 WITH_PITCH = ("raw", "repitch", "resample", "tape")
 """Stretch algorithms that move the pitch with the time."""
 EXPRESSIONS = {"gain": Parameter.VOLUME, "pan": Parameter.PAN, "transpose": Parameter.PITCH}
@@ -51,7 +49,7 @@ class ClipReader:
             if unit_of(audio, "contentTimeUnit", "seconds") != "seconds":
                 remark("warps of audio that is counted in beats are played unwarped")
             else:
-                anchors = _anchors(audio)
+                anchors = warps.anchors(_pairs(audio))
             part, audio = _of_audio(part, audio), found
         zero = part.frame.seconds(0.0)
         length = max(0.0, seconds(audio, "duration"))
@@ -62,13 +60,13 @@ class ClipReader:
         else:
             last = part.frame.seconds(max(time for time, _ in anchors))
             start, end = (
-                max(start, part.frame.seconds(_at(anchors, 0.0, inverse=True))),
+                max(start, part.frame.seconds(warps.time_at(anchors, 0.0))),
                 min(end, max(last, start)),
             )
-            markers = _markers(part, anchors, start, end)
+            markers = warps.markers(part.frame, anchors, start, end)
         if not end > start:
             return None
-        rate, stretch, problem = _rate(markers)
+        rate, stretch, problem = warps.rate(markers)
         path, name, material, trouble = self._file(audio)
         fade_in, fade_out, envelopes = _fades(part.ramps, start, end)
         envelopes += _automation(part, start, remark)
@@ -119,64 +117,21 @@ def note(part: Part) -> MidiNote | None:
     return MidiNote(start, min(end, part.end) - start, pitch, min(127, max(1, velocity)), channel)
 
 
-def _of_audio(part: Part, warps: Element) -> Part:
+def _of_audio(part: Part, element: Element) -> Part:
     return Part(
-        warps, part.frame.of(warps), part.start, part.end, part.ramps, part.points, part.muted, part.name
+        element,
+        frame_of(element, part.frame),
+        part.start,
+        part.end,
+        part.ramps,
+        part.points,
+        part.muted,
+        part.name,
     )
 
 
-def _anchors(warps: Element) -> list[tuple[float, float]]:
-    """Times of the warped timeline and the seconds of the file that lie there, both rising."""
-    found: list[tuple[float, float]] = []
-    for time, content in sorted(
-        (number(w, "time"), seconds(w, "contentTime")) for w in warps.iterfind("Warp")
-    ):
-        if found and not (time > found[-1][0] and content > found[-1][1]):
-            if (time, content) != found[-1]:
-                raise SessionError(f"a <Warp> at {time:g} goes back or stands still in its audio")
-            continue
-        found.append((time, content))
-    if not found:
-        raise SessionError("<Warps> holds no <Warp>")
-    return found if len(found) > 1 else [found[0], (found[0][0] + 1, found[0][1] + 1)]
-
-
-def _at(anchors: list[tuple[float, float]], x: float, inverse: bool = False) -> float:
-    """The second of the file at a time, or the other way round; outside as between the nearest two."""
-    pairs = [(b, a) for a, b in anchors] if inverse else anchors
-    index = next((i for i in range(1, len(pairs) - 1) if x < pairs[i][0]), len(pairs) - 1)
-    (x0, y0), (x1, y1) = pairs[index - 1], pairs[index]
-    return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
-
-
-def _markers(
-    part: Part, anchors: list[tuple[float, float]], start: float, end: float
-) -> list[tuple[float, float]]:
-    """Seconds of the session and of the file, wherever the rate may change between ``start`` and ``end``."""
-    frame = part.frame
-    first, last = frame.time(start), frame.time(end)
-    times = [time for time, _ in anchors]
-    if frame.unit == "beats":
-        times += [beat - frame.origin for beat in frame.clock.grid()]
-    inside = sorted({time for time in times if first < time < last})
-    return [
-        (start, _at(anchors, first)),
-        *((frame.seconds(time), _at(anchors, time)) for time in inside),
-        (end, _at(anchors, last)),
-    ]
-
-
-def _rate(markers: list[tuple[float, float]]) -> tuple[float, tuple[StretchMarker, ...], str]:
-    """The play rate, the markers if it is not even, and why such a rate cannot be played."""
-    (start, first), (end, last) = markers[0], markers[-1]
-    if all(abs((source - first) - (moment - start)) <= UNSTRETCHED for moment, source in markers):
-        return 1.0, (), ""
-    rate = (last - first) / (end - start)
-    if not RATES[0] <= rate <= RATES[1]:
-        return 1.0, (), f"a warp to {rate:g} times the speed is not played; {RATES[0]:g} to {RATES[1]:g} are"
-    if all(abs((source - first) - rate * (moment - start)) <= UNSTRETCHED for moment, source in markers):
-        return rate, (), ""
-    return rate, tuple(StretchMarker(moment - start, source) for moment, source in markers), ""
+def _pairs(element: Element) -> list[tuple[float, float]]:
+    return [(number(one, "time"), seconds(one, "contentTime")) for one in element.iterfind("Warp")]
 
 
 def _fades(ramps: tuple[Ramp, ...], start: float, end: float) -> tuple[Fade, Fade, tuple[Envelope, ...]]:
@@ -188,7 +143,7 @@ def _fades(ramps: tuple[Ramp, ...], start: float, end: float) -> tuple[Fade, Fad
             continue
         length = ramp.end - ramp.start
         edge, own = (end, ramp.end) if ramp.is_out else (start, ramp.start)
-        if abs(edge - own) < UNSTRETCHED and fades[ramp.is_out].seconds == 0 and length <= end - start:
+        if abs(edge - own) < warps.UNSTRETCHED and fades[ramp.is_out].seconds == 0 and length <= end - start:
             fades[ramp.is_out] = Fade(length)
         else:
             values = (1.0, 0.0) if ramp.is_out else (0.0, 1.0)

@@ -1,6 +1,6 @@
 """What a DAWproject's clips play: nested clips, loops, warps and references laid out on one timeline.
 
-Every timeline inside a clip counts beats or seconds from a place on the session's timeline (:class:`Frame`);
+Every timeline inside a clip counts beats or seconds from a place on the session's timeline (a frame);
 what it holds is heard inside the clips around it only (a window of absolute seconds).
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.beats import BeatClock
+from plugin_bridge.sessions.beats import Frame
 from plugin_bridge.sessions.dawproject.schema import CHOICES, WORDS
 from plugin_bridge.sessions.sources import MAX_SECONDS
-from plugin_bridge.sessions.xml import check_seconds, number, switch
+from plugin_bridge.sessions.xml import number, switch
 
 MAX_DEPTH = 32
 """Of clips inside clips, references followed."""
@@ -27,38 +27,6 @@ SHORTEST_LOOP = 1e-3
 """Seconds or beats; shorter ones are not repeated."""
 
 Remark = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where the times of a timeline lie on the session's."""
-
-    clock: BeatClock
-    unit: str
-    """``beats`` or ``seconds``."""
-    origin: float = 0.0
-    """Its time 0, in its unit, from the session's start."""
-
-    def seconds(self, time: float) -> float:
-        """The session's second at ``time``."""
-        found = self.clock.seconds(self.origin + time) if self.unit == "beats" else self.origin + time
-        check_seconds(found, lambda: f"a time of {time:g} {self.unit} inside a clip")
-        return found
-
-    def time(self, seconds: float) -> float:
-        """The time at a second of the session."""
-        return (self.clock.beats(seconds) if self.unit == "beats" else seconds) - self.origin
-
-    def inner(self, time: float, unit: str, content: float) -> Frame:
-        """The frame of a timeline inside, whose time ``content`` lies at this one's ``time``."""
-        if unit == self.unit:
-            return replace(self, origin=self.origin + time - content)
-        start = self.seconds(time)
-        return Frame(self.clock, unit, (self.clock.beats(start) if unit == "beats" else start) - content)
-
-    def of(self, element: Element) -> Frame:
-        """The same place, in the unit that ``element`` asks for."""
-        return self.inner(0.0, unit_of(element, "timeUnit", self.unit), 0.0)
 
 
 @dataclass(frozen=True)
@@ -111,13 +79,13 @@ class Layout:
             case "Audio" | "Warps":
                 yield part
             case "Notes":
-                frame = part.frame.of(element)
+                frame = frame_of(element, part.frame)
                 for note in element.iterfind("Note"):
                     self._count(1)
                     yield replace(part, content=note, frame=frame)
             case "Clips" | "Lanes" | "ClipSlot":
-                frame = part.frame.of(element)
-                points = tuple((lane, frame.of(lane)) for lane in element.iterfind("Points"))
+                frame = frame_of(element, part.frame)
+                points = tuple((lane, frame_of(lane, frame)) for lane in element.iterfind("Points"))
                 inner = replace(part, frame=frame, points=part.points + (points if depth else ()))
                 for child in element:
                     yield from self._visit(replace(inner, content=child), depth + 1)
@@ -189,6 +157,11 @@ class Layout:
             raise SessionError(
                 f"more than {MOST_NOTES} notes, or {MOST_NOTES // CLIP} clips and repeats of loops"
             )
+
+
+def frame_of(element: Element, frame: Frame) -> Frame:
+    """The same place as ``frame``, in the unit that ``element`` asks for."""
+    return frame.inner(0.0, unit_of(element, "timeUnit", frame.unit), 0.0)
 
 
 def unit_of(element: Element, name: str, default: str) -> str:

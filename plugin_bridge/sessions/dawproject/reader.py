@@ -14,9 +14,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions.beats import Frame
 from plugin_bridge.sessions.dawproject import archive, values
 from plugin_bridge.sessions.dawproject.clips import ClipReader, note
-from plugin_bridge.sessions.dawproject.content import Frame, Layout
+from plugin_bridge.sessions.dawproject.content import Layout, frame_of
 from plugin_bridge.sessions.dawproject.devices import DeviceReader
 from plugin_bridge.sessions.dawproject.schema import problems
 from plugin_bridge.sessions.dawproject.tempo import read_tempo, root_unit
@@ -222,8 +223,8 @@ class _ProjectReader:
                     receiver.identifier,
                     gain,
                     values.real(element.find("Pan"), 0.0, values.pan),
-                    Tap.PRE_FADER if element.get("type") == "pre" else Tap.POST_FADER,
-                    muted,
+                    tap=Tap.PRE_FADER if element.get("type") == "pre" else Tap.POST_FADER,
+                    muted=muted,
                 )
             )
 
@@ -254,7 +255,7 @@ class _ProjectReader:
                 channel = self.by_id[identifier].find("Channel")
                 if channel is None or channel.get("role") != "master":
                     self._remark("Project", f"lanes of {identifier!r:.80}, which is no track, are left out")
-        frame = frame.of(element)
+        frame = frame_of(element, frame)
         match element.tag:
             case "Lanes":
                 for child in element:
@@ -299,7 +300,7 @@ class _ProjectReader:
         return any(volume.get("id") == identifier for volume in self.root.iterfind(".//Sends/Send/Volume"))
 
     def _markers(self, element: Element, frame: Frame) -> None:
-        frame = frame.of(element)
+        frame = frame_of(element, frame)
         for marker in element.iterfind("Marker"):
             self.session.markers.append(Marker(frame.seconds(number(marker, "time")), marker.get("name", "")))
 

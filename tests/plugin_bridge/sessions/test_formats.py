@@ -90,7 +90,7 @@ def test_a_project_that_is_a_folder_is_one_and_its_media_are_no_session(suffix, 
 
 
 def test_what_was_exported_beside_a_project_is_the_session(tmp_path):
-    (tmp_path / "song.als").touch()
+    (tmp_path / "song.flp").touch()
     made.write(tmp_path / "Vox.wav", made.noise(0.1))
     assert [track.name for track in open_session(tmp_path).tracks] == ["Vox"]
 

@@ -1,0 +1,394 @@
+"""Reads Ableton Live sets (``.als``, Live 8 to 12): the arrangement's audio clips, strips, groups, returns.
+
+A set is XML packed by gzip, undocumented and different in every version; :data:`PATHS` names where the values
+lie. What a set says and rendering does not do goes into ``Session.not_honoured``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.sessions import warps
+from plugin_bridge.sessions.beats import BeatClock, BeatTempo, Frame
+from plugin_bridge.sessions.model import (
+    Clip,
+    Envelope,
+    Fade,
+    Marker,
+    Parameter,
+    Point,
+    Send,
+    Session,
+    Tap,
+    Track,
+)
+from plugin_bridge.sessions.sources import MediaFolders
+from plugin_bridge.sessions.xml import BLOCK, number, parse_xml, switch, whole
+from separators import regular_files
+
+LARGEST_FILE = 256 << 20
+SKIPPED = frozenset({
+    "ClipSlotList", "FreezeSequencer", "MidiControllers", "KeyTracks", "GroovePool", "ViewData", "Onsets",
+    "BrowserContentPath", "UserOnsets", "Buffer", "ProcessorState", "ControllerState", "ParameterSettings",
+    "SequencerNavigator", "TakeLanes",
+})  # fmt: skip
+"""What is large and not needed; it is not built."""
+PATHS = {
+    "tracks": "LiveSet/Tracks",
+    "name": "Name/EffectiveName",
+    "group": "TrackGroupId",
+    "mixer": "DeviceChain/Mixer",
+    "clips": "DeviceChain/MainSequencer/Sample/ArrangerAutomation/Events",
+    "MIDI clips": "DeviceChain/MainSequencer/ClipTimeable/ArrangerAutomation/Events",
+    "devices": "DeviceChain/DeviceChain/Devices",
+    "envelopes": "AutomationEnvelopes/Envelopes",
+    "output": "DeviceChain/AudioOutputRouting/Target",
+    "locators": "LiveSet/Locators/Locators",
+    "sends before the fader": "LiveSet/SendsPre",
+    "file": "SampleRef/FileRef",
+}
+MASTERS = ("LiveSet/MasterTrack", "LiveSet/MainTrack")
+TRACKS = ("AudioTrack", "MidiTrack", "GroupTrack", "ReturnTrack")
+DEFAULT_SAMPLE_RATE = 44100
+SAMPLE_RATES = (1000, 768000)
+TEMPOS = (1.0, 10000.0)
+RE_PITCH = 3
+"""The warp mode that moves the pitch with the time."""
+SILENT = 0.00032
+"""Live's lowest fader and send, -70 dB, is silence."""
+LONGEST_SET = 1e7
+"""Beats; the events before all others lie further back than this."""
+MOST_REPEATS = 20_000
+SHORTEST_LOOP = 1e-3
+FADERS = {"Volume": Parameter.VOLUME, "Pan": Parameter.PAN}
+
+
+def read_ableton(path: Path, media_roots: Sequence[Path] = ()) -> Session:
+    """Read the Live set at ``path``. Raises :class:`SessionError` if it is damaged.
+
+    Samples are looked for in the set's folder and ``media_roots`` only.
+    """
+    with closing(_unpacked(path)) as blocks:
+        root = parse_xml(blocks, path, skipped=SKIPPED)
+    if root.tag != "Ableton" or root.find("LiveSet") is None:
+        raise SessionError(f"{path}: not an Ableton Live set (its XML begins with <{root.tag:.80}>)")
+    try:
+        return _SetReader(path, root, MediaFolders(path.parent, media_roots)).session
+    except SessionError as error:
+        raise SessionError(f"{path}: {error}") from error
+
+
+def _unpacked(path: Path) -> Generator[bytes]:
+    """The XML, piece by piece."""
+    try:
+        regular_files.check(path, LARGEST_FILE)
+        with path.open("rb") as file:
+            unpack = zlib.decompressobj(wbits=31)
+            while block := file.read(BLOCK):
+                while block:
+                    yield unpack.decompress(block, BLOCK)
+                    block = unpack.unconsumed_tail
+            if not unpack.eof:
+                raise SessionError(f"{path}: cut short; take a set from the project's Backup folder")
+    except OSError as error:
+        raise SessionError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except zlib.error as error:
+        raise SessionError(f"{path}: not an Ableton Live set, which is packed by gzip: {error}") from None
+
+
+def _value(element: Element | None, path: str, default: float = 0.0) -> float:
+    """The number in the attribute ``Value`` of what lies at ``path``."""
+    found = element.find(path) if element is not None else None
+    return default if found is None else number(found, "Value", default)
+
+
+def _text(element: Element, path: str) -> str:
+    found = element.find(path)
+    return "" if found is None else found.get("Value", "")
+
+
+def _is_on(element: Element | None, path: str, default: bool) -> bool:
+    found = element.find(path) if element is not None else None
+    return default if found is None else switch(found, "Value", default)
+
+
+class _SetReader:
+    def __init__(self, path: Path, root: Element, media: MediaFolders) -> None:
+        self.root = root
+        self.media = media
+        self.remarks: Counter[str] = Counter()
+        self.repeats = 0
+        self.session = Session(path, "ableton", self._sample_rate())
+        self.master = next((found for name in MASTERS if (found := root.find(name)) is not None), None)
+        self.clock = BeatClock(self._tempo())
+        self.session.tempo = self.clock.changes([(0.0, *self._meter())])
+        self.frame = Frame(self.clock, "beats")
+        self._read_master()
+        self._read_tracks()
+        self._read_locators()
+        self.session.not_honoured = [
+            text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
+        ]
+
+    def _remark(self, where: str, text: str) -> None:
+        self.remarks[f"{where}: {text}"] += 1
+
+    def _sample_rate(self) -> int:
+        """The rate that most samples have; a set does not hold that of the audio hardware."""
+        rates = Counter(
+            whole(found, "Value") for found in self.root.iterfind(".//AudioClip/SampleRef/DefaultSampleRate")
+        )
+        known = {rate: count for rate, count in rates.items() if SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]}
+        return max(known, key=lambda rate: (known[rate], rate), default=DEFAULT_SAMPLE_RATE)
+
+    def _tempo(self) -> list[BeatTempo]:
+        tempo = self.master.find(f"{PATHS['mixer']}/Tempo") if self.master is not None else None
+        bpm = _value(tempo, "Manual", 120.0)
+        events = self._events(self.master, tempo)
+        found = [BeatTempo(time, value, True) for time, value in events]
+        if not found or found[0].beat > 0:
+            found.insert(0, BeatTempo(0.0, found[0].bpm if found else bpm))
+        for one in found:
+            if not TEMPOS[0] <= one.bpm <= TEMPOS[1]:
+                raise SessionError(f"a tempo of {one.bpm:g} beats a minute; Live has 20 to 999")
+        return found
+
+    def _meter(self) -> tuple[int, int]:
+        mixer = self.master.find(PATHS["mixer"]) if self.master is not None else None
+        code = int(min(max(_value(mixer, "TimeSignature/Manual", 201), 0), 494))
+        return code % 99 + 1, 2 ** (code // 99)
+
+    def _events(self, track: Element | None, parameter: Element | None) -> list[tuple[float, float]]:
+        """The automation of a parameter: beats and values, in order; what lies before beat 0 is at 0."""
+        target = parameter.find("AutomationTarget") if parameter is not None else None
+        if track is None or target is None:
+            return []
+        for envelope in track.iterfind(f"{PATHS['envelopes']}/AutomationEnvelope"):
+            if _text(envelope, "EnvelopeTarget/PointeeId") != target.get("Id"):
+                continue
+            events = list(envelope.iterfind("Automation/Events/*"))
+            found = []
+            for event in events:
+                value = float(switch(event, "Value")) if event.tag == "BoolEvent" else number(event, "Value")
+                found.append((max(0.0, number(event, "Time")), value))
+            if any(time > LONGEST_SET for time, _ in found):
+                raise SessionError("automation that no set reaches")
+            return sorted(found, key=lambda one: one[0]) if len(found) > 1 else []
+        return []
+
+    def _read_master(self) -> None:
+        mixer = self.master.find(PATHS["mixer"]) if self.master is not None else None
+        self.session.master_volume = _gain(_value(mixer, "Volume/Manual", 1.0))
+        self.session.master_pan = _pan(_value(mixer, "Pan/Manual"))
+        if self.master is not None:
+            for name in _devices(self.master):
+                self._remark("Master", f"device {name} is left out")
+
+    def _read_tracks(self) -> None:
+        tracks = self.root.find(PATHS["tracks"])
+        elements = [one for one in tracks if one.tag in TRACKS] if tracks is not None else []
+        returns = [one for one in elements if one.tag == "ReturnTrack"]
+        made = {id(element): self._track(element, number) for number, element in enumerate(elements, 1)}
+        groups = {
+            element.get("Id", ""): made[id(element)] for element in elements if element.tag == "GroupTrack"
+        }
+        before = [
+            _is_on(one, ".", False) for one in self.root.iterfind(f"{PATHS['sends before the fader']}/*")
+        ]
+        parents: dict[int, Track] = {}
+        for element in elements:
+            track = made[id(element)]
+            parent = groups.get(_text(element, PATHS["group"]))
+            if parent is not None and not _is_above(track, parent, parents):
+                parents[id(track)] = parent
+                parent.children.append(track)
+            else:
+                self.session.tracks.append(track)
+            for index, holder in enumerate(element.iterfind(f"{PATHS['mixer']}/Sends/TrackSendHolder")):
+                gain = _value(holder, "Send/Manual")
+                if gain > SILENT and index < len(returns) and returns[index] is not element:
+                    is_pre = index < len(before) and before[index]
+                    tap = Tap.PRE_FADER if is_pre else Tap.POST_FADER
+                    track.sends.append(Send(made[id(returns[index])].identifier, _gain(gain), tap=tap))
+
+    def _track(self, element: Element, number: int) -> Track:
+        mixer = element.find(PATHS["mixer"])
+        track = Track(
+            _text(element, PATHS["name"]) or f"Track {number}",
+            identifier=f"{element.tag} {element.get('Id', '')} {number}",
+            volume=_gain(_value(mixer, "Volume/Manual", 1.0)),
+            pan=_pan(_value(mixer, "Pan/Manual")),
+            muted=not _is_on(mixer, "Speaker/Manual", True),
+            soloed=_is_on(mixer, "SoloSink", False),
+            is_bus=element.tag == "ReturnTrack",
+        )
+        if track.pan:
+            self._remark(track.name, "pan is played as 0 dB balance; Live's is louder at the sides")
+        output = _text(element, PATHS["output"])
+        if output.startswith(("AudioOut/External", "AudioOut/None", "AudioOut/Track")):
+            self._remark(track.name, f"its output {output} is played into the mix")
+        for name in _devices(element):
+            track.plugins.append(name)
+            self._remark(track.name, f"device {name} is left out")
+        for name, parameter in FADERS.items():
+            points = [
+                Point(
+                    self.frame.seconds(beat), _gain(value) if parameter is Parameter.VOLUME else _pan(value)
+                )
+                for beat, value in self._events(element, mixer.find(name) if mixer is not None else None)
+            ]
+            if points:
+                track.envelopes.append(Envelope(parameter, tuple(points), relative=False))
+        for _ in element.iterfind(f"{PATHS['MIDI clips']}/MidiClip"):
+            self._remark(track.name, "MIDI clips are not played")
+        for clip in element.iterfind(f"{PATHS['clips']}/AudioClip"):
+            self._clips(track, clip)
+        return track
+
+    def _clips(self, track: Track, element: Element) -> None:
+        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        if end <= start:
+            return
+        is_warped = _is_on(element, "IsWarped", False)
+        loop_start, loop_end = _value(element, "Loop/LoopStart"), _value(element, "Loop/LoopEnd")
+        content = loop_start + _value(element, "Loop/StartRelative")
+        pitch = _value(element, "PitchCoarse") + _value(element, "PitchFine") / 100
+        if not -48 <= pitch <= 48:
+            raise SessionError(f"a clip is transposed by {pitch:g} semitones; Live has -48 to 48")
+        path, problem = self._file(element)
+        made = Clip(
+            path,
+            start,
+            end - start,
+            gain=_gain(_value(element, "SampleVolume", 1.0)),
+            muted=_is_on(element, "Disabled", False),
+            name=_text(element, "Name"),
+            problem=problem,
+        )
+        if made.problem and not made.muted:
+            self._remark(track.name, made.problem)
+        if not is_warped:
+            speed = 2 ** (pitch / 12)
+            track.clips.append(self._faded(replace(made, offset=content, rate=speed), element))
+            return
+        pairs = warps.anchors(
+            (number(mark, "BeatTime"), number(mark, "SecTime"))
+            for mark in element.iterfind("WarpMarkers/WarpMarker")
+        )
+        mode = int(_value(element, "WarpMode"))
+        is_loop = _is_on(element, "Loop/LoopOn", False) and loop_end - loop_start > SHORTEST_LOOP
+        for frame, first, last in self._stretches(start, end, content, loop_start, loop_end, is_loop):
+            moments = warps.markers(frame, pairs, first, last)
+            rate, stretch, trouble = warps.rate(moments)
+            clip = replace(
+                made,
+                position=first,
+                length=last - first,
+                offset=moments[0][1],
+                rate=rate,
+                stretch=stretch,
+                keep_pitch=(rate != 1 or bool(stretch)) and mode != RE_PITCH,
+                pitch=0.0 if mode == RE_PITCH else pitch,
+                problem=made.problem or trouble,
+            )
+            track.clips.append(self._faded(clip, element))
+
+    def _stretches(
+        self, start: float, end: float, content: float, loop_start: float, loop_end: float, is_loop: bool
+    ) -> Iterator[tuple[Frame, float, float]]:
+        """What a warped clip plays in one go, with where the content's beats lie; repeated in a loop."""
+        beat = self.clock.beats(start)
+        while start < end:
+            frame = Frame(self.clock, "beats", beat - content)
+            last = min(end, frame.seconds(loop_end)) if is_loop and content < loop_end else end
+            if last > start:
+                yield frame, start, last
+            beat += loop_end - content
+            start, content = last, loop_start
+            self.repeats += 1
+            if self.repeats > MOST_REPEATS:
+                raise SessionError(f"loops that repeat more than {MOST_REPEATS} times")
+
+    def _faded(self, clip: Clip, element: Element) -> Clip:
+        """With its fades, whose lengths are beats; those at the joints of a loop are none."""
+        if not _is_on(element, "Fade", False):
+            return clip
+        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        lengths = [
+            0.0
+            if _is_on(element, f"Fades/IsDefault{side}", False)
+            else _value(element, f"Fades/{side}Length")
+            for side in ("FadeIn", "FadeOut")
+        ]
+        into, out = (max(0.0, length) for length in lengths)
+        beats = self.clock.beats
+        fade_in = self.frame.seconds(beats(start) + into) - start if clip.position == start else 0.0
+        fade_out = end - self.frame.seconds(beats(end) - out) if clip.position + clip.length >= end else 0.0
+        return replace(clip, fade_in=Fade(fade_in), fade_out=Fade(fade_out))
+
+    def _file(self, element: Element) -> tuple[Path, str]:
+        """The sample, by its path from the set's folder or by its name, and why it cannot be played."""
+        file = element.find(PATHS["file"])
+        if file is None:
+            return self.session.path, "a clip names no sample"
+        relative = _text(file, "RelativePath")
+        if not relative:
+            folders = [one.get("Dir", "") for one in file.iterfind("RelativePath/RelativePathElement")]
+            relative = "/".join([*(folder or ".." for folder in folders), _text(file, "Name")])
+        names = [name for name in (relative, _text(file, "Path")) if name]
+        found = [self.media.find(name) for name in names]
+        path, trouble = ([one for one in found if not one[1]] or found or [(self.media.folder, "")])[0]
+        shown = Path((names or ["a sample"])[0].replace("\\", "/")).name
+        if not found:
+            return path, "a clip names no sample"
+        return path, f"{shown} {trouble}" if trouble else ""
+
+    def _read_locators(self) -> None:
+        for locator in self.root.iterfind(f"{PATHS['locators']}/Locator"):
+            seconds = self.frame.seconds(_value(locator, "Time"))
+            self.session.markers.append(Marker(seconds, _text(locator, "Name")))
+        self.session.markers.sort(key=lambda marker: marker.seconds)
+
+
+def _devices(track: Element) -> list[str]:
+    """The names of the devices that are on; Live's own are called like their elements."""
+    found = track.find(PATHS["devices"])
+    names = []
+    for device in found if found is not None else ():
+        if not _is_on(device, "On/Manual", True):
+            continue
+        plugin = next(
+            (name for tag in ("PlugName", "Name") for one in device.iterfind(f"PluginDesc//{tag}")
+             if (name := one.get("Value", ""))), "",
+        )  # fmt: skip
+        names.append(plugin or _text(device, "UserName") or device.tag)
+    return names
+
+
+def _gain(value: float) -> float:
+    if not 0 <= value <= 1000:
+        raise SessionError(f"a gain of {value:g}; it must lie between silence and +60 dB")
+    return 0.0 if value <= SILENT else value
+
+
+def _pan(value: float) -> float:
+    return min(1.0, max(-1.0, value))
+
+
+def _is_above(track: Track, parent: Track, parents: dict[int, Track]) -> bool:
+    """Whether ``track`` is ``parent`` or one of the groups around it."""
+    one: Track | None = parent
+    while one is not None:
+        if one is track:
+            return True
+        one = parents.get(id(one))
+    return False

@@ -1,0 +1,1 @@
+"""Audacity projects (``.aup3``): an SQLite database of a binary XML document and blocks of samples."""

@@ -1,0 +1,216 @@
+"""Ableton Live sets: clips unwarped, warped evenly and unevenly, loops, strips, groups, returns, tempo."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from plugin_bridge.errors import SessionError
+from plugin_bridge.rendering.tracks import MixSource
+from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.model import Parameter, Tap
+from tests.plugin_bridge import session_helpers as made
+
+NEAR = 1e-9
+
+
+def clip(
+    time=0.0, end=4.0, *, loop=(0.0, 4.0), relative=0.0, is_loop=False, warped=(), more="", file="a.wav"
+):
+    marks = "".join(f'<WarpMarker SecTime="{second}" BeatTime="{beat}"/>' for beat, second in warped)
+    return f"""<AudioClip Id="0" Time="{time}"><CurrentStart Value="{time}"/><CurrentEnd Value="{end}"/>
+      <Loop><LoopStart Value="{loop[0]}"/><LoopEnd Value="{loop[1]}"/><StartRelative Value="{relative}"/>
+      <LoopOn Value="{str(is_loop).lower()}"/></Loop><Name Value="take"/>
+      <IsWarped Value="{str(bool(warped)).lower()}"/><WarpMarkers>{marks}</WarpMarkers>
+      <SampleRef><FileRef><RelativePath Value="Samples/{file}"/><Path Value="C:/x/{file}"/></FileRef>
+      <DefaultSampleRate Value="48000"/></SampleRef>{more}</AudioClip>"""
+
+
+def track(*clips, kind="AudioTrack", number=1, name="Vox", mixer="", group=-1, more="", devices=""):
+    return f"""<{kind} Id="{number}"><Name><EffectiveName Value="{name}"/></Name><TrackGroupId Value="{group}"/>
+      {more}<DeviceChain><Mixer>{mixer}</Mixer><MainSequencer><Sample><ArrangerAutomation><Events>
+      {"".join(clips)}</Events></ArrangerAutomation></Sample></MainSequencer>
+      <DeviceChain><Devices>{devices}</Devices></DeviceChain></DeviceChain></{kind}>"""
+
+
+def text(*tracks, bpm=120, master="MainTrack", tempo="", rest=""):
+    return f"""<?xml version="1.0" encoding="UTF-8"?><Ableton MajorVersion="5" Creator="Ableton Live 12.0">
+      <LiveSet><Tracks>{"".join(tracks)}</Tracks><{master}>{tempo}<DeviceChain><Mixer>
+      <Tempo><Manual Value="{bpm}"/><AutomationTarget Id="8"/></Tempo>
+      <TimeSignature><Manual Value="200"/></TimeSignature><Volume><Manual Value="0.5"/></Volume></Mixer>
+      </DeviceChain></{master}>{rest}</LiveSet></Ableton>"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def opened(*tracks, **options):
+        made.write(tmp_path / "Samples" / "a.wav", made.noise(4.0))
+        path = tmp_path / "song.als"
+        path.write_bytes(gzip.compress(text(*tracks, **options).encode()))
+        return open_session(path)
+
+    return opened
+
+
+def only(session):
+    (found,) = session.tracks[0].clips
+    assert not found.problem
+    return found
+
+
+@pytest.mark.parametrize("master", ["MainTrack", "MasterTrack"])
+def test_an_unwarped_clip_plays_seconds_at_beats(read, master):
+    session = read(
+        track(clip(4, 8, loop=(0.5, 2.0), more='<SampleVolume Value="0.25"/>')), master=master, bpm=90
+    )
+    found = only(session)
+    assert (found.position, found.length) == pytest.approx((4 * 60 / 90, 4 * 60 / 90), abs=NEAR)
+    assert (found.offset, found.rate, found.gain, found.name) == (0.5, 1.0, 0.25, "take")
+    assert found.source.name == "a.wav"
+    assert (session.sample_rate, session.master_volume) == (48000, 0.5)
+    assert (session.tempo[0].numerator, session.tempo[0].denominator) == (3, 4)
+
+
+def test_an_unwarped_clip_is_transposed_as_a_tape(read):
+    found = only(read(track(clip(more='<PitchCoarse Value="12"/><PitchFine Value="0"/>'))))
+    assert (found.rate, found.keep_pitch, found.pitch) == (2.0, False, 0.0)
+
+
+def test_a_clip_warped_to_its_own_tempo_plays_as_it_is(read):
+    found = only(read(track(clip(0, 4, relative=1, warped=[(0, 0.1), (4, 2.1), (4.03125, 2.115625)]))))
+    assert (found.rate, found.stretch, found.keep_pitch) == (1.0, (), False)
+    assert found.offset == pytest.approx(0.6, abs=NEAR)
+
+
+def test_an_even_warp_keeps_the_pitch_but_not_as_re_pitch(read):
+    marks = [(0, 0.0), (4, 1.0)]
+    found = only(read(track(clip(0, 4, warped=marks, more='<PitchCoarse Value="-2"/>'))))
+    assert (found.rate, found.keep_pitch, found.pitch) == (0.5, True, -2)
+    found = only(read(track(clip(0, 4, warped=marks, more='<WarpMode Value="3"/><PitchCoarse Value="2"/>'))))
+    assert (found.rate, found.keep_pitch, found.pitch) == (0.5, False, 0)
+
+
+def test_an_uneven_warp_is_markers(read):
+    found = only(read(track(clip(2, 6, warped=[(0, 0), (2, 0.5), (4, 2)]))))
+    assert [(mark.seconds, mark.source) for mark in found.stretch] == [(0, 0), (1, 0.5), (2, 2)]
+
+
+def test_a_warped_loop_repeats(read):
+    session = read(track(clip(0, 5, loop=(0, 2), relative=1, is_loop=True, warped=[(0, 0), (4, 2)])))
+    found = [(one.position, one.length, one.offset) for one in session.tracks[0].clips]
+    assert np.allclose(found, [(0, 0.5, 0.5), (0.5, 1, 0), (1.5, 1, 0)], atol=NEAR)
+
+
+def test_fades_are_beats_and_default_ones_are_none(read):
+    fades = (
+        '<Fade Value="true"/><Fades><FadeInLength Value="1"/><FadeOutLength Value="0.5"/>'
+        '<IsDefaultFadeIn Value="false"/><IsDefaultFadeOut Value="{}"/></Fades>'
+    )
+    found = only(read(track(clip(more=fades.format("false")))))
+    assert (found.fade_in.seconds, found.fade_out.seconds) == pytest.approx((0.5, 0.25), abs=NEAR)
+    assert only(read(track(clip(more=fades.format("true"))))).fade_out.seconds == 0
+
+
+def test_strips_groups_returns_and_devices(read):
+    mixer = (
+        '<Volume><Manual Value="0.5"/><AutomationTarget Id="40"/></Volume><Pan><Manual Value="-1"/></Pan>'
+        '<Speaker><Manual Value="false"/></Speaker><SoloSink Value="true"/>'
+        '<Sends><TrackSendHolder Id="0"><Send><Manual Value="0.25"/></Send></TrackSendHolder>'
+        '<TrackSendHolder Id="1"><Send><Manual Value="0.0003"/></Send></TrackSendHolder></Sends>'
+    )
+    automation = (
+        '<AutomationEnvelopes><Envelopes><AutomationEnvelope><EnvelopeTarget><PointeeId Value="40"/>'
+        '</EnvelopeTarget><Automation><Events><FloatEvent Time="-63072000" Value="1"/>'
+        '<FloatEvent Time="2" Value="0.0003"/></Events></Automation></AutomationEnvelope></Envelopes>'
+        "</AutomationEnvelopes>"
+    )
+    devices = '<Eq8><On><Manual Value="true"/></On></Eq8><Reverb><On><Manual Value="false"/></On></Reverb>'
+    session = read(
+        track(kind="GroupTrack", number=7, name="All"),
+        track(clip(), mixer=mixer, group=7, more=automation, devices=devices),
+        track(kind="ReturnTrack", number=9, name="A-Hall"),
+        track(kind="ReturnTrack", number=10, name="B-Echo"),
+        rest='<SendsPre><SendPreBool Value="true"/><SendPreBool Value="false"/></SendsPre>',
+    )
+    group, hall, _ = session.tracks
+    (vox,) = group.children
+    assert (vox.volume, vox.pan, vox.muted, vox.soloed, vox.plugins) == (0.5, -1, True, True, ["Eq8"])
+    assert [(send.target, send.gain, send.tap) for send in vox.sends] == [
+        (hall.identifier, 0.25, Tap.PRE_FADER)
+    ]
+    (envelope,) = vox.envelopes
+    assert envelope.parameter is Parameter.VOLUME
+    assert [(point.seconds, point.value) for point in envelope.points] == [(0, 1), (1, 0)]
+    assert hall.is_bus
+    assert session.not_honoured == [
+        "Vox: pan is played as 0 dB balance; Live's is louder at the sides",
+        "Vox: device Eq8 is left out",
+    ]
+
+
+def test_tempo_automation_and_locators(read):
+    tempo = (
+        '<AutomationEnvelopes><Envelopes><AutomationEnvelope><EnvelopeTarget><PointeeId Value="8"/>'
+        '</EnvelopeTarget><Automation><Events><FloatEvent Time="-63072000" Value="120"/>'
+        '<FloatEvent Time="4" Value="120"/><FloatEvent Time="4" Value="60"/></Events></Automation>'
+        "</AutomationEnvelope></Envelopes></AutomationEnvelopes>"
+    )
+    locator = (
+        '<Locators><Locators><Locator><Time Value="6"/><Name Value="End"/></Locator></Locators></Locators>'
+    )
+    session = read(track(clip(5, 6)), tempo=tempo, rest=locator)
+    assert only(session).position == pytest.approx(3.0, abs=NEAR)
+    assert [(mark.seconds, mark.name) for mark in session.markers] == [(pytest.approx(4.0), "End")]
+
+
+def test_a_set_of_live_10_names_its_samples_by_folders(read):
+    old = clip().replace('<RelativePath Value="Samples/a.wav"/>', (
+        '<RelativePath><RelativePathElement Dir="Samples"/></RelativePath><Name Value="a.wav"/>'))  # fmt: skip
+    assert only(read(track(old))).source.name == "a.wav"
+
+
+def test_a_missing_sample_is_said(read):
+    session = read(track(clip(file="gone.wav")))
+    assert session.tracks[0].clips[0].problem.startswith("gone.wav ")
+    assert any(line.startswith("Vox: gone.wav ") for line in session.not_honoured)
+
+
+def test_it_renders(read):
+    session = read(track(clip(2, 6, loop=(0.5, 2))))
+    with MixSource(session) as source:
+        audio = source.read(0, source.frames)
+    expected = 0.5 * made.noise(4.0)[0, 24000 : 24000 + 96000]
+    assert np.abs(audio[0, 48000:144000] - expected).max() < 1e-6
+
+
+DAMAGED = {
+    "no XML": b"x" * 100,
+    "other XML": b"<a/>",
+    "an entity": b'<!DOCTYPE a [<!ENTITY b "c">]><Ableton>&b;</Ableton>',
+    "a week": text(track(clip(0, 1e9))).encode(),
+    "a word": text(track(clip("x", 4))).encode(),
+    "a tempo": text(bpm=0).encode(),
+    "warps": text(track(clip(warped=[(0, 1), (1, 0)]))).encode(),
+    "repeats": text(track(clip(0, 90000, loop=(0, 0.01), is_loop=True, warped=[(0, 0), (4, 2)]))).encode(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damage_is_one_line(damage, tmp_path):
+    path = tmp_path / "song.als"
+    path.write_bytes(gzip.compress(DAMAGED[damage]))
+    with pytest.raises(SessionError, match=r"song\.als: ") as error:
+        open_session(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_set_that_unpacks_to_too_much_or_is_cut_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "song.als"
+    packed = gzip.compress(b"<Ableton>" + b" " * 1_000_000 + b"</Ableton>")
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(SessionError, match="cut short"):
+        open_session(path)
+    path.write_bytes(packed)
+    monkeypatch.setattr("plugin_bridge.sessions.xml.MAX_BYTES", 100_000)
+    with pytest.raises(SessionError, match="larger than"):
+        open_session(path)
