@@ -27,8 +27,8 @@ def clip(
 
 
 def track(*clips, kind="AudioTrack", number=1, name="Vox", mixer="", group=-1, more="", devices=""):
-    return f"""<{kind} Id="{number}"><Name><EffectiveName Value="{name}"/></Name><TrackGroupId Value="{group}"/>
-      {more}<DeviceChain><Mixer>{mixer}</Mixer><MainSequencer><Sample><ArrangerAutomation><Events>
+    return f"""<{kind} Id="{number}"><Name><EffectiveName Value="{name}"/></Name>
+      <TrackGroupId Value="{group}"/>{more}<DeviceChain><Mixer>{mixer}</Mixer><MainSequencer><Sample><ArrangerAutomation><Events>
       {"".join(clips)}</Events></ArrangerAutomation></Sample></MainSequencer>
       <DeviceChain><Devices>{devices}</Devices></DeviceChain></DeviceChain></{kind}>"""
 
@@ -164,8 +164,8 @@ def test_tempo_automation_and_locators(read):
 
 
 def test_a_set_of_live_10_names_its_samples_by_folders(read):
-    old = clip().replace('<RelativePath Value="Samples/a.wav"/>', (
-        '<RelativePath><RelativePathElement Dir="Samples"/></RelativePath><Name Value="a.wav"/>'))  # fmt: skip
+    folders = '<RelativePath><RelativePathElement Dir="Samples"/></RelativePath><Name Value="a.wav"/>'
+    old = clip().replace('<RelativePath Value="Samples/a.wav"/>', folders)
     assert only(read(track(old))).source.name == "a.wav"
 
 
