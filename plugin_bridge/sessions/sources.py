@@ -69,7 +69,7 @@ class MediaFolders:
 
     def _by_name(self, name: str) -> Path | None:
         wanted = [_folded(part) for part in _parts(name)]
-        found = [path for key in _spellings(wanted[-1]) for path in self._index.get(key, ())]
+        found = [path for key in _spellings(_last(name)) for path in self._index.get(key, ())]
 
         def fit(path: Path) -> int:
             folders = [_folded(part) for part in path.parent.parts]
@@ -142,12 +142,12 @@ def _folded(name: str) -> str:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """``name``, and what it is if its bytes were read in the wrong one of UTF-8 and Latin-1."""
-    yield name
+    """``name``, folded, and what it is if its bytes were read in the wrong one of UTF-8 and Latin-1."""
+    yield _folded(name)
     for written, read in (("utf-8", "latin-1"), ("latin-1", "utf-8"), ("cp1252", "utf-8")):
         try:
             other = _folded(name.encode(written, "surrogateescape").decode(read))
         except UnicodeError:
             continue
-        if other != name:
+        if other != _folded(name):
             yield other

@@ -44,10 +44,10 @@ FADE_SHAPES = {
     7.0: FadeShape.EQUAL_POWER,
 }
 CHANNEL_MODES = dict(enumerate(tuple(ChannelMode)[:5]))
-SINGLE_CHANNELS = ((5, 2), (131, 64))
-"""Codes from here to 66 and to 194 play one channel, from that number on (0 is the first)."""
-PAIRS = ((67, 0), (195, 64))
-"""Codes from here to 130 and to 257 play a channel and the next one."""
+SINGLE_CHANNELS = ((5, 66, 2), (131, 194, 64))
+"""Codes of this range play one channel: the first one this, counted from 0."""
+PAIRS = ((67, 130, 0), (195, 257, 64))
+"""The same for a channel and the next one."""
 AUDIO_SOURCES = frozenset({"WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF", "WAVPACK", "VIDEO"})
 OFFLINE = "_OFFLINE_"
 RATES = (1 / 64, 64.0)
@@ -208,8 +208,8 @@ def _channels(line: Line, remark: Remark) -> dict[str, Any]:
     if code in CHANNEL_MODES:
         return {"channel_mode": CHANNEL_MODES[code]}
     for mode, codes in ((ChannelMode.SINGLE, SINGLE_CHANNELS), (ChannelMode.PAIR, PAIRS)):
-        for first, channel in codes:
-            if first <= code < first + 64:
+        for first, last, channel in codes:
+            if first <= code <= last:
                 return {"channel_mode": mode, "first_channel": channel + code - first}
     remark(f"channel mode {line.text(0)} plays all channels")
     return {}
