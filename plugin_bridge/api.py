@@ -20,8 +20,10 @@ from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.listening import page_of
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
+    Place,
     Planned,
     bounce_jobs,
+    bounced_parts,
     checked,
     file_jobs,
     mix_part,
@@ -267,6 +269,8 @@ def bounce(
     *,
     tracks: str | Sequence[str] = (),
     mix: bool = False,
+    start: str | None = None,
+    end: str | None = None,
     preset: AnyPreset | None = None,
     post_fader: bool = False,
     media_roots: Sequence[AnyPath] = (),
@@ -283,10 +287,13 @@ def bounce(
 ) -> Results:
     """Write the tracks of a DAW session, or its mix, without separating them.
 
-    All files begin at the session's start and are equally long. Tracks are taken before their faders and
-    effects; third-party effects are never rendered. All other arguments are those of :func:`render`.
+    All files begin at the session's start and are equally long. Tracks, folders and buses are taken before
+    their faders and effects, with what other tracks send to them; third-party effects are never rendered. All
+    other arguments are those of :func:`render`.
 
     :param mix: the whole mix through all faders instead of the tracks
+    :param start: render from here on: seconds (``"90.5"``, ``"1:30"``), a bar (``"bar 17"``) or a marker
+    :param end: render up to here; None: to the end of the region that ``start`` names, or of the session
     :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
     :raises SessionError: the project cannot be read
@@ -307,9 +314,9 @@ def bounce(
     )
     path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
     parts = (
-        [mix_part(path, target, roots)]
+        [mix_part(path, target, roots, Place(start, end))]
         if mix
-        else session_parts(path, patterns, target, roots, post_fader, whole=True)
+        else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end))
     )
     who = Workers.chosen(jobs, cluster, memory)
     return _run(

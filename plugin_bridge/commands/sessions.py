@@ -95,6 +95,18 @@ def render(
 @post_fader_option
 @click.option("--mix", is_flag=True, help="The whole mix through all faders instead of the tracks.")
 @click.option(
+    "--from",
+    "start",
+    metavar="PLACE",
+    help="Render from here on: seconds (90.5, 1:30), a bar ('bar 17', 'bar 17.3') or a marker's name.",
+)
+@click.option(
+    "--to",
+    "end",
+    metavar="PLACE",
+    help="Render up to here; by default to the end of the region that --from names, or of the session.",
+)
+@click.option(
     "--preset",
     "-p",
     metavar="FILE",
@@ -130,8 +142,8 @@ def bounce(
 ) -> int:
     """Write the tracks of a DAW session, or its mix, without separating them.
 
-    All files begin at the session's start and are equally long. Tracks are taken before their faders
-    and effects; third-party effects are never rendered.
+    All files begin at the session's start and are equally long. Tracks, folders and buses are taken before
+    their faders and effects, with what other tracks send to them; third-party effects are never rendered.
     """
     import plugin_bridge
 

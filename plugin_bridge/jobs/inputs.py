@@ -113,13 +113,21 @@ class TrackInput:
     post_fader: bool = False
     whole: bool = False
     """From the session's start to its end, rather than from the track's first clip to its last."""
+    receives: bool | None = None
+    """With what other tracks send to it; None: only if it has no clips of its own."""
+    span: tuple[float, float] | None = None
+    """From here to there only, seconds on the timeline."""
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the session and the track's files; raises what their readers raise."""
         session = read_session(self.path, self.media_roots)
         track = _find(session, self.identifier)
-        with TrackSource(session, track, post_fader=self.post_fader, whole=self.whole) as source:
+        with TrackSource(
+            session, track, post_fader=self.post_fader, whole=self.whole, receives=self.receives
+        ) as source:
+            if self.span:
+                source.within(*self.span)
             place = "" if self.post_fader else self.identifier  # behind the fader they would pass it twice
             yield _opened(session, source, remarks(session, track), place)
 
@@ -166,12 +174,16 @@ class MixInput:
 
     path: Path
     media_roots: tuple[Path, ...] = ()
+    span: tuple[float, float] | None = None
+    """From here to there only, seconds on the timeline."""
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the session and all its files; raises what their readers raise."""
         session = read_session(self.path, self.media_roots)
         with MixSource(session) as source:
+            if self.span:
+                source.within(*self.span)
             yield _opened(session, source, session.not_honoured)
 
 

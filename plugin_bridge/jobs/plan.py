@@ -17,6 +17,7 @@ from plugin_bridge.jobs.not_done import NotDone, left_out
 from plugin_bridge.naming import TakenNames, printable, told_apart
 from plugin_bridge.presets.preset import Preset
 from plugin_bridge.rendering.tracks import selected_tracks
+from plugin_bridge.sessions.places import stretch_of_time
 
 
 def preset_text(preset: Preset) -> PresetText:
@@ -115,11 +116,38 @@ def session_parts(
     ]
 
 
-def mix_part(project: Path, out: Path, media_roots: tuple[Path, ...] = ()) -> Part:
+@dataclass(frozen=True)
+class Place:
+    """A stretch of a session's timeline, as the user says it."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+def bounced_parts(
+    project: Path,
+    patterns: Sequence[str],
+    out: Path,
+    media_roots: tuple[Path, ...],
+    post_fader: bool,
+    place: Place,
+) -> list[Part]:
+    """The tracks of the session at ``project`` as they sound, with what others send to them."""
+    parts = session_parts(project, patterns, out, media_roots, post_fader, whole=True)
+    span = stretch_of_time(read_session(project, media_roots), place.start, place.end)
+    return [
+        replace(part, input=replace(part.input, receives=True, span=span))
+        for part in parts
+        if isinstance(part.input, TrackInput)
+    ]
+
+
+def mix_part(project: Path, out: Path, media_roots: tuple[Path, ...], place: Place) -> Part:
     """The mix of the session at ``project``."""
     read_session.cache_clear()
     session = read_session(project, media_roots)
-    return Part(MixInput(project, media_roots), out, f"{session.name} mix")
+    span = stretch_of_time(session, place.start, place.end)
+    return Part(MixInput(project, media_roots, span), out, f"{session.name} mix")
 
 
 def session_jobs(
