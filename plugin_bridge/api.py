@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 AnyPath = str | os.PathLike[str]
 AnyPreset: TypeAlias = "str | os.PathLike[str] | Preset | pedalboard.Chain"
-Format = Literal["wav", "flac", "aiff", "ogg", "mp3"]
+Format = Literal["wav", "flac", "aiff", "ogg", "mp3", "alac", "aac"]
 BitDepth = Literal["16", "24", "float32", 16, 24]
-Layout = Literal["files", "multichannel"]
+Layout = Literal["files", "multichannel", "stem.mp4"]
 BOUNCED = "{track}"
 """How bounced tracks are called."""
 
@@ -95,7 +95,8 @@ def render(
     :param format: of the files; None: the preset's, or WAV
     :param bit_depth: of the files; None: the preset's, or the input's or better, and 32-bit float where
         integers cannot hold the stems
-    :param layout: a file for each stem, or one with all stems in its channels; None: as the preset says
+    :param layout: a file for each stem, one with all stems in its channels, or ``stem.mp4`` for DJ
+        programs, in ALAC or AAC; None: as the preset says
     :param name: the template of the files' names, with ``{track}``, ``{stem}``, ``{preset}``,
         ``{separator}``, ``{index}`` and ``{parent}``; None: the preset's, or ``{track}/{stem}``
     :param plots: draw spectrograms beside the stems

@@ -8,7 +8,7 @@ WavPack's and Sun's file formats.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +66,19 @@ def _mp4(head: bytes) -> Part | None:
     if size == 0:
         return name, TO_THE_END
     return name, struct.unpack_from(">Q", head, 8)[0] if size == 1 else size
+
+
+def mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """The outermost boxes of an MP4: name, place and whole size."""
+    at, end = 0, file.seek(0, 2)
+    while at < end:
+        file.seek(at)
+        name, size = _mp4(file.read(16).ljust(16, b"\0")) or (b"", 0)
+        size = end - at if size == TO_THE_END else size
+        if size < 8:
+            return
+        yield name, at, size
+        at += size
 
 
 def _caf(head: bytes) -> Part | None:

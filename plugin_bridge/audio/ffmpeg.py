@@ -71,6 +71,8 @@ class MediaSamples:
     sample_rate: int
     channels: int
     frames: int
+    stream: int = 0
+    """Which of the file's sounds; the others are as long as the first."""
 
     def open(self) -> MediaReader:
         """Open the file."""
@@ -116,7 +118,7 @@ class MediaReader:
     def _decode(self) -> Iterator[Audio]:
         samples = self.samples
         with _opened(samples.path, samples.format, samples.span) as container:
-            for block in _blocks(container, samples.path):
+            for block in _blocks(container, samples.path, samples.stream):
                 if (block.sample_rate, block.audio.shape[0]) != (samples.sample_rate, samples.channels):
                     raise AudioFileError(
                         f"{samples.path}: changes from {samples.channels} channels at {samples.sample_rate} "
@@ -237,9 +239,11 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> None:
     raise PermissionError(f"{url} is named inside an audio file and not opened")
 
 
-def _blocks(container: InputContainer, path: Path) -> Iterator[_Block]:
-    """The first sound, frame by frame."""
-    stream = container.streams.audio[0]
+def _blocks(container: InputContainer, path: Path, number: int = 0) -> Iterator[_Block]:
+    """One of the file's sounds, frame by frame."""
+    if number >= len(container.streams.audio):
+        raise AudioFileError(f"{path}: holds {len(container.streams.audio)} sounds, not {number + 1}")
+    stream = container.streams.audio[number]
     waiting: _Block | None = None
     length = 0.0
     late = 0

@@ -47,8 +47,14 @@ class AudioFileSource:
 
     _reader: Reader | None = None
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], stream: int = 0) -> None:
+        """``stream``: which sound of a film or stem.mp4, whose sounds are equally long."""
         self.info = read_info(Path(path))
+        if stream:
+            if not isinstance(self.info.samples, MediaSamples):
+                raise AudioFileError(f"{path}: holds one sound, not {stream + 1}")
+            samples = dataclasses.replace(self.info.samples, stream=stream)
+            self.info = dataclasses.replace(self.info, samples=samples)
         self.sample_rate = self.info.sample_rate
         self.channels = self.info.channels
         self.frames = self.info.frames

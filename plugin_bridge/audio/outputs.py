@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from plugin_bridge.errors import AudioFileError
 
-OutputFormat = Literal["wav", "aiff", "flac", "ogg", "mp3"]
+OutputFormat = Literal["wav", "aiff", "flac", "ogg", "mp3", "alac", "aac"]
 BitDepth = Literal[16, 24, "float32"]
 """As presets name them, from small to large."""
 BIT_DEPTHS: dict[str, int] = {str(depth): 32 if depth == "float32" else depth for depth in get_args(BitDepth)}
@@ -27,6 +27,10 @@ class Limits:
 
 
 MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+STEM_RATES = frozenset({44100, 48000})
+LOSSY = frozenset({"ogg", "mp3", "aac"})
+STEM_CODECS = ("alac", "aac")
+"""What a stem.mp4 may hold."""
 FORMATS: dict[OutputFormat, Limits] = {
     "wav": Limits(1024, range(1, 1 << 31), tuple(BIT_DEPTHS)),
     "aiff": Limits(1024, range(1, 1 << 31), tuple(BIT_DEPTHS)),
@@ -34,8 +38,11 @@ FORMATS: dict[OutputFormat, Limits] = {
     # Vorbis takes some channels of more than two for low-frequency effects and ruins the stem in them.
     "ogg": Limits(2, range(8000, 192001), tuple(BIT_DEPTHS)),
     "mp3": Limits(2, MP3_RATES, tuple(BIT_DEPTHS)),
+    # In a stem.mp4 only, at the rates that DJ programs take.
+    "alac": Limits(2, STEM_RATES, ("16", "24"), "ALAC has no float samples"),
+    "aac": Limits(2, STEM_RATES, tuple(BIT_DEPTHS)),
 }
-"""Formats that are written -> their limits. Ogg and MP3 have no bit depth; any may be named."""
+"""Formats that are written -> their limits. Ogg, MP3 and AAC have no bit depth; any may be named."""
 
 
 def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -> None:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mutagen import MutagenError
 from mutagen.aiff import AIFF
 from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TXXX, Frames, Frames_2_2
+from mutagen.mp4 import MP4, MP4Cover, MP4FreeForm
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
+
+if TYPE_CHECKING:
+    from plugin_bridge.audio.cover import Cover
 
 Tags = Mapping[str, list[str]]
 
@@ -49,6 +53,21 @@ ID3_FRAMES = {
     "version": "TIT3",
 }
 """Our names (those of Vorbis comments) -> ID3v2.4 text frames; every other name becomes a TXXX frame."""
+MP4_ATOMS = {
+    "album": "\xa9alb",
+    "albumartist": "aART",
+    "artist": "\xa9ART",
+    "comment": "\xa9cmt",
+    "composer": "\xa9wrt",
+    "copyright": "cprt",
+    "date": "\xa9day",
+    "encodedby": "\xa9too",
+    "genre": "\xa9gen",
+    "grouping": "\xa9grp",
+    "title": "\xa9nam",
+}
+MP4_NUMBERS = {"bpm": "tmpo", "discnumber": "disk", "tracknumber": "trkn"}
+"""Our names -> atoms of MP4; every other name becomes one of iTunes's free form."""
 _NAMES = {frame: name for name, frame in ID3_FRAMES.items()}
 _READ_FRAMES = {
     name: frame
@@ -118,19 +137,19 @@ def plain_text(content: bytes) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _is_compressed(content: bytes) -> bool:
-    """Whether a text frame of an ID3v2 tag is, which nobody does: a few bytes may fill the memory."""
+def is_compressed(content: bytes, frames: Collection[str] = _READ_FRAMES) -> bool:
+    """Whether one of ``frames`` of an ID3v2 tag is, which nobody does: a few bytes may fill the memory."""
     version, unsynchronised = content[3], content[5] & 0x80
     if unsynchronised and version < 4:
         content = content.replace(b"\xff\0", b"\xff")
     flag = 0x08 if version >= 4 else 0x80
-    names = "|".join(_READ_FRAMES).encode()
+    names = "|".join(frames).encode()
     return any(frame[1][0] & flag for frame in re.finditer(b"(?:" + names + b").{5}(.)", content, re.DOTALL))
 
 
 def from_id3(content: bytes) -> dict[str, list[str]]:
     """The text frames of an ID3v2 tag; none if it is damaged or compressed."""
-    if len(content) < ID3_HEADER or _is_compressed(content):
+    if len(content) < ID3_HEADER or is_compressed(content):
         return {}
     try:
         frames = ID3(io.BytesIO(content), known_frames=_READ_FRAMES).values()
@@ -208,6 +227,29 @@ def write_tags(path: Path, format: str, tags: Tags) -> None:
         for name, texts in tags.items():
             file.tags[_comment_name(name)] = texts
         file.save()
+
+
+def write_mp4_tags(path: Path, tags: Tags, cover: Cover | None = None) -> None:
+    """Add ``tags`` and a cover to a finished MP4. Raises OSError."""
+    file = MP4(path)
+    if file.tags is None:
+        file.add_tags()
+    for name, texts in tags.items():
+        if name in MP4_ATOMS:
+            file.tags[MP4_ATOMS[name]] = texts
+        elif name in MP4_NUMBERS and (number := texts[0].partition("/")[0].partition(".")[0]).isdecimal():
+            value = min(int(number), 0xFFFF)
+            file.tags[MP4_NUMBERS[name]] = [value if name == "bpm" else (value, 0)]
+        else:
+            key = f"----:com.apple.iTunes:{_comment_name(name)}"
+            file.tags[key] = [MP4FreeForm(text.encode()) for text in texts]
+    if cover is not None:
+        kinds = {"jpeg": MP4Cover.FORMAT_JPEG, "png": MP4Cover.FORMAT_PNG}
+        file.tags["covr"] = [MP4Cover(cover.content, kinds[cover.kind])]
+    try:
+        file.save()
+    except MutagenError as error:
+        raise OSError(str(error)) from error
 
 
 def _comment_name(name: str) -> str:

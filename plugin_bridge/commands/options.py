@@ -164,8 +164,9 @@ stem_options = together(
     click.option("--stems", callback=_names, metavar="NAME,...", help="Write these stems only."),
     click.option(
         "--layout",
-        type=click.Choice(["files", "multichannel"]),
-        help="A file for each stem, or one with all stems in its channels.",
+        type=click.Choice(["files", "multichannel", "stem.mp4"]),
+        help="A file for each stem, one with all stems in its channels, or the Stem file of DJ programs: "
+        "the mix and four stems, in ALAC or (--format aac) AAC.",
     ),
     name_option,
     plugin_path_option,

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from plugin_bridge.audio.outputs import BIT_DEPTHS, bytes_per_sample, has_full_scale
+from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.inputs import Input, Opened
@@ -35,7 +36,7 @@ class Settings:
     format: str = "wav"
     bit_depth: str | None = None
     """None: the input's or better, 24 bits for integers, if they can hold the stems, float32 for the rest."""
-    multichannel: bool = False
+    layout: str = "files"
     template: str = DEFAULT_TEMPLATE
     stems: tuple[str, ...] | None = None
     """The stems to write; None: all."""
@@ -70,9 +71,9 @@ class Settings:
             require_matplotlib()
         output = output.changed(format=format, bit_depth=bit_depth, layout=layout, name=name, stems=stems)
         return cls(
-            format=output.format,
+            format=output.codec,
             bit_depth=None if output.bit_depth is None else str(output.bit_depth),
-            multichannel=output.layout == "multichannel",
+            layout=output.layout,
             template=output.name,
             stems=None if output.stems is None else tuple(output.stems),
             force=force,
@@ -91,7 +92,12 @@ class Settings:
         if self.bit_depth is not None:
             return self.bit_depth
         needed = max(depths, key=BIT_DEPTHS.__getitem__)
-        return "float32" if needed == "float32" and self.format != "flac" else "24"
+        return "float32" if needed == "float32" and self.format not in ("flac", "alac") else "24"
+
+    @property
+    def suffix(self) -> str:
+        """Of the files."""
+        return STEM_MP4 if self.layout == STEM_MP4 else self.format
 
 
 def refuse_if_strict(settings: Settings, lines: Sequence[str]) -> None:
@@ -236,14 +242,14 @@ class SeparateJob:
         """The names that go into the template's ``{stem}``."""
         if self.preset.preset.remix:
             return [REMIX]
-        return [MULTICHANNEL] if self._multichannel else stems
+        return stems if self._layout == "files" else [MULTICHANNEL]
 
     def path(self, part: Part, separator: Separator, name: str) -> Path:
         """Where a file of ``part`` goes."""
-        if name == self._whole:  # it is the track again, and called like it
+        if name == self._whole or self._layout == STEM_MP4:  # it is the track again, and called like it
             name = safe_name(part.track)
         path = Template(self.settings.template).path(**self._fields(part, separator), stem=name)
-        return part.folder / path.with_name(f"{path.name}.{self.settings.format}")
+        return part.folder / path.with_name(f"{path.name}.{self.settings.suffix}")
 
     def manifest(self, part: Part, separator: Separator) -> Path:
         """Where the manifest of ``part`` goes."""
@@ -265,15 +271,18 @@ class SeparateJob:
 
     def form(self, tracks: Sequence[Opened], track: Opened) -> FileFormat:
         """How the files of ``track``, one of ``tracks``, are written."""
+        if self._whole and self.settings.layout == STEM_MP4:
+            raise JobError(f"preset {self.preset.name} gives one file and no stems; {STEM_MP4} needs several")
         return FileFormat(
             format=self.settings.format,
             # One for all, since they may have to share a gain.
             bit_depth=self.settings.depth_for([other.bit_depth for other in tracks]),
             sample_rate=track.source.sample_rate,
-            multichannel=self._multichannel,
+            layout=self._layout,
             time_reference=track.time_reference,
             tags=track.tags,
             channel_mask=track.channel_mask,
+            cover_of=track.path if self._layout == STEM_MP4 and not track.rendered else None,
         )
 
     @property
@@ -284,8 +293,8 @@ class SeparateJob:
         return REMIX if self.preset.preset.remix else ""
 
     @property
-    def _multichannel(self) -> bool:
-        return self.settings.multichannel and not self._whole
+    def _layout(self) -> str:
+        return "files" if self._whole else self.settings.layout
 
     def _fields(self, part: Part, separator: Separator) -> dict[str, str | int]:
         return {

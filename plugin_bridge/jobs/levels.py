@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_bridge.audio.outputs import BIT_DEPTHS, has_full_scale
+from plugin_bridge.audio.outputs import BIT_DEPTHS, LOSSY, has_full_scale
 from separators.base import Audio
 
 PROMISED_DB = -120.0
@@ -45,7 +45,7 @@ def fit(format: str, bit_depth: str, *, asked: bool, peak: float, rounding_db: f
             )
     if peak <= 1:
         return Fit(bit_depth)
-    kind = format if format in ("ogg", "mp3") else f"{bit_depth} bits"
+    kind = format if format in LOSSY else f"{bit_depth} bits"
     return Fit(
         bit_depth,
         1 / peak,

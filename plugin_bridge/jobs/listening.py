@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plugin_bridge.audio.files import AudioFileSource
+from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
+from plugin_bridge.audio.stem_mp4 import read_titles
 from plugin_bridge.errors import BridgeError, JobError
 from plugin_bridge.jobs.inputs import ChannelInput, FileInput, Input, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.manifest import Manifest, Origin, manifests, samples_hash
@@ -112,10 +114,8 @@ def _set(folder: Path, path: Path, manifest: Manifest) -> PageSet:
         file = Path(os.path.normpath(path.parent / output.path))
         shown = printable(os.path.relpath(file, folder))
         for number, name in enumerate(output.stems):
-            place = number if len(output.stems) > 1 else None
-            stems.append(
-                PageStem(name, _stem(file, place, manifest.input), shown, manifest.heard.get(name, ()))
-            )
+            opener = _stem(file, name, number if len(output.stems) > 1 else None, manifest.input)
+            stems.append(PageStem(name, opener, shown, manifest.heard.get(name, ())))
     return PageSet(
         preset=manifest.preset,
         stems=stems,
@@ -155,14 +155,18 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     return {name: printable(value) for name, value in facts.items() if value}
 
 
-def _stem(file: Path, number: int | None, origin: Origin) -> OpenSource:
-    """Opens a stem: a file, or a part of its channels; raises what does not fit the manifest."""
+def _stem(file: Path, name: str, number: int | None, origin: Origin) -> OpenSource:
+    """Opens a stem: a file, a part of its channels or a sound of a Stem file; raises what does not fit."""
 
     @contextmanager
     def opened() -> Iterator[AudioSource]:
-        with AudioFileSource(file) as source:
+        is_stem_mp4 = file.name.endswith(f".{STEM_MP4}")
+        stream = 1 + read_titles(file).index(name) if is_stem_mp4 else 0
+        with AudioFileSource(file, stream) as source:
             part: AudioSource = source
-            if number is not None:
+            if is_stem_mp4:
+                part = ChannelsSource(source, 0, origin.channels)
+            elif number is not None:
                 part = ChannelsSource(source, number * origin.channels, origin.channels)
             if (source.frames, source.sample_rate) != (origin.frames, origin.sample_rate):
                 raise JobError(f"{file}: is not as long as its manifest says; make the stems again")

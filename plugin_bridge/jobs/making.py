@@ -210,7 +210,12 @@ def _set(
     source = track.source
     heard = track.heard.spans()
     silent = [name for name in track.stems if not heard[name]]
-    notes = [*track.opened.notes, *run.separator.particulars(), *([fitted.note] if fitted.note else [])]
+    notes = [
+        *track.form.particulars(track.written),
+        *track.opened.notes,
+        *run.separator.particulars(),
+        *([fitted.note] if fitted.note else []),
+    ]
     if 0 < len(silent) < len(track.stems):
         notes.append(f"nothing is heard on {', '.join(silent)}")
     manifest = Manifest(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from plugin_bridge.audio.files import AudioFileSource
+from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from separators.streaming import AudioSource
 
 READ_AT_ONCE = 1 << 18
@@ -31,7 +32,10 @@ def residual_db(paths: Sequence[Path], mixture: AudioSource) -> float | None:
             rest = mixture.read(start, frames).astype(np.float64)
             heard += float(np.sum(np.square(rest)))
             for file in files:
-                rest -= file.read(start, frames).reshape(-1, *rest.shape).sum(axis=0, dtype=np.float64)
+                audio = file.read(start, frames)
+                if file.info.path.name.endswith(f".{STEM_MP4}"):
+                    audio = audio[: len(rest)]  # the mixdown, stereo also where the mixture is not
+                rest -= audio.reshape(-1, *rest.shape).sum(axis=0, dtype=np.float64)
             error += float(np.sum(np.square(rest)))
     if heard == 0:
         return None

@@ -171,5 +171,6 @@ def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
     for track in tracks:
         track.heard_tracks = heard_tracks(job.preset.preset, track.part.input, track.opened, opened)
         track.form.check(track.source.channels, len(track.written))
+        track.form.particulars(track.written)
     report("reading", 0.0)
     return Run(job, report, opened, separator, tracks, started, not_honoured=not_honoured)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from plugin_bridge.audio.cover import read_cover
 from plugin_bridge.audio.outputs import check_output, has_full_scale
+from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
+from plugin_bridge.audio.stem_mp4 import merged, places, write_stem_mp4
 from plugin_bridge.audio.writer import AudioWriter
 from plugin_bridge.errors import PluginError
 from plugin_bridge.jobs.workspace import Spool
@@ -36,18 +39,24 @@ class FileFormat:
     format: str
     bit_depth: str
     sample_rate: int
-    multichannel: bool = False
-    """All stems of a track in one file, stem by stem, rather than a file for each."""
+    layout: str = "files"
+    """A file for each stem; or all stems of a track in one, ``multichannel`` or as a ``stem.mp4``."""
     time_reference: int | None = None
     tags: Mapping[str, list[str]] = field(default_factory=dict)
+    cover_of: Path | None = None
+    """The file whose cover goes into a ``stem.mp4``."""
     channel_mask: int = 0
     """The input's loudspeakers; a file with all stems in its channels has none."""
 
     def check(self, channels: int, stems: int) -> None:
         """Raise :class:`~plugin_bridge.errors.AudioFileError` if the format cannot hold such stems."""
-        check_output(
-            self.format, self.bit_depth, channels * (stems if self.multichannel else 1), self.sample_rate
-        )
+        together = stems if self.layout == "multichannel" else 1
+        check_output(self.format, self.bit_depth, channels * together, self.sample_rate)
+
+    def particulars(self, stems: Sequence[str]) -> list[str]:
+        """What has to be said of these stems in such files; raises what cannot be."""
+        said = merged(stems) if self.layout == STEM_MP4 else ""
+        return [said] if said else []
 
     def writer(self, path: Path, channels: int) -> AudioWriter:
         """A writer of this format."""
@@ -59,7 +68,7 @@ class FileFormat:
             bit_depth=self.bit_depth,
             time_reference=self.time_reference,
             tags=self.tags,
-            channel_mask=0 if self.multichannel else self.channel_mask,
+            channel_mask=self.channel_mask if self.layout == "files" else 0,
         )
 
 
@@ -113,7 +122,8 @@ class StemFiles:
         self._frames = dict.fromkeys(chains, 0)
         self._opened = opened
         self._writers = opened.enter_context(ExitStack())
-        self._direct = not (form.multichannel or remix or has_full_scale(form.format, form.bit_depth))
+        whole = form.layout != "files" or remix
+        self._direct = not (whole or has_full_scale(form.format, form.bit_depth))
         self._peaks: dict[str, float] = {}
         self._spools: dict[str, Spool] = {}
         self._files: dict[str, AudioWriter] = {}
@@ -145,7 +155,8 @@ class StemFiles:
         self._writers.close()
         if self._remix:
             self._sum()
-        return max(self._peaks.values(), default=0.0)
+        peak = max(self._peaks.values(), default=0.0)
+        return max(peak, self._peak_of_mixdown()) if self._form.layout == STEM_MP4 else peak
 
     def make(self, bit_depth: str, gain: float) -> Iterator[MadeFile]:
         """Make the files, scaled by ``gain``; yields each as it is complete."""
@@ -155,7 +166,9 @@ class StemFiles:
                 yield MadeFile(file.path, name, (name,), self._peaks[name])
             return
         self._form = replace(self._form, bit_depth=bit_depth)
-        if self._form.multichannel:
+        if self._form.layout == STEM_MP4:
+            yield self._stem_mp4(gain)
+        elif self._form.layout == "multichannel":
             yield self._convert(MULTICHANNEL, tuple(self._spools), gain)
         else:
             for name in self._spools:
@@ -180,6 +193,37 @@ class StemFiles:
             with chain_errors("the chain after the remix"):
                 rest = self._after.flush(self._tail)
             self._append(REMIX, rest)
+
+    def _peak_of_mixdown(self) -> float:
+        return max(
+            (float(np.abs(np.sum(blocks, axis=0)).max()) for blocks in _blocks(list(self._spools.values()))),
+            default=0.0,
+        )
+
+    def _stem_mp4(self, gain: float) -> MadeFile:
+        names = list(self._spools)
+        grouped = places(names)
+
+        def mixed() -> Iterator[list[Audio]]:
+            for blocks in _blocks(list(self._spools.values())):
+                named = dict(zip(names, blocks, strict=True))
+                silence = np.zeros_like(blocks[0])
+                parts = [sum((named[name] for name in one.stems), silence) for one in grouped]
+                yield [part * np.float32(gain) for part in parts]
+
+        path = self._folder / f"{MULTICHANNEL}.{STEM_MP4}"
+        write_stem_mp4(
+            path,
+            mixed(),
+            [one.title for one in grouped],
+            self._form.sample_rate,
+            codec=self._form.format,
+            bit_depth=self._form.bit_depth,
+            tags=self._form.tags,
+            cover=read_cover(self._form.cover_of) if self._form.cover_of else None,
+        )
+        stems = tuple(one.title for one in grouped if one.stems)
+        return MadeFile(path, MULTICHANNEL, stems, max(self._peaks.values()) * gain)
 
     def _convert(self, name: str, stems: tuple[str, ...], gain: float) -> MadeFile:
         parts = [self._spools[stem] for stem in stems]

@@ -57,7 +57,7 @@ from pydantic import (
 
 import separators
 from plugin_bridge.atomic import write_atomically
-from plugin_bridge.audio.outputs import BitDepth, OutputFormat
+from plugin_bridge.audio.outputs import STEM_CODECS, BitDepth, OutputFormat
 from plugin_bridge.errors import JobError, PluginError, PresetError
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, printable
 from plugin_bridge.presets import files as preset_files
@@ -86,7 +86,7 @@ class Output(_Table):
     format: OutputFormat = "wav"
     bit_depth: BitDepth | None = None
     """None: the input's, or better."""
-    layout: Literal["files", "multichannel"] = "files"
+    layout: Literal["files", "multichannel", "stem.mp4"] = "files"
     name: str = DEFAULT_TEMPLATE
     """The template of the files' names; see :mod:`plugin_bridge.naming`."""
     stems: list[str] | None = None
@@ -103,6 +103,20 @@ class Output(_Table):
             return Output.model_validate({**self.model_dump(), **said})
         except ValidationError as error:
             raise PresetError(_first_error(error)) from None
+
+    @property
+    def codec(self) -> str:
+        """The format that is written: in a stem.mp4 ALAC, unless AAC is asked for."""
+        return "alac" if self.layout == "stem.mp4" and self.format == "wav" else self.format
+
+    @model_validator(mode="after")
+    def _stem_mp4(self) -> Output:
+        if (self.codec in STEM_CODECS) != (self.layout == "stem.mp4"):
+            raise ValueError(
+                f"layout stem.mp4 holds {' or '.join(STEM_CODECS)}, and nothing else does; "
+                f"format {self.format} with layout {self.layout} cannot be written"
+            )
+        return self
 
     @field_validator("name")
     @classmethod

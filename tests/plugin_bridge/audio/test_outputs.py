@@ -5,7 +5,7 @@ from typing import get_args
 import click
 import pytest
 
-from plugin_bridge.audio.outputs import BIT_DEPTHS, FORMATS, BitDepth, OutputFormat
+from plugin_bridge.audio.outputs import BIT_DEPTHS, FORMATS, STEM_CODECS, BitDepth, OutputFormat
 from plugin_bridge.cli import main
 from plugin_bridge.presets.preset import Output, Preset
 
@@ -21,7 +21,9 @@ def test_every_format_that_may_be_named_has_its_limits():
 def test_presets_name_them():
     schema = Preset.model_json_schema()["$defs"]["Output"]["properties"]
     assert schema["format"]["enum"] == list(FORMATS)
-    assert [Output(format=name).format for name in FORMATS] == list(FORMATS)
+    for name in FORMATS:
+        layout = "stem.mp4" if name in STEM_CODECS else "files"
+        assert Output(format=name, layout=layout).codec == name
     for depth in get_args(BitDepth):
         assert str(Output(bit_depth=depth).bit_depth) in BIT_DEPTHS
 

@@ -122,7 +122,7 @@ def test_stems_that_would_clip_share_one_gain_and_float_needs_none(duo):
 
 def test_one_file_holds_all_stems_one_after_the_other(duo):
     files = _stems(_run(_job(duo)))
-    result = _run(_job(duo, multichannel=True))
+    result = _run(_job(duo, layout="multichannel"))
     assert result.tracks[0].files[0].stems == tuple(files)
     assert Path(result.outputs[0]).name == "stems.wav"
     assert np.array_equal(_read(Path(result.outputs[0])), np.concatenate(list(files.values())))
@@ -203,7 +203,7 @@ def test_jobs_side_by_side_in_threads_keep_their_own_warnings(tmp_path):
         (UNPAN, {"stems": ("kick",)}, JobError, "no stem 'kick'; there are: source-1, source-2"),
         (UNPAN + '[[stems.kick]]\nplugin = "Gain"\n', {}, PresetError, r"stems\.kick"),
         (UNPAN + "sources = 3\n", {}, ChannelError, "at least 3 channels"),
-        (UNPAN, {"format": "ogg", "multichannel": True}, Exception, "ogg holds 1 to 2 channels, not 4"),
+        (UNPAN, {"format": "ogg", "layout": "multichannel"}, Exception, "ogg holds 1 to 2 channels, not 4"),
         (
             UNPAN + "[[before]]\nexternal = 'No Such Plug-in'\n",
             {},

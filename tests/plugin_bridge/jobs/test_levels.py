@@ -130,7 +130,7 @@ def test_the_residual_is_that_of_the_files_as_written(tmp_path, settings, peak):
 
 def test_one_file_with_all_stems_has_their_residual(tmp_path):
     path = write(tmp_path / "a.wav", mastered(0.3), RATE, bit_depth="24")
-    files, one = run(job(path)), run(job(path, multichannel=True, force=True))
+    files, one = run(job(path)), run(job(path, layout="multichannel", force=True))
     assert one.tracks[0].residual_db == files.tracks[0].residual_db < PROMISED_DB
 
 
