@@ -74,5 +74,6 @@ def has_full_scale(format: str, bit_depth: str) -> bool:
 
 def bytes_per_sample(format: str, bit_depth: str) -> float:
     """How large a file becomes, more or less: by measure, where samples are compressed."""
-    per_sample = {"flac": 0.6 * BIT_DEPTHS[bit_depth] / 8, "ogg": 0.25, "mp3": 0.25}
+    per_sample = {"ogg": 0.25, "mp3": 0.25, "aac": 0.4}
+    per_sample |= dict.fromkeys(("flac", "alac"), 0.6 * BIT_DEPTHS[bit_depth] / 8)
     return per_sample.get(format, BIT_DEPTHS[bit_depth] / 8)

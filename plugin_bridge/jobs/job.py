@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from plugin_bridge.audio.outputs import BIT_DEPTHS, bytes_per_sample, has_full_scale
+from plugin_bridge.audio.stem_mp4 import STEMS
 from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.jobs.contract import Result, Survey
@@ -204,7 +205,8 @@ class SeparateJob:
             written = 1 if self.preset.preset.remix else len(stems)
             samples = source.frames * source.channels
             seconds = max(seconds, source.frames / source.sample_rate)
-            size += round(samples * written * bytes_per_sample(form.format, form.bit_depth))
+            sounds = 1 + STEMS if form.layout == STEM_MP4 else written
+            size += round(samples * sounds * bytes_per_sample(form.format, form.bit_depth))
             raw = written * has_full_scale(form.format, form.bit_depth) + waits
             temporary += 4 * samples * raw
         return Survey(paths, seconds, size, temporary)
