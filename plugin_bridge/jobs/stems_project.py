@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugin_bridge.errors import SessionError
 from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, manifests
-from plugin_bridge.naming import printable, safe_name
-from plugin_bridge.sessions.formats import STEMS_SUFFIX, stems_suffix, write_stems
+from plugin_bridge.naming import printable
+from plugin_bridge.sessions.formats import stems_projects, write_stems
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem
 
@@ -49,12 +50,19 @@ def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: P
     }
     if not placed:
         return None
-    project = out / f"{safe_name(session.name)}{STEMS_SUFFIX}{stems_suffix(session)}"
-    if project.exists():
-        if all(result.status == "skipped" for result in results):
+    projects = stems_projects(session, out)
+    for project in projects:
+        if project.exists() and all(result.status == "skipped" for result in results):
             return project
-        project.replace(project.with_suffix(project.suffix + BACKUP))
-    return write_stems(session, placed, project)
+        try:
+            if project.exists():
+                project.replace(project.with_suffix(project.suffix + BACKUP))
+            return write_stems(session, placed, project)
+        except (OSError, SessionError):
+            # An old version, or a folder that nothing may be written to: then as a REAPER project.
+            if project == projects[-1]:
+                raise
+    return None
 
 
 def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
+from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.ableton import read_ableton
 from plugin_bridge.sessions.ardour.reader import read_ardour
+from plugin_bridge.sessions.ardour.writer import write_stems_snapshot
 from plugin_bridge.sessions.audacity.reader import read_audacity
 from plugin_bridge.sessions.dawproject.reader import read_dawproject
 from plugin_bridge.sessions.dawproject.writer import write_stems_project as write_dawproject
@@ -38,6 +40,8 @@ class Format:
     """None if no reader knows it."""
     write_stems: StemsWriter | None = None
     """Puts stems back into such a project; without it a REAPER project is written."""
+    stems_beside: bool = False
+    """Whether that must lie beside the user's project, rather than beside the stems."""
     export: str = ""
     """Without a reader: how the DAW writes its tracks as audio files."""
     backups: tuple[str, ...] = ()
@@ -49,7 +53,7 @@ class Format:
 
 FORMATS = (
     Format("REAPER project", (".rpp",), read_rpp, write_rpp, backups=(".rpp-bak",)),
-    Format("Ardour session", (".ardour",), read_ardour),
+    Format("Ardour session", (".ardour",), read_ardour, write_stems_snapshot, stems_beside=True),
     Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
     Format("Ableton Live set", (".als",), read_ableton),
     Format("Audacity project", (".aup3",), read_audacity),
@@ -87,12 +91,16 @@ def readable() -> str:
     return " or ".join(str(row) for row in FORMATS if row.read)
 
 
-def stems_suffix(session: Session) -> str:
-    """The suffix of the project that holds a session's stems: its own, or REAPER's."""
+def stems_projects(session: Session, out: Path) -> list[Path]:
+    """Where the project with a session's stems may be written: one of its own kind first, then REAPER's."""
+    rpp = FORMATS[0]
     row = format_of(session.path)
-    return (
-        row.suffixes[0] if row and row.write_stems and session.format != "folder" else FORMATS[0].suffixes[0]
-    )
+    rows = [row] if row and row.write_stems and session.format != "folder" else []
+    return [
+        (session.path.resolve().parent if kind.stems_beside else out)
+        / f"{safe_name(session.name)}{STEMS_SUFFIX}{kind.suffixes[0]}"
+        for kind in dict.fromkeys([*rows, rpp])
+    ]
 
 
 def write_stems(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
