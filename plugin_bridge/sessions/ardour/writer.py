@@ -40,7 +40,7 @@ GROUP = {
 def write_stems_snapshot(
     session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path
 ) -> Path:
-    """Write ``session`` with its stems as the snapshot ``out_path`` in the session's own folder; returns that.
+    """Write ``session`` with its stems as the snapshot ``out_path`` in its own folder; returns that.
 
     ``placed`` maps track identifiers to the stems made of the track before its fader. Raises
     :class:`SessionError` if an identifier is unknown, the session is older than version 6, or nothing can be
