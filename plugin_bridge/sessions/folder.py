@@ -8,21 +8,25 @@ them gives tempo, meter and markers, and its tracks' notes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from plugin_bridge.audio.files import AudioInfo, read_info, search
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.naming import printable, told_apart
+from plugin_bridge.sessions.exports import CLOCK_START, Part, is_called_a_mix, is_sum, parts, stamped_seconds
 from plugin_bridge.sessions.midi import read_midi
-from plugin_bridge.sessions.model import Clip, Session, Track
+from plugin_bridge.sessions.model import Clip, Session, SourceChannel, Track
 from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
 
 MIDI_SUFFIXES = (".mid", ".midi", ".smf")
 
 
 def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
-    """The audio files directly in ``folder`` as tracks, in the order of their names.
+    """The audio files directly in ``folder`` as tracks, in the order of their names and numbers.
+
+    Two mono files that are the sides of one track are one; a bounce of the whole mix is left out (and said).
 
     Raises :class:`SessionError` if there are none that can be read. A single bad file is a track that
     cannot be rendered, and said in ``not_honoured``.
@@ -37,21 +41,53 @@ def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
     if not readable:
         raise SessionError(f"{folder}: none of the {len(files)} audio files can be read; {infos[files[0]]}")
 
-    stamps = [info.time_reference / info.sample_rate for info in readable if info.time_reference is not None]
+    stamps = stamped_seconds(readable)
     all_stamped = len(stamps) == len(readable)
-    session = Session(folder, "folder", _common_rate(readable), start=min(stamps) if all_stamped else 0.0)
+    earliest = min(stamps.values(), default=0.0)
+    by_clock = all_stamped or earliest >= CLOCK_START
+    session = Session(folder, "folder", _common_rate(readable), start=earliest if by_clock else 0.0)
     session.not_honoured += [
         f"Session: left out: {path.name} {reason}" for path, reason in found.left_out.items()
     ]
-    for file in files:
-        session.tracks.append(_track(file, infos[file], session, some_stamped=bool(stamps)))
+    rates = Counter(info.sample_rate for info in readable)
+    if len(rates) > 1:
+        session.notes.append(
+            f"Session: {session.sample_rate} Hz, as {rates[session.sample_rate]} of {len(readable)} files"
+        )
+    tracks = [(part, _track(part, infos, stamps, session)) for part in parts(files, infos)]
+    mixes = _mixes(tracks)
+    for part, track in tracks:
+        if part.name in mixes:
+            names = " and ".join(file.name for file in part.files)
+            session.notes.append(f"Session: {names} is the mix of the others and left out")
+        else:
+            session.tracks.append(track)
     _read_midi(folder, session)
     return session
 
 
+def _mixes(tracks: list[tuple[Part, Track]]) -> set[str]:
+    """The names of those that are bounces of the whole mix."""
+    played = [(part, track) for part, track in tracks if not track.clips[0].problem]
+    called = {part.name for part, _ in played if is_called_a_mix(part.name)}
+    others = [
+        (file, track.clips[0].position)
+        for part, track in played
+        if part.name not in called
+        for file in part.files
+    ]
+    if len(played) < len(called) + 2:
+        return set()
+    return {
+        part.name
+        for part, track in played
+        if part.name in called and is_sum([(file, track.clips[0].position) for file in part.files], others)
+    }
+
+
 def _info(file: Path, media: MediaFolders) -> AudioInfo | str:
     """What the file is, or why it cannot be played."""
-    path, problem = media.find(file.name)
+    path, problem = media.as_named(file.name)
     if problem:
         return f"{file.name} {problem}"
     try:
@@ -66,16 +102,20 @@ def _common_rate(infos: list[AudioInfo]) -> int:
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
-def _track(file: Path, info: AudioInfo | str, session: Session, some_stamped: bool) -> Track:
-    track = Track(printable(file.stem), identifier=told_apart(file.name))
+def _track(
+    part: Part, infos: Mapping[Path, AudioInfo | str], stamps: Mapping[Path, float], session: Session
+) -> Track:
+    file, info = part.files[0], infos[part.files[0]]
+    identifier = told_apart(" ".join(one.name for one in part.files))
+    track = Track(printable(part.name), identifier=identifier)
     if isinstance(info, str):
         session.not_honoured.append(f"{track.name}: {info}")
         track.clips.append(Clip(file, 0.0, 0.0, name=track.name, problem=info))
         return track
     position = 0.0
-    if info.time_reference is not None:
-        position = info.time_reference / info.sample_rate - session.start
-    elif some_stamped:
+    if info.path in stamps:
+        position = stamps[info.path] - session.start
+    elif stamps:
         session.not_honoured.append(f"{track.name}: has no time stamp, unlike others; placed at 0")
     if position + info.seconds > MAX_SECONDS:
         session.not_honoured.append(
@@ -83,7 +123,11 @@ def _track(file: Path, info: AudioInfo | str, session: Session, some_stamped: bo
         )
         position = 0.0
     track.channels = info.channels
-    track.clips.append(Clip(info.path, position, info.seconds, name=track.name))
+    clip = Clip(info.path, position, info.seconds, name=track.name)
+    if len(part.files) > 1:
+        track.channels = len(part.files)
+        clip = replace(clip, channels=tuple(SourceChannel(one.resolve()) for one in part.files))
+    track.clips.append(clip)
     return track
 
 

@@ -36,7 +36,7 @@ class MediaFolders:
 
         Symbolic links are followed before the check, so that none leads out of the folders.
         """
-        path, problem = self._as_named(name)
+        path, problem = self.as_named(name)
         if not problem or not _last(name):
             return path, problem
         found = self._by_name(name)
@@ -45,7 +45,8 @@ class MediaFolders:
         self.elsewhere[name] = found
         return found, ""
 
-    def _as_named(self, name: str) -> tuple[Path, str]:
+    def as_named(self, name: str) -> tuple[Path, str]:
+        """The same without looking for it anywhere else."""
         try:
             path = (self.folder / self._local(name)).resolve()
         except (OSError, ValueError, RuntimeError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from plugin_bridge.naming import relative_name, told_apart
 from plugin_bridge.sessions.fades import NAMED_BEND, nearest_shape
-from plugin_bridge.sessions.model import Clip, Fade, FadeShape, Session, TempoChange, Track
-from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES
+from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape, Session, TempoChange, Track
+from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES, PAIRS, SINGLE_CHANNELS
 from plugin_bridge.sessions.rpp.text import quoted
 
 HEADER = '<REAPER_PROJECT 0.1 "7.0/stembridge" 0'
@@ -92,11 +93,29 @@ def _tracks(tracks: list[Track], closes_before: int, folder: Path) -> Iterator[s
         yield f"    NCHAN {max(2, track.channels + track.channels % 2)}"
         yield f"    TRACKID {identifier}"
         yield f"    MAINSEND {int(track.sends_to_parent)} 0"
-        for position, clip in enumerate(track.clips):
+        clips = [side for clip in track.clips for side in _sides(clip)]
+        for position, clip in enumerate(clips):
             if clip.length > 0:
                 yield from item_lines(clip, folder, guid("item", track.identifier, position))
         yield "  >"
         yield from _tracks(track.children, closes + 1, folder)
+
+
+def _sides(clip: Clip) -> list[Clip]:
+    """A clip whose channels lie in two files as an item for each, panned to its side."""
+    if len(clip.channels) != 2:
+        return [clip]
+    return [
+        replace(
+            clip,
+            source=side.path,
+            channels=(),
+            channel_mode=ChannelMode.SINGLE,
+            first_channel=side.channel,
+            pan=pan,
+        )
+        for side, pan in zip(clip.channels, (-1.0, 1.0), strict=True)
+    ]
 
 
 def is_bus(depth: int) -> str:
@@ -126,9 +145,14 @@ def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
     yield f"      NAME {quoted(clip.name)}"
     yield f"      VOLPAN 1 {number(clip.pan)} {number(clip.gain)} -1"
     yield f"      SOFFS {number(clip.offset)}"
-    # Without preserved pitch: a clip's rate is that of a tape.
-    yield f"      PLAYRATE {number(clip.rate)} 0 0 -1 0 0.0025"
-    yield f"      CHANMODE {CHANNEL_CODES[clip.channel_mode]}"
+    yield f"      PLAYRATE {number(clip.rate)} {int(clip.keep_pitch)} {number(clip.pitch)} -1 0 0.0025"
+    yield f"      CHANMODE {_channel_code(clip)}"
+    if clip.stretch:
+        markers = (
+            f"{number(one.seconds * clip.rate)} {number(one.source)} {number(one.slope)}"
+            for one in clip.stretch
+        )
+        yield f"      SM {' + '.join(markers)}"
     is_section = clip.reversed or clip.section_start > 0 or clip.section_length is not None
     if is_section:
         whole = clip.section_start == 0 and clip.section_length is None
@@ -143,6 +167,16 @@ def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
     if is_section:
         yield "      >"
     yield "    >"
+
+
+def _channel_code(clip: Clip) -> int:
+    codes = {ChannelMode.SINGLE: SINGLE_CHANNELS, ChannelMode.PAIR: PAIRS}.get(clip.channel_mode, ())
+    for first, last, channel in codes:
+        if channel <= clip.first_channel <= channel + last - first:
+            return first + clip.first_channel - channel
+    if clip.channel_mode is ChannelMode.SINGLE:
+        return CHANNEL_CODES[ChannelMode.RIGHT if clip.first_channel else ChannelMode.LEFT]
+    return CHANNEL_CODES.get(clip.channel_mode, 0)
 
 
 def _fade(fade: Fade, is_out: bool) -> str:
