@@ -117,7 +117,7 @@ def read_mpeg(path: Path, start: int, end: int, name: str = "mp3") -> AudioInfo 
         is_right = True  # older encoders counted the frame that holds the tag
     if claimed > found and not is_right:
         raise cut_short(path, claimed * first.samples)
-    if scan.damage is not None and not is_right:
+    if scan.damage is not None and (scan.joined or not is_right):
         raise AudioFileError(
             f"{path}: cut short or damaged at byte {scan.damage}, where no frame is; copy or export it again"
         )
@@ -134,13 +134,17 @@ def read_mpeg(path: Path, start: int, end: int, name: str = "mp3") -> AudioInfo 
 
 
 class _Scan:
-    """All frames between two bytes; ``damage`` is the first byte that belongs to none and to no tag."""
+    """All frames between two bytes; ``damage`` is the first byte that belongs to none and to no tag.
+
+    ``joined``: whether frames of another kind follow, of a file that was joined to this one.
+    """
 
     def __init__(self, content: mmap.mmap, start: int, end: int) -> None:
         self.content = content
         self.end = end
         self.offsets, self.sizes = array("Q"), array("I")
         self.damage: int | None = None
+        self.joined = False
         at = self._synchronised(start, min(end, start + SEARCHED), 3)
         if at is None:
             return
@@ -166,6 +170,10 @@ class _Scan:
                     return
                 self.damage = at if self.damage is None else self.damage
                 at = following
+                header = _header(content, at)
+                if header and header.kind != self.first.kind:
+                    self.joined = self.joined or self._synchronised(at, at + 1, 3) is not None
+                    at += header.size
 
     def _synchronised(self, start: int, end: int, frames: int) -> int | None:
         """The first byte from which so many frames follow each other, or all up to the end."""

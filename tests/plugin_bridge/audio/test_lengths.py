@@ -289,6 +289,16 @@ def test_mp3_files_that_were_joined_are_read_to_the_last(tmp_path):
         assert source.frames >= 400000
 
 
+@pytest.mark.parametrize("other_rate", [22_050, 48_000])
+def test_mp3_files_of_different_rates_that_were_joined_are_an_error(tmp_path, other_rate):
+    one = mp3()
+    other = encoded(noise(), "MP3", rate=other_rate)
+    with pytest.raises(AudioFileError, match=f"damaged at byte {len(one)}"):
+        read_info(put(tmp_path / "a.mp3", one + other))
+    with pytest.raises(AudioFileError, match=f"damaged at byte {len(one)}"):  # and what is behind it is found
+        read_info(put(tmp_path / "a.mp3", one + other + one))
+
+
 def test_any_place_of_an_mp3_is_reached_at_once_and_exactly(tmp_path):
     """8 kbit/s: the smallest frames, which lean on the most of those before them."""
     audio = noise(24000 * 20, 1)
