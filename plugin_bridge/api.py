@@ -58,6 +58,7 @@ def render(
     post_fader: bool = False,
     media_roots: Sequence[AnyPath] = (),
     parameters: Mapping[str, Value] | None = None,
+    device: str | None = None,
     stems: Sequence[str] | None = None,
     format: Format | None = None,
     bit_depth: BitDepth | None = None,
@@ -91,6 +92,8 @@ def render(
     :param post_fader: with the tracks' volume, pan, polarity, mute and solo
     :param media_roots: folders outside the project that its audio may be read from
     :param parameters: of the preset's separator, in place of the preset's: ``{"speakers": 3}``
+    :param device: where networks run: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..., ``mps``; None: as the
+        preset says, or the first GPU that works, else the CPU. Stems are not made again for another device
     :param stems: the stems to write; None: the preset's, or all
     :param format: of the files; None: the preset's, or WAV
     :param bit_depth: of the files; None: the preset's, or the input's or better, and 32-bit float where
@@ -118,7 +121,7 @@ def render(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
     """
-    text = _preset(preset, parameters)
+    text = _preset(preset, parameters, device)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -160,6 +163,7 @@ def separate(
     *,
     together: bool | None = None,
     parameters: Mapping[str, Value] | None = None,
+    device: str | None = None,
     stems: Sequence[str] | None = None,
     format: Format | None = None,
     bit_depth: BitDepth | None = None,
@@ -188,7 +192,7 @@ def separate(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to separate
     """
-    text = _preset(preset, parameters)
+    text = _preset(preset, parameters, device)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -421,13 +425,17 @@ def _ignore(job: str, stage: str, fraction: float) -> None:
     pass
 
 
-def _preset(preset: AnyPreset, parameters: Mapping[str, Value] | None) -> PresetText:
+def _preset(
+    preset: AnyPreset, parameters: Mapping[str, Value] | None, device: str | None = None
+) -> PresetText:
     if isinstance(preset, str | os.PathLike):
         preset = Preset.load(preset)
     elif not isinstance(preset, Preset):
         preset = Preset.from_board(preset, "Board")
     text = preset_text(preset)
-    return text.with_parameters(**parameters) if parameters else text
+    if parameters:
+        text = text.with_parameters(**parameters)
+    return text if device is None else text.on_device(device)
 
 
 def _chain(preset: AnyPreset) -> PresetText:

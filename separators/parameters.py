@@ -13,10 +13,11 @@ Type checkers read the class bodies (:pep:`681`), which is why ``default`` is sa
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 from separators.errors import ParameterError
 
@@ -49,6 +50,15 @@ Serves = Mapping[str, tuple[Value, ...]]
 """Other parameters and their values with any of which a parameter has an effect."""
 
 
+class Form(NamedTuple):
+    """What a text must look like."""
+
+    pattern: str
+    """A regular expression for all of it."""
+    words: str
+    """The same for people."""
+
+
 class Held(Protocol[C]):
     """To type checkers, an attribute that reads as a :class:`Content` and may be set as its text, too."""
 
@@ -76,6 +86,10 @@ class Parameter:
     """What may stand in place of a number: ``auto``."""
     serves: Serves = field(default_factory=dict)
     """Where it has an effect: parameter -> values, any one of which is enough. Empty: everywhere."""
+    form: Form | None = None
+    """What a text must look like; None: anything."""
+    decides: bool = True
+    """Whether the stems depend on it; not on where they are worked out, for instance."""
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -96,6 +110,8 @@ class Parameter:
         """What may be set, in words for error messages and help."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
+        if self.form:
+            return self.form.words
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
         kind = words.get(self.type, "a file")
         kind = " or ".join([*self.words, kind])
@@ -156,6 +172,8 @@ class Parameter:
     def _in_range(self, value: Value) -> bool:
         if self.choices:
             return value in self.choices
+        if self.form:
+            return re.fullmatch(self.form.pattern, str(value)) is not None
         if isinstance(value, str | Content):
             return True
         return (self.minimum is None or value >= self.minimum) and (
@@ -194,13 +212,18 @@ def parameter(
     file: bool = False,
     words: tuple[str, ...] = (),
     serves: Serves | None = None,
+    form: Form | None = None,
+    decides: bool = True,
 ) -> T:
     """Declare a parameter in a class body; on an instance the attribute is its value.
 
     ``words`` may stand in place of a number.
     ``serves`` says with which values of other parameters it has an effect: elsewhere it is refused.
+    ``form`` says what a text must look like, ``decides`` whether the stems depend on the value.
     """
-    row = Parameter(default, help, unit, minimum, maximum, tuple(choices), file, words, serves or {})
+    row = Parameter(
+        default, help, unit, minimum, maximum, tuple(choices), file, words, serves or {}, form, decides
+    )
     return cast(T, row)
 
 

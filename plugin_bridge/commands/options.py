@@ -203,6 +203,12 @@ parameter_options = together(
         "stems are called like them.",
     ),
 )
+device_option = click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    help="Where networks run: auto is the first GPU that works, else the CPU; if not given, as the preset "
+    "says, else auto. What is done already is not done again for another device.",
+)
 plots_option = click.option(
     "--plots",
     is_flag=True,
@@ -271,8 +277,9 @@ def parameters(
     one_shots: Path | None = None,
     score: Path | None = None,
     align: bool = False,
+    device: str | None = None,
 ) -> dict[str, Value]:
-    """The separator's parameters that the command line sets; wrong ones are wrong usage."""
+    """The separator's parameters that the command line sets; wrong ones, and devices, are wrong usage."""
     from plugin_bridge.errors import PresetError
     from plugin_bridge.jobs.plan import preset_text
     from separators.errors import ParameterError
@@ -307,6 +314,11 @@ def parameters(
             preset_text(preset).with_parameters(**values)
         except PresetError as error:
             raise click.BadParameter(str(error)) from None
+    if device is not None:
+        try:
+            preset_text(preset).on_device(device)
+        except PresetError as error:
+            raise click.BadParameter(str(error), param_hint="--device") from None
     return values
 
 

@@ -33,6 +33,7 @@ READ = "\b\nAudio that is read, told by its content:\n" + readable()
 @options.parameter_options
 @options.score_option
 @options.align_option
+@options.device_option
 @options.plots_option
 @options.report_option
 @options.run_options
@@ -44,6 +45,7 @@ def separate(
     one_shots: Path | None,
     score: Path | None,
     align: bool,
+    device: str | None,
     jobs: int,
     dry_run: bool,
     quiet: bool,
@@ -58,8 +60,8 @@ def separate(
     """
     import plugin_bridge
 
-    parameters = options.parameters(preset, assignments, one_shots, score, align)
-    call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, **chosen)
+    parameters = options.parameters(preset, assignments, one_shots, score, align, device)
+    call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, device=device, **chosen)
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
 
 
@@ -106,6 +108,7 @@ def process(
 @options.out_option
 @options.format_options
 @options.stem_options
+@options.device_option
 @options.work_options
 @click.option(
     "--interval",
@@ -118,6 +121,7 @@ def watch(
     folder: Path,
     preset: Preset,
     out: Path,
+    device: str | None,
     jobs: int,
     cluster: str | None,
     memory: str | None,
@@ -135,8 +139,10 @@ def watch(
     from plugin_bridge.jobs.job import Settings
     from plugin_bridge.jobs.plan import file_jobs, files_in, label_of, preset_text
 
+    options.parameters(preset, device=device)
     who = Workers.chosen(jobs, cluster, memory)
     text, settings = preset_text(preset), Settings.chosen(preset.output, **chosen)
+    text = text if device is None else text.on_device(device)
     say(f"Watching {folder}; Ctrl-C ends it.", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}

@@ -45,6 +45,7 @@ post_fader_option = click.option(
 @click.option("--no-together", is_flag=True, help="Each track on its own, whatever the preset says.")
 @options.parameter_options
 @options.align_option
+@options.device_option
 @options.plots_option
 @options.report_option
 @options.run_options
@@ -55,6 +56,7 @@ def render(
     assignments: dict[str, str],
     one_shots: Path | None,
     align: bool,
+    device: str | None,
     tracks: tuple[str, ...],
     groups: tuple[str, ...],
     no_together: bool,
@@ -82,7 +84,8 @@ def render(
         out,
         tracks=tracks,
         together=groups or (False if no_together else None),
-        parameters=options.parameters(preset, assignments, one_shots, align=align),
+        parameters=options.parameters(preset, assignments, one_shots, align=align, device=device),
+        device=device,
         **chosen,
     )
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)

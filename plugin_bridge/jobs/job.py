@@ -27,6 +27,7 @@ from plugin_bridge.presets.unseparated import PROCESSED
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplotlib
 from separators import registry
 from separators.base import Separator
+from separators.errors import SeparatorError
 from separators.parameters import Value
 
 
@@ -162,6 +163,44 @@ class PresetText:
     def with_tail(self, tail_seconds: float | str) -> PresetText:
         """The preset with this tail; raises :class:`~plugin_bridge.errors.PresetError`."""
         return replace(self, text=self.preset.with_tail(tail_seconds).dump())
+
+    @property
+    def deciding(self) -> str:
+        """The preset as text, without what its stems do not depend on, as the device."""
+
+        def kept(table: SeparatorTable) -> SeparatorTable:
+            rows = registry.get(table.name).parameters
+            said = {key: value for key, value in table.parameters.items() if rows[key].decides}
+            return SeparatorTable(name=table.name, **said)
+
+        preset = self.preset
+        tables = {stem: kept(table) for stem, table in preset.separate.items()}
+        first = preset.separator and kept(preset.separator)
+        return preset.model_copy(update={"separator": first, "separate": tables}).dump()
+
+    def on_device(self, device: str) -> PresetText:
+        """The preset with its networks on ``device``.
+
+        Raises PresetError where there is no such device, or no network that could use it.
+        """
+        from separators.neural.placement import NetworkSeparator
+
+        methods = [registry.get(name) for name in self.preset.methods]
+        networks = [kind for kind in methods if issubclass(kind, NetworkSeparator)]
+        if not networks:
+            if device in ("auto", "cpu"):
+                return self
+            raise PresetError(
+                f"device {device}: the preset {self.name} has no network, which alone could use another than "
+                "cpu; leave it out, or take auto"
+            )
+        text = self.with_parameters(device=device)
+        try:
+            for kind in networks:
+                kind(device=device).placement()
+        except SeparatorError as error:
+            raise PresetError(str(error)) from None
+        return text
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,7 @@ def separator_key(separator: Separator) -> dict[str, Any]:
     values = {
         key: value.fingerprint if isinstance(value, Content) else value
         for key, value in separator.values.items()
+        if separator.parameters[key].decides
     }
     return {"name": separator.name, **values, "files": files, "code": code_hash(type(separator))}
 

@@ -109,7 +109,7 @@ class Run:
         job = self.job
         key = {
             "program": program_version(),
-            "preset": {"name": job.preset.name, "hash": text_hash(job.preset.preset.dump())},
+            "preset": {"name": job.preset.name, "hash": text_hash(job.preset.deciding)},
             "separator": separator_key(self.separator),
             "input": {
                 "samples": track.samples,

@@ -102,6 +102,8 @@ def _parameter(row: Parameter) -> dict[str, Any]:
         made["minimum"] = row.minimum
     if row.maximum is not None:
         made["maximum"] = row.maximum
+    if row.form:
+        made["pattern"] = f"^({row.form.pattern})$"
     if row.words:
         made |= {"type": [made["type"], "string"], "pattern": f"^({'|'.join(row.words)})$"}
     return made

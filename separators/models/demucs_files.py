@@ -30,6 +30,8 @@ from separators.base import Audio
 from separators.models import safe_pickle
 from separators.models.files import ModelError, find, missing_package, reason
 from separators.models.running import in_segments
+from separators.neural.devices import CPU
+from separators.neural.placement import HALVINGS, moved
 
 SEGMENT_SECONDS = 12.0
 """Longer segments, which some checkpoints would allow, cost memory."""
@@ -66,17 +68,27 @@ class Bag:
     overlap: float = 0.25
     level: float = 0.1
 
-    def __call__(self, audio: Audio) -> Audio:
+    @property
+    def halvings(self) -> int:
+        """None where a network hears shorter audio as long as what it was trained on."""
+        fixed = any(getattr(network, "use_train_segment", False) for network in self.networks)
+        return 0 if fixed else HALVINGS
+
+    def __call__(self, audio: Audio, device: torch.device = CPU, parts: int = 1) -> Audio:
         """See :class:`separators.models.running.Model`."""
-        weights = torch.from_numpy(self.weights)[:, :, None, None]
+        weights = torch.from_numpy(self.weights)[:, :, None, None].to(device)
 
         def network(part: Tensor) -> Tensor:
             # A network of which no stem counts for anything is not run.
-            counted = [pair for pair in zip(self.networks, weights, strict=True) if pair[1].any()]
-            estimates = [weight * one(part[None])[0] for one, weight in counted]
+            counted = [number for number, row in enumerate(self.weights) if row.any()]
+            networks = [moved(self.networks[number], device) for number in counted]
+            estimates = [
+                weights[number] * one(part[None])[0] for number, one in zip(counted, networks, strict=True)
+            ]
             return torch.stack(estimates).sum(0)
 
-        return in_segments(network, audio, int(self.segment_seconds * self.sample_rate), self.overlap)
+        segment = int(self.segment_seconds * self.sample_rate) // parts
+        return in_segments(network, audio, segment, self.overlap, device)
 
 
 def parts(checkpoint: str) -> list[Path]:

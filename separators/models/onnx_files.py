@@ -32,9 +32,12 @@ from torch import Tensor
 
 from separators import regular_files
 from separators.base import Audio
-from separators.models.files import ModelError, check_file, find, first_line, missing_package
+from separators.models.files import ModelError, check_file, find, first_line
 from separators.models.layout import Layout
+from separators.models.onnx_sessions import session
 from separators.models.running import in_segments
+from separators.neural.devices import CPU
+from separators.neural.placement import is_out_of_memory
 
 REQUIRED = {"model": str, "stems": list, "sample_rate": int, "segment": int, "input": str, "output": str}
 OPTIONAL = {
@@ -84,9 +87,9 @@ class Spectrogram:
 
 @dataclass(frozen=True)
 class ONNXNetwork:
-    """A session of onnxruntime and what its arrays mean."""
+    """A model and what its arrays mean."""
 
-    session: Any
+    model: Path
     stems: tuple[str, ...]
     sample_rate: int
     channels: int
@@ -96,25 +99,30 @@ class ONNXNetwork:
     input: Layout
     output: Layout
     spectrogram: Spectrogram | None
+    halvings: int = 0
+    """A model takes segments of one length."""
 
-    def __call__(self, audio: Audio) -> Audio:
-        """See :class:`separators.models.running.Model`."""
-        return in_segments(self._segment, audio, self.segment, self.overlap)
+    def __call__(self, audio: Audio, device: torch.device = CPU, parts: int = 1) -> Audio:
+        """See :class:`separators.models.running.Model`; spectrograms are made on the processor."""
+        ready = session(self.model, device)
+        return in_segments(lambda segment: self._segment(ready, segment), audio, self.segment, self.overlap)
 
-    def _segment(self, audio: Tensor) -> Tensor:
+    def _segment(self, ready: Any, audio: Tensor) -> Tensor:
         if self.spectrogram is None:
-            return torch.from_numpy(self._run(audio.numpy(), ("channels", "frames")))
+            return torch.from_numpy(self._run(ready, audio.numpy(), ("channels", "frames")))
         parts = self.spectrogram.forward(audio)
-        found = self._run(parts.numpy(), ("channels", "parts", "bins", "times"))
+        found = self._run(ready, parts.numpy(), ("channels", "parts", "bins", "times"))
         return self.spectrogram.inverse(torch.from_numpy(found), self.segment)
 
-    def _run(self, array: Audio, names: tuple[str, ...]) -> Audio:
-        """The model's output as ``(stems, ...)`` with the axes of the input."""
-        slot = self.session.get_inputs()[0]
+    def _run(self, ready: Any, array: Audio, names: tuple[str, ...]) -> Audio:
+        """The output of the session ``ready`` as ``(stems, ...)`` with the axes of the input."""
+        slot = ready.get_inputs()[0]
         kind = np.float16 if slot.type == "tensor(float16)" else np.float32
         try:
-            (found,) = self.session.run(None, {slot.name: self.input.pack(array, names).astype(kind)})
+            (found,) = ready.run(None, {slot.name: self.input.pack(array, names).astype(kind)})
         except Exception as error:  # onnxruntime's own classes are not public
+            if is_out_of_memory(error):
+                raise
             raise ModelError(f"onnx: the model cannot be run: {first_line(error)}") from error
         sizes = {"stems": len(self.stems), **dict(zip(names, array.shape, strict=True))}
         return self.output.unpack(found, sizes).astype(np.float32)
@@ -150,34 +158,15 @@ def load(description: Path, model: Path) -> ONNXNetwork:
         ]
         if missing := [axis for axis in several if axis not in layouts[key].axes]:
             raise ModelError(f"{description}: {key}: {table[key]!r} does not name {', '.join(missing)}")
+    session(model)  # which shows whether it can be read
     return ONNXNetwork(
-        session=_session(model),
+        model=model,
         stems=tuple(table["stems"]),
         input=layouts["input"],
         output=layouts["output"],
         spectrogram=transform,
         **{key: table[key] for key in ("sample_rate", "channels", "segment", "overlap", "level")},
     )
-
-
-def _session(model: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise missing_package("onnx", "onnxruntime", "onnx") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes are not public
-        raise ModelError(f"onnx: {model} cannot be read: {first_line(error)}") from error
-    counts = len(session.get_inputs()), len(session.get_outputs())
-    if counts != (1, 1):
-        raise ModelError(
-            f"onnx: {model} has {counts[0]} inputs and {counts[1]} outputs; one of each can be used"
-        )
-    return session
 
 
 def _table(description: Path) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from separators.models.files import ModelError, find, reason
 from separators.models.open_unmix_network import OpenUnmixNetwork
 from separators.models.running import TAKES_REST
 from separators.models.wiener import multichannel_wiener
+from separators.neural.devices import CPU
+from separators.neural.placement import HALVINGS, moved
 from separators.spectral import STFT, stems_from_models
 
 TARGETS = ("vocals", "drums", "bass", "other")
@@ -46,6 +48,7 @@ class OpenUnmixModel:
     hop: int
     wiener: bool = True
     level: float = 0.1
+    halvings: int = HALVINGS
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -57,15 +60,19 @@ class OpenUnmixModel:
         """See :class:`separators.models.running.Model`."""
         return next(iter(self.networks.values())).channels
 
-    def __call__(self, audio: Audio) -> Audio:
+    def __call__(self, audio: Audio, device: torch.device = CPU, parts: int = 1) -> Audio:
         """See :class:`separators.models.running.Model`."""
         frames = audio.shape[-1]
         stft = STFT(2 * (next(iter(self.networks.values())).bins - 1), self.hop)
         spectrum = stft.forward(audio)
         magnitudes = np.ascontiguousarray(np.abs(spectrum))
+        length = -(-magnitudes.shape[-1] // parts)
+        models = np.empty((len(self.networks), *magnitudes.shape), np.float32)
         with torch.inference_mode():
-            heard = torch.from_numpy(magnitudes)
-            models = np.stack([network(heard).numpy() for network in self.networks.values()])
+            for start in range(0, magnitudes.shape[-1], length):
+                heard = torch.from_numpy(magnitudes[..., start : start + length]).to(device)
+                for network, model in zip(self.networks.values(), models, strict=True):
+                    model[..., start : start + length] = moved(network, device)(heard).cpu().numpy()
         if not set(TAKES_REST) & set(self.networks):
             models = np.concatenate([models, np.maximum(magnitudes - models.sum(0), 0)[np.newaxis]])
         if self.wiener:

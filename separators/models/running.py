@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separators.base import Audio, Separator, Transform
+from separators.base import Audio, Transform
 from separators.errors import ParameterError
 from separators.forks import refuse_after_fork
 from separators.models.files import ModelError, reason
+from separators.neural.devices import CPU
+from separators.neural.placement import NetworkSeparator
 from separators.neural.stereo import stereo_transform
 from separators.parameters import parameter
 
@@ -52,12 +54,20 @@ class Model(Protocol):
         """The RMS of the music it was trained on; a whole file is brought to it."""
         ...
 
-    def __call__(self, audio: Audio) -> Audio:
-        """Stems ``(stems, channels, frames)`` of ``(channels, frames)``; need not sum to it."""
+    @property
+    def halvings(self) -> int:
+        """How often its segments can be halved, where memory is short, and take less of it."""
+        ...
+
+    def __call__(self, audio: Audio, device: torch.device = CPU, parts: int = 1) -> Audio:
+        """Stems ``(stems, channels, frames)`` of ``(channels, frames)``; need not sum to it.
+
+        Worked out on ``device``, in segments of 1/``parts`` of their length.
+        """
         ...
 
 
-class LocalModel(Separator):
+class LocalModel(NetworkSeparator):
     """Base of the separators that run a model from the user's own disk."""
 
     checkpoint: str = parameter(default="", help="The model's file or folder, or its name to be looked for.")
@@ -84,10 +94,12 @@ class LocalModel(Separator):
         """Loads the model; of the sample it learns which polarity to listen in."""
         model = self.model()
         _, rest = self._stems()
+        placement = self.placement(model.halvings)
 
         def estimate(audio: Audio) -> Audio:
             try:
-                stems = model(np.float32(model.level) * audio)
+                heard = np.float32(model.level) * audio
+                stems = placement.run(lambda device, parts: model(heard, device, parts))
             except (RuntimeError, AssertionError, TypeError, ValueError, LookupError) as error:
                 raise ModelError(f"{self.name}: the model cannot be run: {reason(error)}") from error
             if not np.isfinite(stems).all():
@@ -113,12 +125,17 @@ class LocalModel(Separator):
 
 
 def in_segments(
-    network: Callable[[Tensor], Tensor], audio: Audio, segment: int, overlap: float = 0.25
+    network: Callable[[Tensor], Tensor],
+    audio: Audio,
+    segment: int,
+    overlap: float = 0.25,
+    device: torch.device = CPU,
 ) -> Audio:
     """``network`` on overlapping segments of ``segment`` frames, cross-faded: ``(stems, channels, frames)``.
 
-    ``network`` turns ``(channels, segment)`` into ``(stems, channels, segment)``. Segments count most in
-    their middle, as in Demucs; the last one ends where the audio does. Shorter audio is padded with silence.
+    ``network`` turns ``(channels, segment)`` on ``device`` into ``(stems, channels, segment)``. Segments
+    count most in their middle, as in Demucs; the last one ends where the audio does. Shorter audio is padded
+    with silence.
     """
     frames = audio.shape[-1]
     padded = np.pad(audio, ((0, 0), (0, max(0, segment - frames))))
@@ -131,7 +148,7 @@ def in_segments(
     with torch.inference_mode():
         for start in [*range(0, length - segment, step), length - segment]:
             part = padded[:, start : start + segment]
-            found = network(torch.from_numpy(np.ascontiguousarray(part))).numpy()
+            found = network(torch.from_numpy(np.ascontiguousarray(part)).to(device)).cpu().numpy()
             if stems is None:
                 stems = np.zeros((*found.shape[:2], length), np.float32)
             stems[..., start : start + segment] += weight * found

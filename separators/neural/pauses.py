@@ -20,17 +20,20 @@ MARGIN = 16
 """Hops that are kept before and after all that is louder."""
 
 
-def masks_without_pauses(masks: Masks, audio: Audio) -> Tensor:
-    """Masks ``(stems, bins, times)`` of ``(frames,)`` whose pauses are not heard, and shared out equally."""
+def masks_without_pauses(masks: Masks, audio: Audio, device: torch.device) -> Tensor:
+    """Masks ``(stems, bins, times)`` of ``(frames,)`` whose pauses are not heard, and shared out equally.
+
+    They are worked out on ``device``.
+    """
     hops = -(-len(audio) // HOP)
     pieces = np.pad(audio, (0, hops * HOP - len(audio))).reshape(hops, HOP)
     power = np.square(pieces).mean(1)
     loud = (power >= QUIET * power.max()).astype(np.float32)
     kept = np.flatnonzero(np.convolve(loud, np.ones(2 * MARGIN + 1), "same")[:hops] > 0.5)
     if len(kept) == hops:
-        return masks(torch.from_numpy(audio)[None])[0]
-    found = masks(torch.from_numpy(pieces[kept].reshape(1, -1)))[0]
-    spread = torch.full((*found.shape[:2], hops + 1), 1 / len(found), dtype=found.dtype)
+        return masks(torch.from_numpy(audio)[None].to(device))[0]
+    found = masks(torch.from_numpy(pieces[kept].reshape(1, -1)).to(device))[0]
+    spread = torch.full((*found.shape[:2], hops + 1), 1 / len(found), dtype=found.dtype, device=device)
     # A time of the masks is where a hop begins; the last is where the last hop ends.
-    spread[..., torch.from_numpy(np.append(kept, kept[-1] + 1))] = found
+    spread[..., torch.from_numpy(np.append(kept, kept[-1] + 1)).to(device)] = found
     return spread[..., : 1 + len(audio) // HOP]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from separators.base import Audio, Separator, Transform
-from separators.neural.inference import voices_transform
+import torch
+
+from separators.base import Audio, Transform
+from separators.neural.inference import Heard, voices_transform
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
+from separators.neural.pieces import in_pieces
+from separators.neural.placement import NetworkSeparator, moved
 from separators.neural.weights import WeightsError, given, network
 from separators.parameters import parameter
+from separators.streaming import GRID
 
 
-class VoiceSeparator(Separator):
+class VoiceSeparator(NetworkSeparator):
     """Voices by the masks that :meth:`masks` makes of a trained network's output."""
 
     weights: str = parameter(
@@ -65,12 +71,25 @@ class VoiceSeparator(Separator):
                 f"{self.name}: the weights {self.weights} know of no background; "
                 "train newer ones, or leave background false"
             )
-        return voices_transform(
-            trained,
-            self.masks(trained),
-            sample,
-            sample_rate,
-            self.block_seconds,
-            self.overlap_seconds,
-            self.background,
-        )
+        placement, heard = self.placement(), Heard()
+
+        @cache
+        def on(device: torch.device) -> Transform:
+            placed = moved(trained, device)
+            return voices_transform(
+                placed,
+                self.masks(placed),
+                sample,
+                sample_rate,
+                self.block_seconds,
+                self.overlap_seconds,
+                self.background,
+                heard,
+            )
+
+        overlap = round(self.overlap_seconds * sample_rate / GRID) * GRID
+
+        def transform(block: Audio) -> Audio:
+            return placement.run(lambda device, parts: in_pieces(on(device), block, parts, overlap))
+
+        return transform

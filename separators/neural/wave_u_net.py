@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from separators.base import Audio, Separator, Transform
+from separators.base import Audio, Transform
 from separators.neural import weights as files
 from separators.neural.allocator import keep_block_memory
+from separators.neural.placement import NetworkSeparator, moved
 from separators.neural.precision import bfloat16_is_fast
 from separators.neural.stereo import stereo_transform
 from separators.neural.wave_u_net_network import Architecture, build
@@ -29,7 +30,7 @@ SEGMENT_SECONDS = 14.0
 hears its context besides. A block with its overlap is four of them."""
 
 
-class WaveUNet(Separator):
+class WaveUNet(NetworkSeparator):
     """Four stems of a song, or vocals and accompaniment, by the trained Wave-U-Net.
 
     Two channels are heard as a stereo pair; of more channels, each two form a pair and an odd
@@ -48,8 +49,7 @@ class WaveUNet(Separator):
     )
     fast: bool = parameter(
         default=False,
-        help="Compute in bfloat16 where the processor can: faster, with rounding noise 45 dB below the "
-        "mixture.",
+        help="Compute in bfloat16 where the device can: faster, with rounding noise 45 dB below the mixture.",
     )
 
     fit_seconds = 1.0
@@ -77,9 +77,20 @@ class WaveUNet(Separator):
                 f"wave-u-net: the weights {self.weights} are of {', '.join(architecture.stems)}; "
                 "vocals, drums, bass and other are needed in this order"
             )
-        fast = self.fast and bfloat16_is_fast()
+        placement = self.placement()
+
+        def estimate(audio: Audio) -> Audio:
+            return placement.run(
+                lambda device, parts: separate_segments(
+                    moved(network, device),
+                    audio,
+                    self.fast and bfloat16_is_fast(device),
+                    SEGMENT_SECONDS / parts,
+                )
+            )
+
         return stereo_transform(
-            lambda audio: separate_segments(network, audio, fast),
+            estimate,
             architecture.sample_rate,
             architecture.audio_channels,
             count=estimated,
@@ -106,18 +117,19 @@ def separate_segments(
     """Stems ``(stems, channels, frames)`` of ``audio`` at the network's rate, segment by segment.
 
     Each segment is heard with as much audio before and after it as can change its stems, so the
-    result is that of the whole audio at once.
+    result is that of the whole audio at once. All of it happens on the device of ``network``.
     """
+    device = network.device
     frames = audio.shape[-1]
     segments = math.ceil(frames / (segment_seconds * network.architecture.sample_rate))
     needed, length = network.segment(math.ceil(max(1, frames) / max(1, segments)))
     lead = (needed - length) // 2
     stems = np.empty((len(network.architecture.stems), len(audio), frames), np.float32)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast):
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
         for start in range(0, frames, length):
             first, last = start - lead, start - lead + needed
-            part = torch.from_numpy(np.array(audio[:, max(0, first) : last]))
+            part = torch.from_numpy(np.array(audio[:, max(0, first) : last])).to(device)
             part = functional.pad(part, (max(0, -first), max(0, last - frames)))
             stop = min(length, frames - start)
-            stems[..., start : start + stop] = network(part[None], length)[0, ..., :stop].numpy()
+            stems[..., start : start + stop] = network(part[None], length)[0, ..., :stop].cpu().numpy()
     return stems

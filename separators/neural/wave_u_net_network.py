@@ -139,6 +139,11 @@ class WaveUNet(nn.Module):
         self.architecture = architecture
         self.estimated = (len(architecture.stems) - 1) * architecture.audio_channels
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is, and what it hears must be."""
+        return next(self.parameters()).device
+
     def forward(self, mixture: Tensor, wanted: int | None = None) -> Tensor:
         """Stems ``(batch, stems, channels, frames)``, which sum to the mixture.
 
