@@ -47,6 +47,7 @@ docs/api
 docs/plugins
 docs/training
 docs/big-models
+docs/devices
 examples/session/README
 ```
 

@@ -198,6 +198,12 @@ class Separator(ABC):
         """What is worth knowing of how it will work, in lines for people; raises what is missing for it."""
         return []
 
+    def find_device(self) -> None:  # noqa: B027 - most have none to look for
+        """Raise :class:`~separators.errors.SeparatorError` where the parameter ``device`` names what is not there.
+
+        Separators without that parameter run on the processor.
+        """
+
     def files(self) -> list[Path]:
         """The files that its parameters name: results change when these do."""
         values = [str(self.values[key]) for key, row in self.parameters.items() if row.file]

@@ -183,10 +183,8 @@ class PresetText:
 
         Raises PresetError where there is no such device, or no network that could use it.
         """
-        from separators.neural.placement import NetworkSeparator
-
         methods = [registry.get(name) for name in self.preset.methods]
-        networks = [kind for kind in methods if issubclass(kind, NetworkSeparator)]
+        networks = [kind for kind in methods if "device" in kind.parameters]
         if not networks:
             if device in ("auto", "cpu"):
                 return self
@@ -197,7 +195,7 @@ class PresetText:
         text = self.with_parameters(device=device)
         try:
             for kind in networks:
-                kind(device=device).placement()
+                kind(device=device).find_device()
         except SeparatorError as error:
             raise PresetError(str(error)) from None
         return text

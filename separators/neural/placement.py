@@ -39,6 +39,10 @@ class NetworkSeparator(Separator):
         """Where it runs, for one separation; raises :class:`~separators.neural.devices.DeviceError`."""
         return Placement(self.name, chosen(self.device), halvings)
 
+    def find_device(self) -> None:
+        """Raises :class:`~separators.neural.devices.DeviceError` where it cannot run as it is told to."""
+        self.placement()
+
     def particulars(self) -> list[str]:
         """On which GPU it runs."""
         return said(self.name, self.device)

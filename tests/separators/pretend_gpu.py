@@ -94,7 +94,8 @@ class PretendGPU(TorchDispatchMode):
         placed = [tensor for tensor in tensors if isinstance(tensor, OnGPU)]
         plain = [tensor for tensor in tensors if not isinstance(tensor, OnGPU)]
         kind = None if asked is None else torch.device(asked).type
-        if kind == "meta" and not tensors:
+        made_without_memory = torch.get_default_device().type == "meta"
+        if kind == "meta" and not placed and (made_without_memory or not tensors):
             return function(*args, **kwargs)
         to_gpu = kind in ("cuda", "meta")
         if asked is not None:
