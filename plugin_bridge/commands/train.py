@@ -137,7 +137,25 @@ def _stem_names(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes that train together, each on a core.",
+    help="Processes that train together on the CPU, each on a core.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    help="Where to train: auto is the first GPU that works, else the CPU.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 4096),
+    help="Mixtures in a step; a GPU has room for more. [default: 2 of voices, 4 of songs]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    help="Processes that mix batches ahead of time. [default: 0 on the CPU, for a GPU the cores but one, at "
+    "most 8]",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
 @options.quiet_option
@@ -152,6 +170,7 @@ def train(
     work: Path | None,
     cache: Path | None,
     source_weights: dict[str, float],
+    batch: int | None,
     stem_names: list[tuple[str, str]],
     media_roots: tuple[Path, ...],
     processes: int,
@@ -161,7 +180,8 @@ def train(
     """Train a separator's network on your own recordings and write its weights.
 
     Voices (pit, danet, deep-clustering) need at least two speakers, songs (wave-u-net) at least two
-    stems. A run may be stopped or killed at any time: the same command goes on from its last checkpoint.
+    stems. A run may be stopped or killed at any time: the same command goes on from its last checkpoint, also
+    on another device.
     Use the result with the separator's parameter `weights`.
     """
     if name != "wave-u-net" and (stem_names or media_roots):
@@ -194,6 +214,7 @@ def train(
                 checkpoint=checkpoint,
                 work=work,
                 cache=cache,
+                batch=batch,
                 processes=processes,
                 source_weights=source_weights,
                 report=progress.say,

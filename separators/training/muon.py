@@ -76,7 +76,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     rows = matrix.flatten(1)
     x = rows / (rows.norm() + 1e-12)
-    if bfloat16_is_fast():
+    if bfloat16_is_fast(matrix.device):
         x = x.bfloat16()
     wide = x if x.shape[0] <= x.shape[1] else x.T
     a, b, c = COEFFICIENTS

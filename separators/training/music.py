@@ -44,7 +44,7 @@ def separation_loss(stems: Tensor, batch: Batch) -> Tensor:
     """
     margin = (batch.targets.shape[-1] - stems.shape[-1]) // 2
     batch = Batch(batch.targets[..., margin : margin + stems.shape[-1]], batch.groups)
-    with torch.autocast("cpu", enabled=False):  # which would sum in 8 bits
+    with torch.autocast(stems.device.type, enabled=False):  # which would sum in 8 bits
         errors = torch.einsum("bgk,bkcn->bgcn", batch.groups, stems - batch.targets)
         known = torch.einsum("bgk,bkcn->bgcn", batch.groups, batch.targets)
     power = errors.square().mean((2, 3))
@@ -144,8 +144,9 @@ def _whole(songs: Songs, recordings: list[Recording]) -> Song:
 
 def _separated(network: nn.Module, song: Song) -> NDArray[np.float32]:
     """The stems ``(stems, 2, frames)`` that ``network`` makes of ``song``."""
-    fast = torch.is_autocast_enabled("cpu")
-    return wave_u_net.separate_segments(cast(WaveUNet, network), song.targets.sum(0), fast)
+    known = cast(WaveUNet, network)
+    fast = torch.is_autocast_enabled(known.device.type)
+    return wave_u_net.separate_segments(known, song.targets.sum(0), fast)
 
 
 def _compared(stems: NDArray[np.float32], song: Song) -> tuple[dict[str, float], dict[str, float]]:
@@ -178,6 +179,7 @@ def prepare(
     start: Path | None,
     seed: int,
     source_weights: Mapping[str, float],
+    batch: int | None,
     report: Report,
 ) -> Prepared:
     """The task of the Wave-U-Net on the songs in ``data``; see :mod:`.recipes`."""
@@ -197,4 +199,5 @@ def prepare(
         known = {"training_minutes": {stem: round(length, 1) for stem, length in sorted(minutes.items())}}
         wave_u_net.save(cast(WaveUNet, trained), path, {**notes, **known})
 
-    return Prepared(MusicTask(songs, network=network), export)
+    mixing = MixingSettings() if batch is None else MixingSettings(batch=batch)
+    return Prepared(MusicTask(songs, mixing, network), export)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +16,7 @@ from torch import nn
 
 from separators.errors import ParameterError, SeparatorError
 from separators.neural.allocator import keep_freed_memory
+from separators.neural.devices import AUTO, CPU, NAMES, called, chosen
 from separators.training.team import Team, start_members
 from separators.training.trainer import Progress, Report, Settings, Task, Trainer
 
@@ -52,6 +54,7 @@ class Job:
     start: Path | None
     checkpoint: Path | None
     source_weights: dict[str, float]
+    batch: int | None = None
 
     def prepare(self, report: Report) -> Prepared:
         """Read the data and make the task."""
@@ -64,6 +67,7 @@ class Job:
             start=self.start,
             seed=self.settings.seed,
             source_weights=self.source_weights,
+            batch=self.batch,
             report=report,
         )
         return prepared
@@ -101,6 +105,7 @@ def train(
     work: Path | None = None,
     cache: Path | None = None,
     source_weights: Mapping[str, float] | None = None,
+    batch: int | None = None,
     processes: int = 1,
     report: Report = print,
     progress: Progress | None = None,
@@ -111,17 +116,24 @@ def train(
     decoded recordings. A run that was killed goes on from ``work`` when it is started again.
     ``start`` gives weights to begin with instead of random ones (those of another separator lend
     their backbone), ``checkpoint`` a whole state of another run. ``source_weights`` says how much
-    more often the speakers of a source (a column of the manifest) are drawn. ``processes`` train
-    together, each with a batch of its own and one thread. ``report`` gets lines for people, ``progress``
+    more often the speakers of a source (a column of the manifest) are drawn, ``batch`` how many mixtures
+    are heard in a step. ``processes`` train together on the CPU, each with a batch of its own and one thread;
+    a GPU (``settings.device``) is fed by ``settings.workers``. ``report`` gets lines for people, ``progress``
     every step. Returns the last validation scores.
-    Raises :class:`ParameterError` for an unknown name and
-    :class:`~separators.training.corpus.CorpusError` for unusable data.
+    Raises :class:`ParameterError` for an unknown name, :class:`~separators.neural.devices.DeviceError` for a
+    device that is not there and :class:`~separators.training.corpus.CorpusError` for unusable data.
     """
     if name not in RECIPES:
         raise ParameterError(f"no training recipe {name!r}; there are: {', '.join(RECIPES)}")
+    settings = settings or Settings()
+    if not re.fullmatch(NAMES.pattern, settings.device):
+        raise ParameterError(f"device must be {NAMES.words}, not {settings.device!r}")
+    device = CPU if processes > 1 and settings.device == AUTO else chosen(settings.device)
+    if processes > 1 and device != CPU:
+        raise ParameterError(f"processes must be 1 on {device}, not {processes}; workers feed a GPU")
     work = work or out.with_name(out.name + ".training")
     weights = dict(source_weights or {})
-    job = Job(name, data, work, cache or work, settings or Settings(), start, checkpoint, weights)
+    job = Job(name, data, work, cache or work, settings, start, checkpoint, weights, batch)
     keep_freed_memory()
     prepared = job.prepare(report)
     team: Team | None = None
@@ -132,15 +144,21 @@ def train(
         meeting, members = start_members(work, processes, _follow, job)
         team = Team(meeting, 0, processes)
     trainer = job.trainer(prepared.task, report, team, progress)
+    if device != CPU:
+        report(f"trains on {called(device)}, {trainer.workers} processes mix batches")
     try:
         trainer.run()
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{called(device)} has not enough memory for this batch; give a smaller --batch"
+        ) from error
     finally:
         for member in members:
             member.terminate()
         if team:
             team.leave()
     best = torch.load(work / "best.pt", map_location="cpu", weights_only=True)
-    trainer.average.load_state_dict(best["average"])
+    trainer.average.to(CPU).load_state_dict(best["average"])
     notes = {
         "separator": name,
         "steps": best["step"],

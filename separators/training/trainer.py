@@ -16,17 +16,21 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from separators.neural.devices import AUTO, CPU, chosen
 from separators.neural.precision import bfloat16_is_fast
+from separators.training.feeding import Feeder, Mixer, mapped, step_rng
 from separators.training.muon import Muon
 from separators.training.team import Team
 
@@ -35,6 +39,8 @@ Report = Callable[[str], None]
 Progress = Callable[[float, str], None]
 """Called after each step with how much of the run is done, 0 to 1, and what there is to say of it."""
 
+MOST_WORKERS = 8
+"""A GPU is fed by that many."""
 RECENT = 50
 """The loss shown is the mean over so many steps at most."""
 
@@ -51,8 +57,13 @@ class Task(Protocol):
         """Weights between hidden layers, which Muon optimizes; AdamW has the rest."""
         ...
 
+    @property
+    def mixer(self) -> Mixer:
+        """What makes batches, in this process or in others."""
+        ...
+
     def batch(self, rng: np.random.Generator) -> Any:
-        """One batch; all its randomness comes from ``rng``."""
+        """One batch on the processor; all its randomness comes from ``rng``."""
         ...
 
     def loss(self, network: nn.Module, batch: Any) -> Tensor:
@@ -81,8 +92,13 @@ class Settings:
     clip: float = 5.0
     ema: float = 0.999
     seed: int = 0
-    bfloat16: bool = field(default_factory=bfloat16_is_fast)
-    """Compute in bfloat16; by default where the processor does it natively (elsewhere it is far slower)."""
+    device: str = AUTO
+    """Where to train; see :mod:`separators.neural.devices`. A run may change it when it goes on."""
+    workers: int | None = None
+    """Processes that mix batches; 0: the one that trains. None: that one on the CPU, for a GPU all cores but
+    one, at most :data:`MOST_WORKERS`."""
+    bfloat16: bool | None = None
+    """Compute in bfloat16; None: where the device does it natively (elsewhere it is far slower)."""
     checkpoint_minutes: float = 3.0
     validate_minutes: float = 8.0
     patience: int = 0
@@ -108,8 +124,11 @@ class Trainer:
         self.folder = folder
         self.report = report
         self.show = progress or (lambda _fraction, _detail: None)
-        self.network = task.network
-        self.average = copy.deepcopy(task.network)
+        self.device = chosen("cpu" if team else settings.device)
+        self.half = bfloat16_is_fast(self.device) if settings.bfloat16 is None else settings.bfloat16
+        self.feeder: Feeder | None = None
+        self.network = task.network.to(self.device)
+        self.average = copy.deepcopy(self.network)
         self.optimizers = _optimizers(task, settings, team)
         self.step = 0
         """Steps over all runs since the optimizer was new."""
@@ -129,6 +148,8 @@ class Trainer:
         """
         settings = self.settings
         losses: list[float] = []
+        if self.workers:
+            self.feeder = Feeder(self.task.mixer, settings.seed, self.step, self.workers)
         checkpointed = validated = self.run_seconds
         try:
             while self.progress < 1 and not (settings.patience and self.fruitless >= settings.patience):
@@ -141,6 +162,8 @@ class Trainer:
                     self.save(self.folder / "checkpoint.pt")
                     checkpointed = self.run_seconds
         finally:
+            if self.feeder:
+                self.feeder.close()
             self.save(self.folder / "checkpoint.pt")
         self._validate(losses)
         return self.scores
@@ -149,6 +172,19 @@ class Trainer:
         """Train as a further member of a team, which number 0 validates, saves and ends."""
         while True:
             self._train_step()
+
+    @property
+    def workers(self) -> int:
+        """How many processes mix batches."""
+        if self.settings.workers is not None:
+            return self.settings.workers
+        return 0 if self.device == CPU else min(MOST_WORKERS, max(1, (os.cpu_count() or 2) - 1))
+
+    def _batch(self, member: int) -> Any:
+        """The batch of this step."""
+        if self.feeder:
+            return self.feeder.next()
+        return self.task.batch(step_rng(self.settings.seed, self.step, member))
 
     @property
     def progress(self) -> float:
@@ -165,8 +201,8 @@ class Trainer:
         member = self.team.number if self.team else 0
         self.network.train()
         torch.manual_seed(hash((settings.seed, self.step, member)) & 0x7FFFFFFF)
-        batch = self.task.batch(np.random.default_rng((settings.seed, self.step, member)))
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+        batch = mapped(self._batch(member), lambda tensor: tensor.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = self.task.loss(self.network, batch)
         self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -193,7 +229,7 @@ class Trainer:
 
     def _validate(self, losses: list[float]) -> None:
         self.average.eval()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bfloat16):
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             self.scores = self.task.validate(self.average)
         self.fruitless += 1
         if self.scores["score"] > self.best_score:
@@ -212,7 +248,10 @@ class Trainer:
         self.report(", ".join(f"{key} {value}" for key, value in row.items()))
 
     def save(self, path: Path) -> None:
-        """Write everything a later run needs to ``path``, which is never seen half-written."""
+        """Write everything a later run needs to ``path``, which is never seen half-written.
+
+        It needs no GPU to be read, wherever the network was trained.
+        """
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -226,7 +265,7 @@ class Trainer:
             "settings": asdict(self.settings),
         }
         partial = path.with_suffix(".part")
-        torch.save(state, partial)
+        torch.save(tree_map(_on_cpu, state), partial)
         partial.replace(path)
 
     def resume(self, path: Path, *, new_run: bool = False) -> None:
@@ -243,6 +282,10 @@ class Trainer:
         if not new_run:
             self.run_step, self.run_seconds = state["run_step"], state["run_seconds"]
             self.best_score, self.fruitless = state["best_score"], state["fruitless"]
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _optimizers(task: Task, settings: Settings, team: Team | None) -> list[torch.optim.Optimizer]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from separators.errors import ParameterError
 from separators.neural import weights
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, unpool_bands
@@ -88,7 +89,8 @@ class VoiceTask:
         """
 
         def separate(mixture: Tensor) -> Tensor:
-            return self.estimate(cast(Network, network), mixture)
+            known = cast(Network, network)
+            return self.estimate(known, mixture.to(known.device)).cpu()
 
         pairs = score(self.validation, separate)
         rows = {"pairs": pairs.pop("score"), "conversations": score(self.conversations, separate)["score"]}
@@ -161,14 +163,15 @@ class DANetTask(VoiceTask):
         network = cast(Network, network)
         joined: list[float] = []
         for batch in self.pairs:
-            spectrum = network.spectrogram(batch.mixture)
-            embeddings = network(batch.mixture)
+            mixture = batch.mixture.to(network.device)
+            spectrum = network.spectrogram(mixture)
+            embeddings = network(mixture)
             loudness = _voice_loudness(network, embeddings, spectrum)
             centroids = _centroids(_join_pairs(embeddings, 2), _join_pairs(loudness, 2))
             masks = attractor_masks(
                 embeddings, centroids.repeat_interleave(2, 0), network.architecture.background
             )
-            estimates = _masked(network, spectrum, masks[:, :2], batch.mixture.shape[-1])
+            estimates = _masked(network, spectrum, masks[:, :2], batch.mixture.shape[-1]).cpu()
             whole = _join_pairs(estimates, 2), _join_pairs(batch.targets, 2), _join_pairs(batch.mixture, 1)
             joined += improvement(*whole).tolist()
         return super().validate(network) | {"joined": _mean(joined)}
@@ -386,6 +389,7 @@ def prepare(
     start: Path | None,
     seed: int,
     source_weights: Mapping[str, float],
+    batch: int | None,
     report: Report,
 ) -> Prepared:
     """The task of the voice separator ``name`` on the recordings in ``data``; see :mod:`.recipes`."""
@@ -397,6 +401,10 @@ def prepare(
         pairs=name != "pit",
         source_weights=dict(source_weights),
     )
+    if batch is not None:
+        if mixing.pairs and batch % 2:
+            raise ParameterError(f"batch must be even, since {name} hears every voice twice, not {batch}")
+        mixing = replace(mixing, batch=batch)
     if start is None:
         network = new_network(Architecture(head=head, background=True), corpus, mixing, seed)
     else:
