@@ -199,7 +199,7 @@ class Separator(ABC):
         return []
 
     def find_device(self) -> None:  # noqa: B027 - most have none to look for
-        """Raise :class:`~separators.errors.SeparatorError` where the parameter ``device`` names what is not there.
+        """Raise :class:`~separators.errors.SeparatorError` where there is no such device as ``device`` says.
 
         Separators without that parameter run on the processor.
         """
