@@ -62,7 +62,13 @@ def preset_row(name: str) -> str:
 def session_row(row: Format) -> str:
     """One line of the table of session formats."""
     suffixes = ", ".join(f"`{suffix}`" for suffix in row.suffixes)
-    return f"| {row.project} | {suffixes} | {'is read' if row.read else f'export the tracks: {row.export}'} |"
+    return f"| {row.project} | {suffixes} | {_how(row)} |"
+
+
+def _how(row: Format) -> str:
+    if row.read:
+        return "is read"
+    return f"export the tracks: {row.export}" + (f"; or what is read: {row.exchange}" if row.exchange else "")
 
 
 def reference() -> str:

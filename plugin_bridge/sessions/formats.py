@@ -9,6 +9,7 @@ from pathlib import Path
 from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import safe_name
+from plugin_bridge.sessions.aaf.reader import read_aaf
 from plugin_bridge.sessions.ableton import read_ableton
 from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.ardour.writer import write_stems_snapshot
@@ -20,6 +21,7 @@ from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem, StemsWriter
 from plugin_bridge.sessions.rpp.reader import read_rpp
 from plugin_bridge.sessions.rpp.writer import write_stems_project as write_rpp
+from plugin_bridge.sessions.unread import UNREAD
 
 STEMS_SUFFIX = "_stems"
 """Projects that this program wrote end in this and are not taken for the user's."""
@@ -44,6 +46,8 @@ class Format:
     """Whether that must lie beside the user's project, rather than beside the stems."""
     export: str = ""
     """Without a reader: how the DAW writes its tracks as audio files."""
+    exchange: str = ""
+    """Without a reader: how the DAW writes what can be read, if it does."""
     backups: tuple[str, ...] = ()
     """Suffixes of what the DAW keeps beside a project; opened when named, and not looked for in folders."""
 
@@ -57,25 +61,11 @@ FORMATS = (
     Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
     Format("Ableton Live set", (".als",), read_ableton),
     Format("Audacity project", (".aup3",), read_audacity),
-    Format("Audacity 2 project", (".aup",), export="File > Export > Export Multiple, by tracks"),
-    Format("Bitwig project", (".bwproject",), export="File > Export Audio, all tracks"),
-    Format(
-        "Cubase or Nuendo project",
-        (".cpr", ".npr"),
-        export="File > Export > Audio Mixdown, multiple channels",
+    Format("AAF file", (".aaf",), read_aaf),
+    *(
+        Format(project, suffixes, export=export, exchange=exchange)
+        for project, suffixes, export, exchange in UNREAD
     ),
-    Format("FL Studio project", (".flp",), export="File > Export > Wave file, with Split mixer tracks"),
-    Format("GarageBand project", (".band",), export="Share > Export Song to Disk, once with each track solo"),
-    Format("LMMS project", (".mmp", ".mmpz"), export="File > Export Tracks"),
-    Format("Logic Pro project", (".logicx", ".logic"), export="File > Export > All Tracks as Audio Files"),
-    Format(
-        "Pro Tools session",
-        (".ptx", ".ptf", ".pts"),
-        export="select all tracks, then Bounce in a track name's menu",
-    ),
-    Format("Reason song", (".reason",), export="File > Bounce Mixer Channels"),
-    Format("Studio One song", (".song",), export="Song > Export Stems"),
-    Format("AAF or OMF file", (".aaf", ".omf"), export="import it into a DAW and export all tracks"),
 )
 """Every format by its suffixes; those with a reader first. A folder of audio files is a session, too."""
 
@@ -126,7 +116,9 @@ def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:
         projects = _projects(path)
         if not projects:
             _refuse_without_audio(path)
-            return read_folder(path, media_roots)
+            session = read_folder(path, media_roots)
+            session.not_honoured[:0] = _unread(path)
+            return session
         if len(projects) > 1:
             kinds = " and ".join(dict.fromkeys(f"{row.project}s" for row in map(format_of, projects) if row))
             names = ", ".join(project.name for project in projects)
@@ -161,7 +153,19 @@ def find_sessions(folder: Path) -> Iterator[Path]:
 
 
 def _instead(row: Format) -> str:
-    return f"export the tracks of your {row.project} as audio files ({row.export}) and give their folder"
+    said = f"export the tracks of your {row.project} as audio files ({row.export}) and give their folder"
+    return f"{said}, or give what it writes by {row.exchange}" if row.exchange else said
+
+
+def _unread(folder: Path) -> Iterator[str]:
+    """One line for each project in ``folder`` that no reader knows; its audio files may be anything."""
+    for path in sorted(folder.iterdir()):
+        row = format_of(path)
+        if row is not None and row.read is None:
+            yield (
+                f"Session: {path.name} is a {row.project}, which is not read: the audio files beside it are taken "
+                f"as its exported tracks; if they are not, {_instead(row)}"
+            )
 
 
 def _refuse_without_audio(folder: Path) -> None:

@@ -28,7 +28,8 @@ def clip(
 
 def track(*clips, kind="AudioTrack", number=1, name="Vox", mixer="", group=-1, more="", devices=""):
     return f"""<{kind} Id="{number}"><Name><EffectiveName Value="{name}"/></Name>
-      <TrackGroupId Value="{group}"/>{more}<DeviceChain><Mixer>{mixer}</Mixer><MainSequencer><Sample><ArrangerAutomation><Events>
+      <TrackGroupId Value="{group}"/>{more}<DeviceChain><Mixer>{mixer}</Mixer>
+      <MainSequencer><Sample><ArrangerAutomation><Events>
       {"".join(clips)}</Events></ArrangerAutomation></Sample></MainSequencer>
       <DeviceChain><Devices>{devices}</Devices></DeviceChain></DeviceChain></{kind}>"""
 

@@ -41,6 +41,7 @@ def test_a_project_that_no_reader_knows_says_what_to_export(row, inside, tmp_pat
     said = str(error.value)
     assert said.startswith(f"{tmp_path if inside else project}: ")
     assert f"export the tracks of your {row.project} as audio files ({row.export}) and give their f" in said
+    assert row.exchange in said
     assert "\n" not in said
 
 
@@ -92,7 +93,11 @@ def test_a_project_that_is_a_folder_is_one_and_its_media_are_no_session(suffix, 
 def test_what_was_exported_beside_a_project_is_the_session(tmp_path):
     (tmp_path / "song.flp").touch()
     made.write(tmp_path / "Vox.wav", made.noise(0.1))
-    assert [track.name for track in open_session(tmp_path).tracks] == ["Vox"]
+    session = open_session(tmp_path)
+    assert [track.name for track in session.tracks] == ["Vox"]
+    assert len(session.not_honoured) == 1
+    assert session.not_honoured[0].startswith("Session: song.flp is a FL Studio project, which is not read: ")
+    assert "File > Export > Wave file, with Split mixer tracks" in session.not_honoured[0]
 
 
 def test_the_reference_lists_every_format():

@@ -1,0 +1,211 @@
+"""AAF files, made by pyaaf2 in the test: edit rates, gains, dissolves, media inside and beside, damage."""
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import soundfile
+
+aaf2 = pytest.importorskip("aaf2", reason="pyaaf2 is not installed")
+
+from plugin_bridge.errors import SessionError  # noqa: E402
+from plugin_bridge.rendering.tracks import TrackSource  # noqa: E402
+from plugin_bridge.sessions import open_session  # noqa: E402
+from plugin_bridge.sessions.aaf import reader  # noqa: E402
+from tests.plugin_bridge import session_helpers as made  # noqa: E402
+
+RATE = 48000
+NOISE = np.round(made.noise(2.0)[0] * 32767).astype(np.int16)
+NEAR = 1e-9
+
+
+class Maker:
+    """An AAF of one composition, whose sound slots are sequences."""
+
+    def __init__(self, file, folder, rate):
+        self.file, self.rate = file, rate
+        self.composition = file.create.CompositionMob("song")
+        self.composition.usage = "Usage_TopLevel"
+        file.content.mobs.append(self.composition)
+        self.wave = folder / "essence.wav"
+        soundfile.write(self.wave, NOISE, RATE, subtype="PCM_16")
+        self.embedded = file.create.MasterMob("take")
+        file.content.mobs.append(self.embedded)
+        self.embedded.import_audio_essence(str(self.wave), RATE)
+        self.outside = self._outside()
+
+    def _outside(self):
+        source = self.file.create.SourceMob("file")
+        self.file.content.mobs.append(source)
+        source.descriptor = self.file.create.PCMDescriptor()
+        source.descriptor["SampleRate"].value = RATE
+        source.descriptor["AudioSamplingRate"].value = RATE
+        source.descriptor["Channels"].value = 1
+        source.descriptor["BlockAlign"].value = 2
+        source.descriptor["AverageBPS"].value = 2 * RATE
+        source.descriptor["QuantizationBits"].value = 16
+        source.descriptor["Length"].value = 2 * RATE
+        locator = self.file.create.NetworkLocator()
+        locator["URLString"].value = "file:///C:/Users/some%20one/Audio%20Files/my%20take.wav"
+        source.descriptor["Locator"].append(locator)
+        slot = source.create_timeline_slot(RATE)
+        slot.segment = self.file.create.SourceClip(media_kind="sound", length=2 * RATE)
+        master = self.file.create.MasterMob("outside")
+        self.file.content.mobs.append(master)
+        inner = master.create_timeline_slot(RATE)
+        inner.segment = source.create_source_clip(slot.slot_id, 0, 2 * RATE)
+        return master, inner.slot_id
+
+    def slot(self, *components, name="Vox"):
+        slot = self.composition.create_timeline_slot(self.rate)
+        slot.name = name
+        sequence = self.file.create.Sequence(media_kind="sound")
+        slot.segment = sequence
+        sequence.components.extend(components)
+        return slot
+
+    def clip(self, start, length, outside=False):
+        if outside:
+            master, slot = self.outside
+            made = master.create_source_clip(slot, start, length)
+        else:
+            made = self.embedded.create_source_clip(self.embedded.slots[0].slot_id, start, length)
+        made.media_kind = "sound"
+        return made
+
+    def filler(self, length):
+        return self.file.create.Filler("sound", length)
+
+    def dissolve(self, length):
+        transition = self.file.create.Transition("sound", length)
+        transition["CutPoint"].value = 0
+        definition = self._definition("Audio Dissolve", 2)
+        transition["OperationGroup"].value = self.file.create.OperationGroup(definition, length, "sound")
+        return transition
+
+    def operation(self, name, parameter, value, inner):
+        definition = self._definition(name, 1)
+        group = self.file.create.OperationGroup(definition, inner.length, "sound")
+        kind = self.file.dictionary.lookup_typedef("Rational")
+        number = self.file.create.ParameterDef(
+            aaf2.auid.AUID(int=hash(parameter) & (1 << 100)), parameter, "", kind
+        )
+        self.file.dictionary.register_def(number)
+        constant = self.file.create.ConstantValue(number, Fraction(value).limit_denominator(1000))
+        group.parameters.append(constant)
+        group.segments.append(inner)
+        return group
+
+    def _definition(self, name, inputs):
+        definition = self.file.create.OperationDef(aaf2.auid.AUID(int=sum(name.encode()) + (1 << 90)), name)
+        definition.media_kind = "sound"
+        definition["NumberInputs"].value = inputs
+        self.file.dictionary.register_def(definition)
+        return definition
+
+
+@pytest.fixture
+def make(tmp_path):
+    def run(build, rate=25, name="song.aaf"):
+        path = tmp_path / name
+        with aaf2.open(str(path), "w") as file:
+            build(Maker(file, tmp_path, rate))
+        (tmp_path / "essence.wav").unlink()
+        return path
+
+    return run
+
+
+def only(session, index=0):
+    (clip,) = session.tracks[index].clips
+    return clip
+
+
+@pytest.mark.parametrize("rate", [25, Fraction(30000, 1001), RATE])
+def test_positions_are_edit_units_of_their_slot(make, rate):
+    unit = max(1, int(rate) // 25)
+    session = open_session(make(lambda m: m.slot(m.filler(10 * unit), m.clip(5 * unit, 20 * unit)), rate))
+    clip = only(session)
+    found = (clip.position, clip.length, clip.offset)
+    assert found == pytest.approx([float(n * unit / rate) for n in (10, 20, 5)], abs=NEAR)
+    assert (session.tracks[0].name, session.sample_rate, clip.name) == ("Vox", RATE, "take")
+    assert not session.not_honoured
+
+
+def test_embedded_audio_is_rendered(make):
+    session = open_session(make(lambda m: m.slot(m.filler(25), m.clip(5, 20))))
+    with TrackSource(session, session.tracks[0]) as source:
+        assert source.start_frame == RATE
+        audio = source.read(0, source.frames)[0]
+    expected = NOISE[9600 : 9600 + 38400] / np.float32(32768)
+    assert np.abs(audio - expected).max() < 1e-6
+
+
+def test_gains_are_the_clips(make):
+    def build(m):
+        m.slot(m.operation("Mono Audio Gain", "Amplitude multiplier", 0.5, m.clip(0, 25)))
+
+    assert only(open_session(make(build))).gain == 0.5
+
+
+def test_a_dissolve_overlaps_both_neighbours(make):
+    session = open_session(make(lambda m: m.slot(m.clip(0, 25), m.dissolve(5), m.clip(10, 20))))
+    first, second = session.tracks[0].clips
+    assert (first.position, first.length, first.fade_out.seconds) == (0, 1, pytest.approx(0.2))
+    assert (second.position, second.length, second.fade_in.seconds) == pytest.approx((0.8, 0.8, 0.2))
+
+
+def test_an_effect_that_is_not_known_is_left_out_and_said(make):
+    session = open_session(make(lambda m: m.slot(m.operation("Audio EQ", "Frequency", 100, m.clip(0, 25)))))
+    assert only(session).length == 1
+    assert session.not_honoured == ["Vox: the effect Audio EQ is left out"]
+
+
+def test_audio_outside_is_found_by_its_name(make, tmp_path):
+    path = make(lambda m: m.slot(m.clip(0, 25, outside=True)))
+    clip = only(open_session(path))
+    assert clip.problem.startswith("my take.wav ")
+    made.write(tmp_path / "my take.wav", made.noise(2.0))
+    clip = only(open_session(path))
+    assert not clip.problem
+    assert clip.source == (tmp_path / "my take.wav").resolve()
+
+
+def test_without_a_composition_it_says_so(make, tmp_path):
+    path = tmp_path / "empty.aaf"
+    with aaf2.open(str(path), "w"):
+        pass
+    with pytest.raises(SessionError, match="holds no composition"):
+        open_session(path)
+
+
+def test_without_pyaaf2_it_says_what_to_install(make, monkeypatch):
+    path = make(lambda m: m.slot(m.clip(0, 25)))
+    monkeypatch.setattr(reader, "find_spec", lambda name: None)
+    with pytest.raises(SessionError, match=r"pip install 'stembridge\[aaf\]'"):
+        open_session(path)
+
+
+def test_a_child_that_hangs_is_ended(make, monkeypatch):
+    path = make(lambda m: m.slot(m.clip(0, 25)))
+    monkeypatch.setattr(reader, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(reader, "SECONDS_PER_MEGABYTE", 0.0)
+    with pytest.raises(SessionError, match="took more than"):
+        open_session(path)
+
+
+@pytest.mark.parametrize("part", range(1, 10))
+def test_a_file_cut_short_is_one_line_or_read(make, part):
+    path = make(lambda m: m.slot(m.clip(0, 25)))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * part // 10])
+    ended = subprocess.run(
+        [sys.executable, "-I", str(reader.CHILD), "read", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode in (0, 3), ended.stderr
+    assert ended.stdout.count("\n") == 1
