@@ -163,8 +163,8 @@ def _unread(folder: Path) -> Iterator[str]:
         row = format_of(path)
         if row is not None and row.read is None:
             yield (
-                f"Session: {path.name} is a {row.project}, which is not read: the audio files beside it are taken "
-                f"as its exported tracks; if they are not, {_instead(row)}"
+                f"Session: {path.name} is a {row.project}, which is not read: the audio files beside it "
+                f"are taken as its exported tracks; if they are not, {_instead(row)}"
             )
 
 

@@ -71,4 +71,4 @@ UNREAD = (
     ("Waveform project", (".tracktionedit",), "Export > Render, each track to its own file", ""),
     ("Zrythm project", (".zpj",), "File > Export As, stems", ""),
 )
-"""Project, suffixes (folders may have them, too), the menu item for its tracks, and that for a format that is read."""
+"""Project, suffixes (of folders, too), the menu item for its tracks, and that for a format that is read."""
