@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -283,6 +284,8 @@ def bounce(
     bit_depth: BitDepth | None = None,
     name: str = BOUNCED,
     plugin_paths: Sequence[AnyPath] = (),
+    renderer: Literal["own", "daw"] = "own",
+    time_limit: float = 600.0,
     strict: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
@@ -301,6 +304,9 @@ def bounce(
     :param end: render up to here; None: to the end of the region that ``start`` names, or of the session
     :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
+    :param renderer: ``"daw"``: the session's own DAW renders (Ardour, LMMS, REAPER; it must be installed), on
+        a copy, so that instruments and all effects are heard
+    :param time_limit: seconds for each run of the DAW
     :raises SessionError: the project cannot be read
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
@@ -318,15 +324,32 @@ def bounce(
         strict=strict,
     )
     path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
-    parts = (
-        [mix_part(path, target, roots, Place(start, end))]
-        if mix
-        else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end))
-    )
-    who = Workers.chosen(jobs, cluster, memory)
-    return _run(
-        bounce_jobs(parts, settings, text), target, text, dry_run=dry_run, workers=who, progress=progress
-    )
+    with ExitStack() as opened:
+        if renderer == "daw":
+            if dry_run:
+                raise JobError("what the DAW will write is not known before; leave out dry_run")
+            path = opened.enter_context(_rendered_by_daw(path, patterns, mix, time_limit))
+            patterns, mix, post_fader = (), False, False
+        parts = (
+            [mix_part(path, target, roots, Place(start, end))]
+            if mix
+            else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end))
+        )
+        who = Workers.chosen(jobs, cluster, memory)
+        return _run(
+            bounce_jobs(parts, settings, text), target, text, dry_run=dry_run, workers=who, progress=progress
+        )
+
+
+@contextmanager
+def _rendered_by_daw(path: Path, tracks: Sequence[str], mix: bool, time_limit: float) -> Iterator[Path]:
+    """A folder with what the project's own DAW has rendered, while it is needed."""
+    from plugin_bridge.daw.rendering import render_by_daw
+
+    with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
+        place = Path(folder, path.stem)
+        render_by_daw(path, place, tracks, mix=mix, time_limit=time_limit)
+        yield place
 
 
 def batch(

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "plugin_bridge.learning": [
         "audio", "engine", "jobs", "sessions", "separators.nmf", "separators.training"
     ],
-    "plugin_bridge.api": ["batches", "engine", "jobs", "presets"],
+    "plugin_bridge.daw": ["audio", "sessions"],
+    "plugin_bridge.api": ["daw", "batches", "engine", "jobs", "presets"],
     "plugin_bridge.commands": [
         "api", "audio", "batches", "engine", "jobs", "learning", "presets", "sessions",
         "separators.evaluation", "separators.nmf", "separators.score", "separators.training",

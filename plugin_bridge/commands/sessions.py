@@ -125,6 +125,20 @@ def render(
     metavar="TEMPLATE",
     help="Names of the results, with {track} {index} {parent}.",
 )
+@click.option(
+    "--renderer",
+    type=click.Choice(["own", "daw"]),
+    default="own",
+    show_default=True,
+    help="daw: the project's own DAW renders (Ardour, LMMS, REAPER), with all instruments and effects.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=600,
+    show_default=True,
+    help="Seconds for each run of the DAW.",
+)
 @options.jobs_option
 @click.option("--strict", is_flag=True, help="Fail where something cannot be honoured.")
 @options.quiet_option
