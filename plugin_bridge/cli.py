@@ -11,9 +11,10 @@ from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.report import report
-from plugin_bridge.commands.separate import process, separate, watch
+from plugin_bridge.commands.separate import process, separate
 from plugin_bridge.commands.sessions import bounce, inspect, render
 from plugin_bridge.commands.train import train
+from plugin_bridge.commands.watch import watch
 from plugin_bridge.terminal import say
 
 

@@ -146,6 +146,10 @@ class TakenNames:
         """No result may be called like one of ``inputs``."""
         self._inputs |= {collision_key(path.resolve()) for path in inputs}
 
+    def release(self, owner: str) -> None:
+        """Give back the names that ``owner`` took."""
+        self._owners = {key: other for key, other in self._owners.items() if other != owner}
+
     def take(self, paths: Iterable[Path], owner: str) -> None:
         """Take ``paths`` for ``owner``, a word for messages; raises :class:`JobError` and then takes none."""
         taken: dict[str, str] = {}

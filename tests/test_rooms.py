@@ -29,7 +29,7 @@ MAY_IMPORT = {
         "separators.nmf", "separators.score",
     ],
     "plugin_bridge.engine": ["jobs"],
-    "plugin_bridge.batches": ["audio", "jobs", "presets"],
+    "plugin_bridge.batches": ["audio", "jobs", "presets", "sessions"],
     "plugin_bridge.learning": [
         "audio", "engine", "jobs", "sessions", "separators.nmf", "separators.training"
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,16 +68,13 @@ def shown(quiet: bool, events: bool) -> Iterator[Reporter]:
             raise
 
 
-def run(
-    jobs: Sequence[Job], *, workers: Workers, only: Collection[str] | None = None, quiet: bool = False
-) -> list[Result]:
-    """Check the plan and run it, or the jobs labelled ``only``, with progress on standard error."""
+def run(jobs: Sequence[Job], *, workers: Workers, quiet: bool = False) -> list[Result]:
+    """Check the plan and run it, with progress on standard error."""
     from plugin_bridge.engine.batch import run_plan
     from plugin_bridge.jobs.plan import checked
 
-    chosen = [one for one in checked(jobs) if only is None or one.job.label in only]
     with shown(quiet, events=False) as progress:
-        return run_plan(chosen, progress, workers)
+        return run_plan(checked(jobs), progress, workers)
 
 
 def _show_plan(planned: Sequence[Result], as_json: bool) -> None:

@@ -15,8 +15,10 @@ from contextlib import suppress
 from plugin_bridge.engine.contract import WorkerExecutor, WorkerLostError, Workers
 from plugin_bridge.engine.worker import run_in_worker
 from plugin_bridge.jobs.contract import Job, Result, attempt
+from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.plan import Planned
 from plugin_bridge.jobs.progress import Cancelled, Event, Reporter
+from plugin_bridge.jobs.workspace import sweep
 
 ExecutorFactory = Callable[[int], Executor]
 """Makes an executor of so many workers; used as a context manager, and again after one broke."""
@@ -68,7 +70,11 @@ def run_jobs(
 def run_plan(plan: Sequence[Planned], reporter: Reporter, workers: Workers) -> list[Result]:
     """Run the jobs of a plan, the longest first."""
     seconds = {one.job.label: one.survey.seconds for one in plan}
-    return run_jobs([one.job for one in plan], reporter, workers, seconds=seconds)
+    results = run_jobs([one.job for one in plan], reporter, workers, seconds=seconds)
+    # What killed workers left is removed by the next job, but for what the last ones left.
+    for folder in {part.folder for one in plan if isinstance(one.job, SeparateJob) for part in one.job.parts}:
+        sweep(folder)
+    return results
 
 
 def _here(job: Job, reporter: Reporter) -> Result:

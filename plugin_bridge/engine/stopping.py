@@ -28,7 +28,8 @@ def prompt_stop(status: int, last_words: Callable[[], None]) -> Iterator[None]:
         return
     ours, systems = socket.socketpair()
     systems.setblocking(False)
-    thread = threading.Thread(target=_hear, args=(ours, status, last_words), daemon=True)
+    heard: list[int] = []
+    thread = threading.Thread(target=_hear, args=(ours, heard, status, last_words), daemon=True)
     thread.start()
     before = signal.set_wakeup_fd(systems.fileno(), warn_on_full_buffer=False)
     try:
@@ -38,9 +39,11 @@ def prompt_stop(status: int, last_words: Callable[[], None]) -> Iterator[None]:
         systems.close()
         thread.join()
         ours.close()
+    if heard:  # and lost: what Python code raises that a library called back goes no further
+        raise KeyboardInterrupt
 
 
-def _hear(ours: socket.socket, status: int, last_words: Callable[[], None]) -> None:
+def _hear(ours: socket.socket, heard: list[int], status: int, last_words: Callable[[], None]) -> None:
     """Wait for signals until nobody can send any more; then forget those that there were."""
     timer: threading.Timer | None = None
 
@@ -56,6 +59,7 @@ def _hear(ours: socket.socket, status: int, last_words: Callable[[], None]) -> N
         # Asked before anything is done: what is ignored, or has a handler of its own, is not ours.
         if number not in ENDING or signal.getsignal(number) is signal.SIG_DFL:
             continue
+        heard.append(number)
         if timer is not None and number == signal.SIGINT:
             end(clean=False)
         if timer is None:

@@ -49,16 +49,27 @@ def workspace(folder: Path) -> Iterator[Path]:
         with held:
             yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         temporary.discard(path)
 
 
 def remove_all() -> None:
     """Remove what is temporary of this process, which ends without leaving its jobs."""
     for path in list(temporary):
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         with suppress(OSError):
             path.unlink()
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary folder, its lock last: a kill in between leaves one that the next job removes."""
+    with suppress(OSError):
+        for inner in path.iterdir():
+            if inner.name != LOCK:
+                shutil.rmtree(inner, ignore_errors=True)
+                with suppress(OSError):
+                    inner.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
@@ -72,7 +83,7 @@ def sweep(folder: Path) -> None:
                 continue
             with (path / LOCK).open("rb+") as file:
                 lock(file)
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
 
 def _make_locked(path: Path) -> IO[bytes]:

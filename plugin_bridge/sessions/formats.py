@@ -105,6 +105,12 @@ def write_stems(session: Session, placed: Mapping[str, Sequence[PlacedStem]], ou
     return row.write_stems(session, placed, out_path)
 
 
+def is_project(path: Path) -> bool:
+    """Whether ``path`` is called like a project that can be read, and is none that this program wrote."""
+    row = format_of(path)
+    return bool(row and row.read) and not path.stem.endswith(STEMS_SUFFIX)
+
+
 def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:
     """Read the session at ``path``: a project of :data:`FORMATS`, a folder with one, or one of audio files.
 

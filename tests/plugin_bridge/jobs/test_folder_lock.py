@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from plugin_bridge.jobs.folder_lock import NAME, FolderTakenError, locked, placing
+from plugin_bridge.jobs.workspace import PREFIX, sweep
 from tests.plugin_bridge.command_helpers import error_of, files, noise, run, write
 from tests.plugin_bridge.processes import started
 
@@ -90,3 +92,21 @@ def test_a_refusal_names_nobody_if_nothing_can_be_read(tmp_path):
         with pytest.raises(FolderTakenError, match="another run is writing here; wait"), locked(tmp_path):
             pass
         process.kill()
+
+
+def test_a_temporary_folder_loses_its_lock_last(tmp_path, monkeypatch):
+    """So that one whose removal was cut short by a kill is removed by the next job."""
+    (tmp_path / f"{PREFIX}1" / "0").mkdir(parents=True)
+    for name in ("lock", "0/stem.wav", "another"):
+        (tmp_path / f"{PREFIX}1" / name).touch()
+    removed = []
+
+    def noted(remove, path, *rest, **more):
+        removed.append(Path(path).name)
+        return remove(path, *rest, **more)
+
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, partial(noted, getattr(os, name)))
+    sweep(tmp_path)
+    assert removed[-2:] == ["lock", f"{PREFIX}1"]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,195 @@
+"""A folder that is watched: what lies in it becomes jobs when it has settled.
+
+A folder that holds a DAW's project is one session, with all that lies in it; every other audio file is a
+job of its own. What is to be done is read off the folder itself, every time: notices from the system only say
+when to look, so that none can be missed, and a new start finds all that came meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plugin_bridge.audio.finding import search
+from plugin_bridge.batches.settling import Settling
+from plugin_bridge.errors import BridgeError
+from plugin_bridge.jobs.contract import Job, Result
+from plugin_bridge.jobs.inputs import FileInput
+from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
+from plugin_bridge.jobs.manifest import Manifest
+from plugin_bridge.jobs.not_done import NotDone, left_out
+from plugin_bridge.jobs.plan import Planned, checked, label_of, session_jobs, session_parts
+from plugin_bridge.jobs.stems_project import write_project
+from plugin_bridge.naming import TakenNames, printable, safe_name
+from plugin_bridge.sessions.formats import is_project
+
+Sign = tuple[int, int, int]
+"""Size, time of change and number of a file."""
+
+
+@dataclass
+class Look:
+    """What lies in the folder now."""
+
+    files: dict[Path, Hashable]
+    sessions: dict[Path, Hashable]
+    left_out: dict[Path, str]
+
+    @property
+    def signs(self) -> dict[Path, Hashable]:
+        """Of everything that may become a job."""
+        return {**self.files, **self.sessions, **dict.fromkeys(self.left_out, "left out")}
+
+
+class Watched:
+    """A folder, where its results go, and what is known of it so far."""
+
+    def __init__(
+        self, folder: Path, out: Path, preset: PresetText, settings: Settings, settle_seconds: float
+    ) -> None:
+        self.folder, self.out = folder, out
+        self._preset, self._settings = preset, settings
+        self._settling = Settling(settle_seconds)
+        self._names = TakenNames()
+        self._first = True
+        self._failed: set[Path] = set()
+        self._owners: dict[str, Path] = {}
+        self._sessions: list[tuple[list[SeparateJob], Path]] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is there that has not settled."""
+        return self._settling.waiting
+
+    def due(self) -> list[Planned]:
+        """What is to be done now; :meth:`finished` must be told how it went."""
+        look = self._look()
+        settled, gone = self._settling.look(look.signs)
+        if gone:
+            for path in gone:
+                self._release(path)
+            for path in self._failed & look.signs.keys():  # what is gone may have stood in the way of others
+                self._settling.again(path)
+            self._failed -= {*gone}
+        if not settled:
+            return []
+        places = {path: number for number, path in enumerate([*look.files, *look.sessions], 1)}
+        jobs: list[Job] = []
+        self._sessions = []
+        for path in settled:
+            self._release(path)
+            made = list(self._jobs(path, look, places.get(path, 0)))
+            self._owners |= {job.label: path for job in made}
+            jobs += made
+        if self._first:  # names stay with those whose results are there already
+            jobs.sort(key=lambda job: not _owns(job))
+            self._first = False
+        return checked(jobs, self._names)
+
+    def finished(self, results: list[Result]) -> list[Path]:
+        """Remember what failed; returns the projects that were written beside sessions' stems."""
+        for result in results:
+            path = self._owners.get(result.job)
+            if path is not None:
+                (self._failed.add if result.status == "failed" else self._failed.discard)(path)
+        by_label = {result.job: result for result in results}
+        projects = []
+        for jobs, out in self._sessions:
+            done = [by_label[job.label] for job in jobs if job.label in by_label]
+            with suppress(BridgeError):  # it may have changed meanwhile, and then it settles again
+                projects.append(write_project(jobs, done, out))
+        return [project for project in projects if project is not None]
+
+    def _release(self, path: Path) -> None:
+        for label in [label for label, owner in self._owners.items() if owner == path]:
+            self._names.release(label)
+            del self._owners[label]
+
+    def _look(self) -> Look:
+        sessions = {folder: _folder_sign(folder, self.out) for folder in self._session_folders()}
+        results = self.out.resolve()
+        found = search(self.folder)
+
+        def is_loose(path: Path) -> bool:
+            parent = path.parent.resolve()
+            return not parent.is_relative_to(results) and not any(
+                folder in path.parents for folder in sessions
+            )
+
+        return Look(
+            {path: _sign(path) for path in found.files if is_loose(path)},
+            sessions,
+            {path: reason for path, reason in found.left_out.items() if is_loose(path)},
+        )
+
+    def _session_folders(self) -> Iterator[Path]:
+        """The folders that hold a project, but for those in others of them."""
+        results = self.out.resolve()
+        for parent, folders, names in os.walk(self.folder):
+            path = Path(parent)
+            folders[:] = sorted(
+                name for name in folders if not name.startswith(".") and (path / name).resolve() != results
+            )
+            if any(is_project(path / name) for name in names if not name.startswith(".")):
+                folders.clear()
+                yield path
+
+    def _jobs(self, path: Path, look: Look, index: int) -> Iterator[Job]:
+        if path in look.left_out:
+            yield left_out(label_of(path), look.left_out[path], self._settings.strict)
+        elif path in look.sessions:
+            yield from self._session(path)
+        else:
+            tree = path.parent.relative_to(self.folder)
+            parent = printable(path.absolute().parent.name)
+            part = Part(FileInput(path), self.out / tree, printable(path.stem), index, parent)
+            yield SeparateJob(label_of(path), (part,), self._preset, self._settings)
+
+    def _session(self, path: Path) -> Iterator[Job]:
+        out = self.out / path.parent.relative_to(self.folder) if path != self.folder else self.out
+        out /= safe_name(printable(path.absolute().name))
+        try:
+            parts = session_parts(path, (), out)
+        except BridgeError as error:
+            yield NotDone(label_of(path), str(error).removeprefix(f"{path}: "), fails=True)
+            return
+        together = self._preset.preset.together
+        made = session_jobs(parts, self._preset, self._settings, together)
+        jobs = [replace(job, label=f"{label_of(path)}: {job.label}") for job in made]
+        self._sessions.append((jobs, out))
+        yield from jobs
+
+
+def _sign(path: Path) -> Sign:
+    """What changes with a file; zeros for one that is gone by now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _folder_sign(folder: Path, out: Path) -> Hashable:
+    """Of all files in a session's folder, but for results."""
+    results = out.resolve()
+    found = []
+    for parent, folders, names in os.walk(folder):
+        path = Path(parent)
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and (path / name).resolve() != results
+        ]
+        found += [(str(path / name), _sign(path / name)) for name in names if not name.startswith(".")]
+    return tuple(sorted(found))
+
+
+def _owns(job: Job) -> bool:
+    """Whether the results that lie at the job's place were made from its input."""
+    with suppress(Exception):  # running the job will say it
+        for path in job.survey().outputs:
+            manifest = Manifest.read(path) if path.suffix == ".json" else None
+            if manifest is not None:
+                return any(Path(manifest.input.path).resolve() == own.resolve() for own in job.inputs())
+    return False

@@ -1,0 +1,149 @@
+"""Watched folders: what settles is done once, names, bursts, renames, restarts, sessions."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from plugin_bridge.batches.settling import Settling
+from plugin_bridge.batches.watching import Watched
+from plugin_bridge.engine.batch import run_plan
+from plugin_bridge.engine.contract import Workers
+from plugin_bridge.jobs.job import Settings
+from plugin_bridge.jobs.plan import preset_text
+from plugin_bridge.jobs.progress import Reporter
+from plugin_bridge.presets.preset import Preset
+from tests.plugin_bridge.command_helpers import STEM_FILES, files, noise, write
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_path_settles_when_it_has_not_changed_for_long_enough_and_once():
+    clock = Clock()
+    settling = Settling(2.0, clock)
+    assert settling.look({"a": 1}) == ([], [])
+    clock.now = 1.9
+    assert settling.look({"a": 1}) == ([], [])
+    clock.now = 2.0
+    assert settling.look({"a": 2}) == ([], [])  # still growing
+    assert settling.waiting
+    clock.now = 4.0
+    assert settling.look({"a": 2}) == (["a"], [])
+    assert settling.look({"a": 2}) == ([], [])
+    assert not settling.waiting
+    settling.again("a")
+    assert settling.waiting
+    assert settling.look({"a": 2}) == (["a"], [])
+    assert settling.look({}) == ([], ["a"])
+    settling.look({"a": 2})  # it is back
+    clock.now = 8.0
+    assert settling.look({"a": 2}) == (["a"], [])
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def watched(inbox, preset):
+    return _watched(inbox, preset)
+
+
+def _watched(inbox, preset):
+    text = preset_text(Preset.load(preset))
+    watched = Watched(inbox, inbox.parent / "out", text, Settings(), 1.0)
+    watched.clock = watched._settling._clock = Clock()
+    return watched
+
+
+def settle(watched):
+    """Two looks, and what is done after them: labels' last parts -> status."""
+    assert watched.due() == []
+    watched.clock.now += 1.0
+    results = run_plan(watched.due(), Reporter(), Workers())
+    watched.finished(results)
+    return {result.job.rpartition("/")[2]: result.status for result in results}
+
+
+def test_files_are_taken_once_and_again_when_they_change(inbox, watched):
+    write(inbox / "a.wav", noise(seconds=0.2))
+    write(inbox / "deep" / "b.wav", noise(seconds=0.2))
+    assert settle(watched) == {"a.wav": "done", "b.wav": "done"}
+    assert settle(watched) == {}
+    write(inbox / "a.wav", noise(seconds=0.3))
+    assert settle(watched) == {"a.wav": "done"}
+    out = inbox.parent / "out"
+    assert files(out) == [f"{folder}/{name}" for folder in ("a", "deep/b") for name in STEM_FILES]
+
+
+def test_temporary_names_are_left_alone_and_a_rename_is_a_new_file(inbox, watched):
+    written = write(inbox / "other" / "song.wav", noise(seconds=0.2))
+    written.rename(inbox / "song.wav.part")
+    written.parent.rmdir()
+    assert settle(watched) == {}
+    (inbox / "song.wav.part").rename(inbox / "song.wav")
+    assert settle(watched) == {"song.wav": "done"}
+    (inbox / "song.wav").rename(inbox / "better name.wav")
+    assert settle(watched) == {"better name.wav": "done"}
+
+
+def test_a_name_that_is_taken_fails_until_it_is_free(inbox, watched):
+    write(inbox / "a.wav", noise(seconds=0.2))
+    assert settle(watched) == {"a.wav": "done"}
+    write(inbox / "a.aiff", noise(seconds=0.2, seed=1), format="aiff")
+    assert settle(watched) == {"a.aiff": "failed"}
+    assert settle(watched) == {}
+    (inbox / "a.wav").unlink()
+    assert settle(watched) == {"a.aiff": "done"}
+
+
+def test_after_a_restart_names_stay_with_those_whose_results_are_there(inbox, preset):
+    write(inbox / "b.wav", noise(seconds=0.2))
+    assert settle(_watched(inbox, preset)) == {"b.wav": "done"}
+    write(inbox / "b.aiff", noise(seconds=0.2, seed=1), format="aiff")  # comes first by its name
+    assert settle(_watched(inbox, preset)) == {"b.wav": "skipped", "b.aiff": "failed"}
+
+
+def test_a_session_is_one_when_all_of_it_has_settled(inbox, watched):
+    song = inbox / "song"
+    write(song / "media" / "Drums.wav", noise(seconds=0.2))
+    write(song / "Loose.wav", noise(seconds=0.2))
+    (song / "song.rpp").write_text(
+        '<REAPER_PROJECT 0.1 "7.0" 0\n SAMPLERATE 8000 0 0\n<TRACK\n NAME "Drums"\n<ITEM\n POSITION 0\n'
+        ' LENGTH 0.2\n <SOURCE WAVE\n FILE "media/Drums.wav"\n >\n >\n>\n>\n'
+    )
+    assert watched.due() == []
+    watched.clock.now += 0.9
+    write(song / "media" / "Drums.wav", noise(seconds=0.25))  # its media is still copied
+    assert watched.due() == []
+    watched.clock.now += 0.9
+    assert watched.due() == []
+    watched.clock.now += 0.1
+    results = run_plan(watched.due(), Reporter(), Workers())
+    assert [result.job.rpartition("/")[2] for result in results] == ["song: Drums"]
+    (project,) = watched.finished(results)
+    out = inbox.parent / "out"
+    assert project == out / "song" / "song_stems.rpp"
+    assert files(out) == [*(f"song/Drums/{name}" for name in STEM_FILES), "song/song_stems.rpp"]
+    assert settle(watched) == {}
+
+
+def test_a_burst_of_a_thousand_files_is_planned_in_seconds(inbox, watched):
+    first = write(inbox / "0000.wav", noise(seconds=0.05)).read_bytes()
+    for number in range(1, 1000):
+        (inbox / f"{number:04d}.wav").write_bytes(first)
+    start = time.monotonic()
+    assert watched.due() == []
+    watched.clock.now += 1.0
+    plan = watched.due()
+    assert len({planned.job.label for planned in plan}) == 1000
+    assert len({path for planned in plan for path in planned.survey.outputs}) == 3000
+    assert time.monotonic() - start < 60  # a fraction of that, on a machine that does nothing else
