@@ -59,11 +59,11 @@ def watch(
     as_json: bool,
     **chosen: Any,
 ) -> int:
-    """Separate every audio file and session that comes into FOLDER, or run it through a chain, until Ctrl-C.
+    """Separate all audio files and sessions that come into FOLDER, or run them through a chain.
 
     What comes is taken when it has stopped changing, so that copying may take its time; what changes later
     is separated again. A folder with a DAW project in it is one session. What came while nobody watched is
-    found at the next start.
+    found at the next start. Ctrl-C ends it.
     """
     from watchfiles import watch as notices
 

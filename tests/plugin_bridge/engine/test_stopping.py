@@ -23,9 +23,12 @@ from plugin_bridge.engine.stopping import prompt_stop
 from plugin_bridge.jobs.workspace import workspace
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with prompt_stop(130, lambda: print("Stopped.", flush=True)), workspace(Path(sys.argv[1])):
-    print("ready", flush=True)
+    ready = False
     while True:
         try:
+            if not ready:
+                ready = True
+                print("ready", flush=True)
             time.sleep(1)
         except KeyboardInterrupt:
             pass  # as native code that takes long
