@@ -19,6 +19,7 @@ from plugin_bridge.jobs.contract import Job, Result, Results, attempt
 from plugin_bridge.jobs.folder_lock import locked
 from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.listening import page_of
+from plugin_bridge.jobs.midi_file import MidiJob
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
     Place,
@@ -35,6 +36,7 @@ from plugin_bridge.jobs.plan import (
 from plugin_bridge.jobs.progress import Callback, CallbackReporter, Cancelled, Reporter
 from plugin_bridge.jobs.stems_project import write_project
 from plugin_bridge.presets.preset import Output, Preset
+from plugin_bridge.rendering.processing import Processing
 from separators.parameters import Value
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ def render(
     tracks: str | Sequence[str] = (),
     together: bool | str | Sequence[str] | None = None,
     post_fader: bool = False,
+    with_fx: bool = False,
+    approximate_fx: bool = False,
+    instruments: bool = False,
+    sound_font: AnyPath | None = None,
+    bypass_broken: bool = False,
     media_roots: Sequence[AnyPath] = (),
     parameters: Mapping[str, Value] | None = None,
     device: str | None = None,
@@ -91,6 +98,15 @@ def render(
     :param together: take tracks as the microphones of one recording and give each its own source: all that
         fit ``tracks`` (True), or for each pattern given here those that fit it; None: as the preset says
     :param post_fader: with the tracks' volume, pan, polarity, mute and solo
+    :param with_fx: through the effects on the tracks: VST3 plug-ins that are installed, with the states that
+        the session holds (REAPER, DAWproject), in child processes; all others are left out and listed
+    :param approximate_fx: the devices that DAWproject describes itself (Equalizer, Compressor, NoiseGate,
+        Limiter) by Pedalboard's nearest, which sound otherwise
+    :param instruments: play tracks of notes by their VST3 instruments, with the states that the session holds
+    :param sound_font: a SoundFont (``.sf2``, ``.sf3``) that plays the notes of tracks whose instrument is
+        missing
+    :param bypass_broken: leave out and list a plug-in that crashes, hangs, eats memory or refuses the
+        channels, instead of failing the track
     :param media_roots: folders outside the project that its audio may be read from
     :param parameters: of the preset's separator, in place of the preset's: ``{"speakers": 3}``
     :param device: where networks run: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..., ``mps``; None: as the
@@ -141,11 +157,22 @@ def render(
         raise JobError("together= names its tracks itself; leave out tracks=")
     as_one = bool(groups) or (text.preset.together if together is None else bool(together))
     path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    processing = Processing(
+        effects=with_fx,
+        approximate=approximate_fx,
+        instruments=instruments,
+        sound_font=None if sound_font is None else _existing(sound_font),
+        plugin_paths=tuple(map(_existing, plugin_paths)),
+        bypass_broken=bypass_broken,
+    )
     planned: list[SeparateJob] = [
         job
         for selection in (zip(groups) if groups else [patterns])
         for job in session_jobs(
-            session_parts(path, selection, target, roots, post_fader), text, settings, as_one
+            session_parts(path, selection, target, roots, post_fader, processing=processing),
+            text,
+            settings,
+            as_one,
         )
     ]
 
@@ -277,8 +304,14 @@ def bounce(
     mix: bool = False,
     start: str | None = None,
     end: str | None = None,
+    midi: bool = False,
     preset: AnyPreset | None = None,
     post_fader: bool = False,
+    with_fx: bool = False,
+    approximate_fx: bool = False,
+    instruments: bool = False,
+    sound_font: AnyPath | None = None,
+    bypass_broken: bool = False,
     media_roots: Sequence[AnyPath] = (),
     format: Format | None = None,
     bit_depth: BitDepth | None = None,
@@ -296,9 +329,10 @@ def bounce(
     """Write the tracks of a DAW session, or its mix, without separating them.
 
     All files begin at the session's start and are equally long. Tracks, folders and buses are taken before
-    their faders and effects, with what other tracks send to them; third-party effects are never rendered. All
-    other arguments are those of :func:`render`.
+    their faders and effects, unless asked otherwise, with what other tracks send to them. All other arguments
+    are those of :func:`render`.
 
+    :param midi: write the session's notes, tempo map and markers as a MIDI file beside the audio, too
     :param mix: the whole mix through all faders instead of the tracks
     :param start: render from here on: seconds (``"90.5"``, ``"1:30"``), a bar (``"bar 17"``) or a marker
     :param end: render up to here; None: to the end of the region that ``start`` names, or of the session
@@ -314,6 +348,8 @@ def bounce(
     patterns = _patterns(tracks)
     if mix and patterns:
         raise JobError("mix is all tracks; leave out tracks")
+    if midi and (start or end):
+        raise JobError("the MIDI file holds the whole session; leave out midi, or the start and end")
     text = None if preset is None else _chain(preset)
     settings = Settings.chosen(
         text.preset.output if text else Output(),
@@ -324,21 +360,31 @@ def bounce(
         strict=strict,
     )
     path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    processing = Processing(
+        effects=with_fx,
+        approximate=approximate_fx,
+        instruments=instruments,
+        sound_font=None if sound_font is None else _existing(sound_font),
+        plugin_paths=tuple(map(_existing, plugin_paths)),
+        bypass_broken=bypass_broken,
+    )
+    beside: list[Job] = [MidiJob(path, target, roots)] if midi else []
     with ExitStack() as opened:
         if renderer == "daw":
             if dry_run:
                 raise JobError("what the DAW will write is not known before; leave out dry_run")
+            if processing.is_asked_for:
+                raise JobError("the DAW renders its own plug-ins; leave out those that are asked for here")
             path = opened.enter_context(_rendered_by_daw(path, patterns, mix, time_limit))
             patterns, mix, post_fader = (), False, False
         parts = (
-            [mix_part(path, target, roots, Place(start, end))]
+            [mix_part(path, target, roots, Place(start, end), processing)]
             if mix
-            else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end))
+            else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end), processing)
         )
         who = Workers.chosen(jobs, cluster, memory)
-        return _run(
-            bounce_jobs(parts, settings, text), target, text, dry_run=dry_run, workers=who, progress=progress
-        )
+        planned = [*bounce_jobs(parts, settings, text), *beside]
+        return _run(planned, target, text, dry_run=dry_run, workers=who, progress=progress)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "plugin_bridge.audio": [], "plugin_bridge.plugins": [],
     "plugin_bridge.presets": ["audio", "plugins"],
     "plugin_bridge.sessions": ["audio", "separators.score"],
-    "plugin_bridge.rendering": ["audio", "sessions"],
+    "plugin_bridge.rendering": ["audio", "plugins", "sessions"],
     "plugin_bridge.report": ["separators.nmf"],
     "plugin_bridge.jobs": [
         "audio", "plugins", "presets", "rendering", "report", "sessions",
@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "audio", "engine", "jobs", "sessions", "separators.nmf", "separators.training"
     ],
     "plugin_bridge.daw": ["audio", "sessions"],
-    "plugin_bridge.api": ["daw", "batches", "engine", "jobs", "presets"],
+    "plugin_bridge.api": ["daw", "batches", "engine", "jobs", "presets", "rendering"],
     "plugin_bridge.commands": [
         "api", "audio", "batches", "engine", "jobs", "learning", "presets", "sessions",
         "separators.evaluation", "separators.nmf", "separators.score", "separators.training",

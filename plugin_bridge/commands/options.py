@@ -171,6 +171,36 @@ stem_options = together(
     name_option,
     plugin_path_option,
 )
+processing_options = together(
+    click.option(
+        "--with-fx",
+        is_flag=True,
+        help="Through the effects on the tracks: installed VST3 plug-ins, with the states that the session "
+        "holds.",
+    ),
+    click.option(
+        "--approximate-fx",
+        is_flag=True,
+        help="A DAWproject's own equalizers, compressors, gates and limiters by the nearest built-ins, which "
+        "sound otherwise.",
+    ),
+    click.option(
+        "--instruments", is_flag=True, help="Play tracks of notes by their VST3 instruments, in the same way."
+    ),
+    click.option(
+        "--soundfont",
+        "sound_font",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A SoundFont that plays the notes of tracks whose instrument is missing (needs the extra "
+        "`soundfont`).",
+    ),
+    click.option(
+        "--bypass-broken",
+        is_flag=True,
+        help="Leave out a plug-in that crashes, hangs, eats memory or refuses the channels, instead of "
+        "failing its track.",
+    ),
+)
 together_option = click.option(
     "--together/--no-together",
     default=None,

@@ -32,6 +32,7 @@ post_fader_option = click.option(
 @options.out_option
 @options.track_options
 @post_fader_option
+@options.processing_options
 @options.format_options
 @options.stem_options
 @click.option(
@@ -96,6 +97,7 @@ def render(
 @options.out_option
 @options.track_options
 @post_fader_option
+@options.processing_options
 @click.option("--mix", is_flag=True, help="The whole mix through all faders instead of the tracks.")
 @click.option(
     "--from",
@@ -108,6 +110,9 @@ def render(
     "end",
     metavar="PLACE",
     help="Render up to here; by default to the end of the region that --from names, or of the session.",
+)
+@click.option(
+    "--midi", is_flag=True, help="Also the session's notes, tempo map and markers, as one MIDI file."
 )
 @click.option(
     "--preset",
@@ -160,7 +165,7 @@ def bounce(
     """Write the tracks of a DAW session, or its mix, without separating them.
 
     All files begin at the session's start and are equally long. Tracks, folders and buses are taken before
-    their faders and effects, with what other tracks send to them; third-party effects are never rendered.
+    their faders and effects, unless asked otherwise, with what other tracks send to them.
     """
     import plugin_bridge
 

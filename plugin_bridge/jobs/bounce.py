@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plugin_bridge.jobs.contract import Result, StemFile, Survey, TrackResult
@@ -17,6 +17,8 @@ from plugin_bridge.jobs.stem_files import FileFormat, StemFiles, chain_errors
 from plugin_bridge.jobs.workspace import workspace
 from plugin_bridge.naming import Template
 from plugin_bridge.plugins.streamed_chain import StreamedChain
+from plugin_bridge.rendering.processing import BrokenPluginError
+from separators.remarks import heard_by
 
 TEMPLATE = "{track}"
 READ_AT_ONCE = 1 << 17
@@ -62,9 +64,18 @@ class BounceJob:
             )
 
     def run(self, report: Report) -> Result:
-        """Render, block by block."""
+        """Render, block by block; where that is wanted, anew without a plug-in that breaks."""
+        try:
+            return self._run(report)
+        except BrokenPluginError as error:
+            part = replace(self.part, input=self.part.input.without(error))
+            return replace(self, part=part).run(report)
+
+    def _run(self, report: Report) -> Result:
         started = time.monotonic()
+        warnings: list[str] = []
         with ExitStack() as opened:
+            opened.enter_context(heard_by(warnings.append))
             track = opened.enter_context(self.part.input.open())
             refuse_if_strict(self.settings, track.not_honoured)
             source = track.source
@@ -85,7 +96,7 @@ class BounceJob:
                 report("rendering", start / source.frames)
                 files.write([source.read(start, min(READ_AT_ONCE, source.frames - start))])
             fitted = fit(form.format, form.bit_depth, asked=self.settings.asks_for_depth, peak=files.end())
-            warnings = [fitted.warning] if fitted.warning else []
+            warnings += [fitted.warning] if fitted.warning else []
             refuse_if_strict(self.settings, warnings)
             (made,) = files.make(fitted.bit_depth, fitted.gain)
             (final,) = self.outputs()

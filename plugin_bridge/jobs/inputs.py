@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import JobError, SessionError
 from plugin_bridge.jobs.manifest import file_signature
 from plugin_bridge.naming import printable
+from plugin_bridge.rendering.processing import DRY, BrokenPluginError, Processing
 from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
 from plugin_bridge.sessions.folder import MIDI_SUFFIXES
@@ -66,12 +67,20 @@ class Input(Protocol):
         """Open it."""
         ...
 
+    def without(self, error: BrokenPluginError) -> Input:
+        """The same without the plug-in that broke; raises ``error`` where that is not wanted."""
+        ...
+
 
 @dataclass(frozen=True)
 class FileInput:
     """An audio file."""
 
     path: Path
+
+    def without(self, error: BrokenPluginError) -> Self:
+        """Raises ``error``: a file has no plug-ins."""
+        raise error
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
@@ -117,6 +126,12 @@ class TrackInput:
     """With what other tracks send to it; None: only if it has no clips of its own."""
     span: tuple[float, float] | None = None
     """From here to there only, seconds on the timeline."""
+    processing: Processing = DRY
+    """What of its plug-ins sounds."""
+
+    def without(self, error: BrokenPluginError) -> Self:
+        """The same without the plug-in that broke; raises ``error`` unless that is wanted."""
+        return replace(self, processing=self.processing.without(error))
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
@@ -124,11 +139,17 @@ class TrackInput:
         session = read_session(self.path, self.media_roots)
         track = _find(session, self.identifier)
         with TrackSource(
-            session, track, post_fader=self.post_fader, whole=self.whole, receives=self.receives
+            session,
+            track,
+            post_fader=self.post_fader,
+            whole=self.whole,
+            receives=self.receives,
+            processing=self.processing,
         ) as source:
             if self.span:
                 source.within(*self.span)
-            place = "" if self.post_fader else self.identifier  # behind the fader they would pass it twice
+            # Behind the fader, or the plug-ins, they would pass it twice.
+            place = "" if self.post_fader or self.processing.is_asked_for else self.identifier
             yield _opened(session, source, remarks(session, track), place)
 
 
@@ -144,6 +165,10 @@ class ChannelInput:
     def path(self) -> Path:
         """That of the whole."""
         return self.whole.path
+
+    def without(self, error: BrokenPluginError) -> Self:
+        """The same channel of the whole without the plug-in that broke."""
+        return replace(self, whole=self.whole.without(error))
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
@@ -176,12 +201,17 @@ class MixInput:
     media_roots: tuple[Path, ...] = ()
     span: tuple[float, float] | None = None
     """From here to there only, seconds on the timeline."""
+    processing: Processing = DRY
+
+    def without(self, error: BrokenPluginError) -> Self:
+        """The same without the plug-in that broke; raises ``error`` unless that is wanted."""
+        return replace(self, processing=self.processing.without(error))
 
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the session and all its files; raises what their readers raise."""
         session = read_session(self.path, self.media_roots)
-        with MixSource(session) as source:
+        with MixSource(session, processing=self.processing) as source:
             if self.span:
                 source.within(*self.span)
             yield _opened(session, source, session.not_honoured)
@@ -206,7 +236,7 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
         rendered=True,
         score=score,
         track=track,
-        not_honoured=tuple(map(printable, (*lines, *source.not_honoured))),
+        not_honoured=tuple(map(printable, (*source.still_true(lines), *source.not_honoured))),
         notes=tuple(map(printable, [*session.notes, *source.notes])),
     )
 

@@ -24,6 +24,7 @@ from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside, safe_n
 from plugin_bridge.presets.preset import Output, Preset
 from plugin_bridge.presets.separating import SeparatorTable
 from plugin_bridge.presets.unseparated import PROCESSED
+from plugin_bridge.rendering.processing import BrokenPluginError
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, require_matplotlib
 from separators import registry
 from separators.base import Separator
@@ -215,7 +216,11 @@ class SeparateJob:
         """Make the stems and the manifests, unless they are there and made from the same."""
         from plugin_bridge.jobs.separation import separate
 
-        return separate(self, report)
+        try:
+            return separate(self, report)
+        except BrokenPluginError as error:
+            parts = tuple(replace(part, input=part.input.without(error)) for part in self.parts)
+            return replace(self, parts=parts).run(report)
 
     def inputs(self) -> list[Path]:
         """The files that are read."""

@@ -16,6 +16,7 @@ from plugin_bridge.jobs.job import Part, PresetText, SeparateJob, Settings
 from plugin_bridge.jobs.not_done import NotDone, left_out
 from plugin_bridge.naming import TakenNames, printable, told_apart
 from plugin_bridge.presets.preset import Preset
+from plugin_bridge.rendering.processing import DRY, Processing
 from plugin_bridge.rendering.tracks import selected_tracks
 from plugin_bridge.sessions.places import stretch_of_time
 
@@ -95,18 +96,19 @@ def session_parts(
     media_roots: tuple[Path, ...] = (),
     post_fader: bool = False,
     whole: bool = False,
+    processing: Processing = DRY,
 ) -> list[Part]:
     """The tracks of the session at ``project`` that fit ``patterns``; with ``whole`` all equally long."""
     read_session.cache_clear()
     session = read_session(project, media_roots)
-    tracks = selected_tracks(session, patterns)
+    tracks = selected_tracks(session, patterns, processing)
     if not tracks:
         raise JobError(f"{project}: no track holds audio; stembridge inspect shows what is there")
     numbers = {track.identifier: number for number, track in enumerate(session.walk(), 1)}
     parents = {child.identifier: track.name for track in session.walk() for child in track.children}
     return [
         Part(
-            TrackInput(project, track.identifier, media_roots, post_fader, whole),
+            TrackInput(project, track.identifier, media_roots, post_fader, whole, processing=processing),
             out,
             track.name,
             numbers[track.identifier],
@@ -131,9 +133,10 @@ def bounced_parts(
     media_roots: tuple[Path, ...],
     post_fader: bool,
     place: Place,
+    processing: Processing = DRY,
 ) -> list[Part]:
     """The tracks of the session at ``project`` as they sound, with what others send to them."""
-    parts = session_parts(project, patterns, out, media_roots, post_fader, whole=True)
+    parts = session_parts(project, patterns, out, media_roots, post_fader, whole=True, processing=processing)
     span = stretch_of_time(read_session(project, media_roots), place.start, place.end)
     return [
         replace(part, input=replace(part.input, receives=True, span=span))
@@ -142,12 +145,18 @@ def bounced_parts(
     ]
 
 
-def mix_part(project: Path, out: Path, media_roots: tuple[Path, ...], place: Place) -> Part:
+def mix_part(
+    project: Path,
+    out: Path,
+    media_roots: tuple[Path, ...],
+    place: Place,
+    processing: Processing = DRY,
+) -> Part:
     """The mix of the session at ``project``."""
     read_session.cache_clear()
     session = read_session(project, media_roots)
     span = stretch_of_time(session, place.start, place.end)
-    return Part(MixInput(project, media_roots, span), out, f"{session.name} mix")
+    return Part(MixInput(project, media_roots, span, processing), out, f"{session.name} mix")
 
 
 def session_jobs(

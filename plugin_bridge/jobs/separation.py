@@ -19,12 +19,14 @@ from plugin_bridge.jobs.placing import put_in_place
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.run import Run, begin
 from plugin_bridge.jobs.workspace import workspace
+from separators.remarks import heard_by
 
 
 def separate(job: SeparateJob, report: Report) -> Result:
     """Do ``job``; raises what is wrong with its input, preset or disk, and then leaves nothing behind."""
     with ExitStack() as opened:
         run = begin(job, report, opened)
+        opened.enter_context(heard_by(run.warnings.append))
         manifests = None if job.settings.force else _up_to_date(run)
         if manifests is not None:
             refuse_if_strict(job.settings, manifests[0].warnings)

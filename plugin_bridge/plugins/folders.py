@@ -7,13 +7,17 @@ load a file of its own: only the system's folders and those that the user gives 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from plugin_bridge.errors import PluginError
+from separators import regular_files
 from separators.near import did_you_mean
 
+MOST_INFO_BYTES = 1 << 20
 SUFFIXES = (".vst3", ".component")
 
 
@@ -50,6 +54,39 @@ def find_plugin(name: str, plugin_paths: Sequence[Path | str] = ()) -> Path:
     folders = ", ".join(str(folder) for folder in [*plugin_paths, *system_folders()])
     raise PluginError(
         f"no plug-in {name!r}{did_you_mean(name, found)} in {folders}; install it, or give its folder"
+    )
+
+
+def find_hosted(class_id: str, names: Sequence[str], plugin_paths: Sequence[Path | str] = ()) -> str:
+    """The name under which the plug-in that a project means is installed.
+
+    It is known by its VST3 class id, where its bundle says that, else by one of the project's ``names`` for
+    it: of its file, or as REAPER writes it (``VST3: Name (Maker)``). Raises :class:`PluginError` if it is
+    not there.
+    """
+    found = installed(plugin_paths)
+    if class_id:
+        for name, path in found.items():
+            if class_id.upper() in _class_ids(path):
+                return name
+    known = {name.casefold(): name for name in found}
+    for name in names:
+        plain = re.sub(r"^(VST3i?|VSTi?): *|\.vst3$| *\(.*\)$", "", name, flags=re.IGNORECASE)
+        for form in (name, plain, re.sub(r" *\([^()]*\)$", "", plain)):
+            if form.casefold() in known:
+                return known[form.casefold()]
+    raise PluginError("it is not installed")
+
+
+@cache
+def _class_ids(bundle: Path) -> frozenset[str]:
+    """The classes that a VST3 bundle says it holds; newer ones do."""
+    try:
+        data = regular_files.read(bundle / "Contents" / "Resources" / "moduleinfo.json", MOST_INFO_BYTES)
+    except OSError:
+        return frozenset()
+    return frozenset(
+        match.decode().upper() for match in re.findall(rb'"CID"\s*:\s*"([0-9A-Fa-f]{32})"', data)
     )
 
 

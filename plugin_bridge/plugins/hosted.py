@@ -73,6 +73,10 @@ class HostedParameter:
         return abs(float(asked) - float(got)) <= max(self.step or 0.0, 1e-3 * (self.maximum - self.minimum))
 
 
+class WrongKindError(PluginError):
+    """A plug-in is an instrument where an effect is meant, or the other way round."""
+
+
 class Hosted:
     """A third-party plug-in in a child process: finding, starting, parameters and states."""
 
@@ -162,6 +166,15 @@ class Hosted:
         self._ask("state", set=[_text(data)], raw=True, strict=True)
         self._values.clear()
         _ = self.state  # remembered for a new child
+
+    def restore(self, preset: bytes) -> bool:
+        """Set a state that a DAW kept, as a ``.vstpreset``; whether the plug-in gives it back as it was.
+
+        Unlike ``preset_data`` it may be of another version of the plug-in. Raises :class:`PluginError` where
+        the plug-in refuses or ignores it.
+        """
+        self._values.clear()
+        return self._take_state([_text(preset)], strict=False)
 
     def load_preset(self, path: str | os.PathLike[str]) -> None:
         """Load a ``.vstpreset``, or an ``.fxp`` of the plug-in's VST2 twin; replaces what was set before.
@@ -275,7 +288,15 @@ class Hosted:
         self.close()
         self._child = child = Child(self._name, self._memory_bytes)
         load = {"do": "load", "path": str(self._path), "class_id": self._class_id, "seconds": load_seconds}
-        answer, _ = child.ask({**load, "instrument": self._is_instrument}, None)
+        answer, _ = child.ask(load, None)
+        if answer["instrument"] != self._is_instrument:
+            self.close()
+            what = (
+                "an instrument, which takes no audio"
+                if answer["instrument"]
+                else "an effect, which plays no notes"
+            )
+            raise WrongKindError(f"{self._name}: it is {what}")
         self._rows = {key: HostedParameter(**row) for key, row in answer["parameters"].items()}
         self._channels = answer["channels"]
         self._class_id = answer["class_id"].upper()

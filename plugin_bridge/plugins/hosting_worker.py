@@ -41,14 +41,10 @@ HIDDEN_PREFIX = "midi_ch_"
 class Host:
     """One plug-in, in one instance or, of effects, in one for each channel."""
 
-    def __init__(self, path: str, class_id: str, instrument: bool) -> None:
+    def __init__(self, path: str, class_id: str) -> None:
         self._load: Callable[[], Any] = lambda: _load(path, class_id)
         self._instances: list[Any] = [self._load()]
-        self._instrument = instrument
-        if instrument and not self._instances[0].is_instrument:
-            raise ValueError("it is an effect, which plays no notes")
-        if not instrument and not self._instances[0].is_effect:
-            raise ValueError("it is an instrument, which takes no audio")
+        self._instrument = bool(self._instances[0].is_instrument)
         self._counts = [channels for channels in CHANNEL_COUNTS if self._takes(channels)]
         self._runs: list[pedalboard.Pedalboard] = []
         self._up_mix = False
@@ -73,7 +69,8 @@ class Host:
             }
         first = self._instances[0]
         identifier = first.preset_data[CLASS_ID].decode("latin-1") if hasattr(first, "preset_data") else ""
-        return {"parameters": table, "channels": self._counts, "class_id": identifier}
+        kind = {"instrument": self._instrument, "class_id": identifier}
+        return {**kind, "parameters": table, "channels": self._counts}
 
     def values(self) -> dict[str, Any]:
         """The present value of every parameter."""
@@ -384,7 +381,7 @@ def main() -> None:
         try:
             match header["do"]:
                 case "load":
-                    host = Host(header["path"], header["class_id"], header["instrument"])
+                    host = Host(header["path"], header["class_id"])
                     answer = host.describe()
                 case "values":
                     assert host

@@ -127,6 +127,10 @@ class Instrument(PythonPlugin):
                 raise PluginError(f"{self._label} gave back NaN or infinity; leave it out, or ask its maker")
             yield as_channels(block, channels)
 
+    def close(self) -> None:
+        """End the child process; the next call starts a new one."""
+        raise NotImplementedError
+
     @property
     def _label(self) -> str:
         raise NotImplementedError

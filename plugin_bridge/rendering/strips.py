@@ -7,7 +7,7 @@ track or passes one on its way. A strip is therefore made of all its sounds, or 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from plugin_bridge.rendering.clips import ClipSource, add
 from plugin_bridge.rendering.envelopes import Automation
 from plugin_bridge.rendering.overlaps import gaps
 from plugin_bridge.rendering.panning import PanLaw
+from plugin_bridge.rendering.processing import DRY, Processing, StripProcessing
 from plugin_bridge.rendering.sources import Media
 from plugin_bridge.sessions.model import PanMode, Parameter, Send, Session, Tap, Track, Vca
 from separators.base import Audio
@@ -39,12 +40,15 @@ class Desk:
     media: Media
     deaf: Track | None = None
     """The track that does not get what others send to it."""
+    processing: Processing = DRY
+    """What of the strips' plug-ins sounds."""
     left_out: list[str] = field(default_factory=list)
     """What could not be played, one line each."""
 
     def __post_init__(self) -> None:
         self._strips: dict[tuple[int, bool], Strip] = {}
         self._in_making: set[tuple[int, bool]] = set()
+        self.end_frame = round(self.session.end_with_notes * self.sample_rate)
         self._vcas = {vca.identifier: vca for vca in self.session.vcas}
         self._feeds: dict[str, list[tuple[Track, Send]]] = {}
         for track in self.session.walk():
@@ -142,7 +146,11 @@ class Strip:
         self._vcas = [(vca, Automation(vca.envelopes)) for vca in desk.vcas(track)]
         self._law = PanLaw.of(track)
         widths = [*(clip.channels for clip in self.clips), *map(self._reach, self.feeds)]
-        self.mixed_channels: int = max(widths, default=1)
+        self._came_channels: int = max(widths, default=1)
+        heard = everything or own or track.solo_defeat
+        plays = track if heard else replace(track, notes=[])
+        self.processing = StripProcessing(plays, desk.processing, desk.sample_rate, desk.end_frame)
+        self.mixed_channels: int = self.processing.channels(self._came_channels)
         moves = track.pan != 0 or self._automation.moves(Parameter.PAN, Parameter.WIDTH)
         self._is_panned = moves or not self._law.is_neutral or track.width != 1
         self.channels = max(2, self.mixed_channels) if self._is_panned else self.mixed_channels
@@ -215,14 +223,16 @@ class Strip:
             case Tap.PRE_EFFECTS:
                 return self._mixed(start, frames)
             case Tap.PRE_FADER:
-                return self._before_fader(self.read(start, frames, Tap.PRE_EFFECTS), start, frames)
+                if self.processing.is_needed:
+                    return self.processing.read(start, frames, self.mixed_channels, self._dry)
+                return self._dry(start, frames)
             case Tap.PRE_PAN:
                 return self._through_fader(self.read(start, frames, Tap.PRE_FADER), start, frames)
             case Tap.POST_FADER:
                 return self._panned(self.read(start, frames, Tap.PRE_PAN), start, frames)
 
     def _mixed(self, start: int, frames: int) -> Audio:
-        audio = np.zeros((self.mixed_channels, frames), np.float32)
+        audio = np.zeros((self._came_channels, frames), np.float32)
         reached = {clip for clip in self.clips if clip.start < start + frames and clip.end > start}
         for clip in self.clips:
             if clip in reached:
@@ -235,8 +245,9 @@ class Strip:
             add(audio, feed.read(start, frames), feed.channel)
         return audio
 
-    def _before_fader(self, audio: Audio, start: int, frames: int) -> Audio:
-        rate = self.desk.sample_rate
+    def _dry(self, start: int, frames: int) -> Audio:
+        """What goes into the effects."""
+        audio, rate = self.read(start, frames, Tap.PRE_EFFECTS), self.desk.sample_rate
         gain = self._automation.gain(start, frames, rate, self.track.trim, Parameter.PRE_EFFECTS_VOLUME)
         return _times(audio, gain)
 
@@ -276,6 +287,7 @@ class Strip:
         """What this strip does otherwise than a DAW would."""
         if self._is_panned and self.mixed_channels > 2 and self.track.pan:
             yield f"{self.track.name}: pan moves only the first two of {self.mixed_channels} channels"
+        yield from self.processing.not_honoured
 
     def conversions(self) -> Iterator[str]:
         """The files of clips that have another sample rate."""
@@ -289,6 +301,7 @@ class Strip:
     def close(self) -> None:
         """Close all files and forget what was read last."""
         self._last = (0, -1, {})
+        self.processing.close()
         for clip in self.clips:
             clip.close()
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.rendering.clips import add
+from plugin_bridge.rendering.processing import DRY, Processing, load
 from plugin_bridge.rendering.sources import Media
 from plugin_bridge.rendering.strips import Desk, Strip, family
 from plugin_bridge.sessions.model import Session, Tap, Track
@@ -47,10 +48,12 @@ class TrackSource:
         post_fader: bool = False,
         whole: bool = False,
         receives: bool | None = None,
+        processing: Processing = DRY,
     ) -> None:
         self.track = track
+        self._processing = processing
         if receives is None:
-            receives = not any(part.clips for part in family([track]))
+            receives = not any(sounds(part, processing) for part in family([track]))
         self.sample_rate = sample_rate or session.sample_rate
         self._tap = Tap.POST_FADER if post_fader else Tap.PRE_FADER
         # Before the fader, a solo elsewhere in the session does not silence the track.
@@ -58,22 +61,26 @@ class TrackSource:
         everything = not any_solo or (post_fader and _is_under_solo(session.tracks, track))
         self._is_silent = post_fader and track.muted
         self._make(session, everything, receives)
-        extent = _extent(self._reaching(session, track, receives), self.sample_rate)
-        self._set_extent((0, round(session.end * self.sample_rate)) if whole else extent)
+        extent = _extent(self._reaching(session, track, receives), self.sample_rate, processing.plays_notes)
+        self._set_extent((0, round(self._end(session) * self.sample_rate)) if whole else extent)
+
+    def _end(self, session: Session) -> float:
+        return session.end_with_notes if self._processing.plays_notes else session.end
 
     def _make(self, session: Session, everything: bool, receives: bool, media: Media | None = None) -> None:
         """The strip and all that feed it."""
         media = media or Media(self.sample_rate, _open_mix)
-        desk = Desk(session, self.sample_rate, media, None if receives else self.track)
+        desk = Desk(session, self.sample_rate, media, None if receives else self.track, self._processing)
         track = Track(self.track.name, channels=self.track.channels) if self._is_silent else self.track
         strip = desk.strip(track, everything, own=self._tap is Tap.PRE_FADER)
         assert strip is not None  # nothing can lead back to the first
         self._strip: Strip = strip
         self._strips = list(strip.walk())
         failed = [line for one in self._strips for line in one.failed]
-        if failed and not any(one.clips for one in self._strips):
+        if failed and not any(one.clips or one.processing.is_needed for one in self._strips):
             raise AudioFileError(failed[0])
         self._left_out = desk.left_out
+        self._is_loaded = False
         self._not_received = [] if receives else self._senders(session)
 
     def _senders(self, session: Session) -> list[str]:
@@ -86,7 +93,7 @@ class TrackSource:
 
     def _reaching(self, session: Session, track: Track, receives: bool) -> list[Track]:
         """The tracks whose clips say how far this one reaches: if it has none, those that feed it."""
-        if not receives or any(part.clips for part in family([track])):
+        if not receives or any(sounds(part, self._processing) for part in family([track])):
             return [track]
         return [strip.track for strip in self._strips]
 
@@ -100,9 +107,21 @@ class TrackSource:
         lines = [line for one in self._strips for line in one.not_honoured()]
         self.not_honoured = list(dict.fromkeys([*self._left_out, *lines]))
         """What the reader could not know: one line each."""
+        self.honoured = {
+            f"{one.track.name}: {line}" for one in self._strips for line in one.processing.honoured
+        }
+        """What the reader says and no longer holds."""
         conversions = (line for one in self._strips for line in one.conversions())
         self.conversions = list(dict.fromkeys(conversions))
         """The files that have another sample rate and are converted: one line each."""
+
+    def still_true(self, lines: Iterable[str]) -> list[str]:
+        """Those of the reader's ``lines`` of what cannot be honoured that hold here."""
+        return [
+            line
+            for line in lines
+            if not any(line == said or line.startswith((f"{said} (", f"{said}:")) for said in self.honoured)
+        ]
 
     @property
     def notes(self) -> list[str]:
@@ -134,6 +153,9 @@ class TrackSource:
             raise AudioFileError(
                 f"{self.track.name}: frames {start} to {start + frames} asked for, there are {self.frames}"
             )
+        if not self._is_loaded:
+            load(strip.processing for strip in self._strips)
+            self._is_loaded = True
         audio = np.zeros((self.channels, frames), np.float32)
         add(audio, self._strip.read(self.start_frame + start, frames, self._tap))
         return audio
@@ -142,6 +164,7 @@ class TrackSource:
         """Close all files; reading opens them again."""
         for strip in self._strips:
             strip.close()
+        self._is_loaded = False
 
     def __enter__(self) -> Self:
         return self
@@ -156,8 +179,14 @@ class MixSource(TrackSource):
     """The whole session after its faders, through the master's; at least stereo."""
 
     def __init__(
-        self, session: Session, *, sample_rate: int | None = None, _media: Media | None = None
+        self,
+        session: Session,
+        *,
+        sample_rate: int | None = None,
+        processing: Processing = DRY,
+        _media: Media | None = None,
     ) -> None:
+        self._processing = processing
         self.track = Track(
             "Master",
             children=session.tracks,
@@ -173,7 +202,7 @@ class MixSource(TrackSource):
         self._is_silent = session.master_muted
         self._is_mono = session.master_mono
         self._make(session, not _any_solo(session.tracks), receives=True, media=_media)
-        self._set_extent((0, round(session.end * self.sample_rate)))
+        self._set_extent((0, round(self._end(session) * self.sample_rate)))
         self.channels = max(2, self.channels)
 
     def read(self, start: int, frames: int) -> Audio:
@@ -190,18 +219,25 @@ def _open_mix(media: Media, session: Session) -> MixSource:
     return MixSource(session, sample_rate=media.sample_rate, _media=media)
 
 
-def selected_tracks(session: Session, patterns: Sequence[str] = ()) -> list[Track]:
+def sounds(track: Track, processing: Processing) -> bool:
+    """Whether the track itself has something to play."""
+    return bool(track.clips or (track.notes and processing.plays_notes))
+
+
+def selected_tracks(
+    session: Session, patterns: Sequence[str] = (), processing: Processing = DRY
+) -> list[Track]:
     """The tracks whose name fits one of the shell-like ``patterns``, in the session's order.
 
     Upper and lower case are the same. Without patterns: every track that has clips of its own. Raises
     :class:`SessionError` if a pattern fits no track that has audio.
     """
-    sources = [track for track in session.walk() if any(part.clips for part in family([track]))]
+    sources = [track for track in session.walk() if any(sounds(part, processing) for part in family([track]))]
     targets = {send.target for track in sources for send in track.sends}
     has_clips = {id(track) for track in sources}
     with_audio = [track for track in session.walk() if id(track) in has_clips or track.identifier in targets]
     if not patterns:
-        return [track for track in with_audio if track.clips]
+        return [track for track in with_audio if sounds(track, processing)]
     for pattern in patterns:
         if not any(_fits(track, pattern) for track in with_audio):
             names = ", ".join(track.name for track in with_audio) or "none"
@@ -224,8 +260,16 @@ def _is_under_solo(tracks: Iterable[Track], wanted: Track) -> bool:
     )
 
 
-def _extent(tracks: Iterable[Track], sample_rate: int) -> tuple[int, int]:
-    clips = [clip for track in family(tracks) for clip in track.clips if not clip.muted]
-    starts = (round(clip.position * sample_rate) for clip in clips)
-    ends = (round((clip.position + clip.length) * sample_rate) for clip in clips)
+def _extent(tracks: Iterable[Track], sample_rate: int, with_notes: bool) -> tuple[int, int]:
+    members = list(family(tracks))
+    spans = [
+        (clip.position, clip.position + clip.length)
+        for track in members
+        for clip in track.clips
+        if not clip.muted
+    ]
+    if with_notes:
+        spans += [(note.start, note.start + note.length) for track in members for note in track.notes]
+    starts = (round(start * sample_rate) for start, _ in spans)
+    ends = (round(end * sample_rate) for _, end in spans)
     return min(starts, default=0), max(ends, default=0)

@@ -298,6 +298,19 @@ class PluginState:
     preset: bytes = b""
     """A whole preset file (``.vstpreset``), where the project holds one."""
     bypassed: bool = False
+    file: str = ""
+    """The name of the plug-in's file, without folders; it is never opened from where the project says."""
+    role: str = ""
+    """``effect`` or ``instrument``; empty where the project does not say."""
+
+
+@dataclass(frozen=True)
+class MidiMessage:
+    """A MIDI message that is no note: a controller, program, bend or pressure."""
+
+    seconds: float
+    """On the session's timeline."""
+    data: bytes
 
 
 @dataclass
@@ -324,6 +337,8 @@ class Track:
     name: str
     clips: list[Clip] = field(default_factory=list)
     notes: list[MidiNote] = field(default_factory=list)
+    messages: list[MidiMessage] = field(default_factory=list)
+    """What goes with the notes, where the format tells."""
     children: list[Track] = field(default_factory=list)
     volume: float = 1.0
     """Linear."""
@@ -436,6 +451,12 @@ class Session:
                 yield from visit(track.children)
 
         return visit(self.tracks)
+
+    @property
+    def end_with_notes(self) -> float:
+        """Where the last clip or note ends, seconds."""
+        ends = (note.start + note.length for track in self.walk() for note in track.notes)
+        return max(self.end, max(ends, default=0.0))
 
     @property
     def end(self) -> float:

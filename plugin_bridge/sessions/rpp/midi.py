@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.midi import CONTROLS, PROGRAM, ControlChange, Mixer, NotePairs
-from plugin_bridge.sessions.model import MidiNote
+from plugin_bridge.sessions.model import MidiMessage, MidiNote
 from plugin_bridge.sessions.rpp.text import Block
 from plugin_bridge.sessions.sources import MAX_SECONDS
 from plugin_bridge.sessions.tempo import TempoMap
@@ -16,7 +16,7 @@ HEARD = frozenset({"E", "e"})
 """Events; in lower case they are selected."""
 TIMED = HEARD | {"Em", "em", "X", "x", "Xm", "xm"}
 """Muted events and system-exclusive ones: they only move the time."""
-NOTE_OFF, NOTE_ON, CONTROL, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
+NOTE_OFF, NOTE_ON, CONTROL, PROGRAM_CHANGE, CHANNEL_PRESSURE = 0x80, 0x90, 0xB0, 0xC0, 0xD0
 
 
 @dataclass
@@ -28,6 +28,8 @@ class MidiTake:
     keys: list[tuple[float, int, int, int]] = field(default_factory=list)
     """Seconds, channel, pitch and velocity (0: the key goes up)."""
     changes: list[ControlChange] = field(default_factory=list)
+    messages: list[MidiMessage] = field(default_factory=list)
+    """All messages that are no notes."""
 
 
 def read_take(item: Block, take: Block, source: Block, tempo: TempoMap) -> MidiTake:
@@ -64,7 +66,12 @@ def read_take(item: Block, take: Block, source: Block, tempo: TempoMap) -> MidiT
             )
         if kind in (NOTE_ON, NOTE_OFF):
             found.keys.append((moment, channel, one, two if kind == NOTE_ON else 0))
-        elif moment < found.end and kind == CONTROL and one in CONTROLS:
+            continue
+        if kind >= NOTE_OFF and moment < found.end:
+            length = 2 if kind in (PROGRAM_CHANGE, CHANNEL_PRESSURE) else 3
+            data = bytes([status, one, two][:length])
+            found.messages.append(MidiMessage(max(moment, position), data))
+        if moment < found.end and kind == CONTROL and one in CONTROLS:
             # What lies before the item's start holds from there on, as REAPER plays it.
             found.changes.append((max(moment, position), channel, one, two))
         elif moment < found.end and kind == PROGRAM_CHANGE:

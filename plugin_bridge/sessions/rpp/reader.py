@@ -24,6 +24,7 @@ from plugin_bridge.sessions.rpp.envelopes import (
 from plugin_bridge.sessions.rpp.items import ItemReader
 from plugin_bridge.sessions.rpp.lanes import Lanes, Placed
 from plugin_bridge.sessions.rpp.midi import MidiTake, notes_of
+from plugin_bridge.sessions.rpp.plugins import automated, read_chain
 from plugin_bridge.sessions.rpp.routing import hardware_outputs, read_sends, read_vcas
 from plugin_bridge.sessions.rpp.text import MAX_DEPTH, Block, Line, displayed, parse, read_text, split_lines
 from plugin_bridge.sessions.sources import MAX_SECONDS, MediaFolders
@@ -42,7 +43,6 @@ MUTED, MONO = 1, 4
 """Bits of ``MASTERMUTESOLO``."""
 MOST_SUBPROJECTS = 8
 """Projects inside projects."""
-PLUGINS = ("VST", "AU", "DX", "JS", "LV2", "CLAP", "VIDEO_EFFECT")
 
 
 def read_rpp(path: Path, media_roots: Sequence[Path] = ()) -> Session:
@@ -169,8 +169,9 @@ class _ProjectReader:
                 "Project", f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out"
             )
         for block in root.blocks("MASTERFXLIST"):
-            for name in _active_plugins(block):
-                self._remark("Master", f"plug-in {name} is left out")
+            for plugin in read_chain(block):
+                if not plugin.bypassed:
+                    self._remark("Master", f"plug-in {plugin.name} is left out")
         for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")
@@ -225,7 +226,10 @@ class _ProjectReader:
         )
         if block.line("FX").number_at(0, 1) != 0:
             for chain in block.blocks("FXCHAIN"):
-                track.plugins += _active_plugins(chain)
+                track.chain += read_chain(chain)
+                for moved in automated(chain):
+                    self._remark(name, f"envelopes of plug-in {moved} are left out")
+            track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
         for plugin in track.plugins:
             self._remark(name, f"plug-in {plugin} is left out")
         self._read_pan(block, track)
@@ -245,6 +249,9 @@ class _ProjectReader:
                 takes += midi
         track.clips = lanes.layered(placed, self.mix)
         track.notes = notes_of(takes)
+        track.messages = sorted(
+            (message for take in takes for message in take.messages), key=lambda message: message.seconds
+        )
         for clip in track.clips:
             if clip.problem and not clip.muted:
                 self._remark(name, clip.problem)
@@ -277,21 +284,6 @@ class _ProjectReader:
 
     def _remark(self, where: str, text: str) -> None:
         self.remarks[f"{where}: {text}"] += 1
-
-
-def _active_plugins(chain: Block) -> list[str]:
-    """The names of the plug-ins that are neither bypassed nor offline; containers' content too."""
-    names: list[str] = []
-    bypassed = False
-    for part in chain.content:
-        if isinstance(part, Line) and part.name == "BYPASS":
-            bypassed = part.number_at(0, 0) != 0 or part.number_at(1, 0) != 0
-        elif isinstance(part, Block) and not bypassed:
-            if part.name in PLUGINS:
-                names.append(displayed(part.text(0)))
-            elif part.name == "CONTAINER":
-                names += _active_plugins(part)
-    return names
 
 
 def _markers(root: Block) -> list[Marker]:

@@ -5,6 +5,8 @@ Not in the test process: some plug-ins switch denormal numbers off for the threa
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pedalboard
 
@@ -49,3 +51,20 @@ def latency(name, values, audio, sample_rate):
     plugin = _loaded(name, values)
     plugin(audio, sample_rate)
     return plugin.reported_latency_samples
+
+
+def run_state(path, preset, audio, sample_rate):
+    """One call of the plug-in at ``path`` with a ``.vstpreset``'s bytes as its state."""
+    plugin = pedalboard.load_plugin(str(path))
+    plugin.preset_data = preset
+    return plugin(audio, sample_rate)
+
+
+def play_state(path, preset, messages, frames, sample_rate):
+    """An instrument's notes (bytes and seconds), with a ``.vstpreset``'s bytes as its state."""
+    # Else Pedalboard asks each of 2,080 MIDI controllers a thousand times for its text.
+    pedalboard._pedalboard.PARAMETER_NAME_REGEXES_TO_IGNORE.add(re.compile("^MIDI Ch"))
+    instrument = pedalboard.load_plugin(str(path))
+    instrument.preset_data = preset
+    instrument.reset()
+    return instrument(messages, (frames + 0.5) / sample_rate, sample_rate, 2)
