@@ -220,6 +220,8 @@ def _text(session: Session) -> list[str]:
     if session.markers:
         places = ", ".join(f"{marker.name or 'unnamed'} {marker.seconds:.3f} s" for marker in session.markers)
         lines += ["", f"Markers: {places}"]
+    if session.notes:
+        lines += ["", *session.notes]
     if session.not_honoured:
         lines += ["", f"Not honoured ({len(session.not_honoured)}):"]
         lines += [f"  {line}" for line in session.not_honoured]

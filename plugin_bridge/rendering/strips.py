@@ -116,6 +116,8 @@ class _Feed:
             audio = np.repeat(audio, 2, axis=0)
         if len(audio) > 1:
             audio = audio[send.source_channel :][: send.channels or None]
+        if not len(audio):  # the track has no such channels
+            return np.zeros((self.channels, frames), np.float32)
         if send.mono and len(audio) > 1:
             audio = audio.mean(axis=0, keepdims=True, dtype=np.float32)
         rate = self.strip.desk.sample_rate

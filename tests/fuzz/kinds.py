@@ -19,6 +19,7 @@ from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import AudioFileError, PresetError, SessionError
 from plugin_bridge.jobs.manifest import Manifest, Origin, Output
 from plugin_bridge.presets.preset import Preset
+from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
 from separators.neural import wave_u_net, weights
 from separators.neural.network import Architecture, Network
@@ -68,16 +69,22 @@ def _projects() -> list[bytes]:
     PT 0 120 0 262148 0 1
     PT 2.5 90 1 0 0 0
   >
+  ITEMMIX 2
   MASTER_VOLUME 1 0 -1 -1 1
+  MASTERMUTESOLO 4
+  MASTER_NCH 4 2
   MARKER 1 1.5 "verse" 0
   MARKER 2 2 "" 1
   MARKER 2 4 "" 1
   <TRACK {{1}}
     NAME "bus"
     PEAKCOL 16777471
-    VOLPAN 0.8 -0.2 -1 -1 1
-    MUTESOLO 0 0 0
+    VOLPAN 0.8 -0.2 0.7 -1 1
+    PANMODE 5
+    MUTESOLO 0 0 1
     ISBUS 1 1
+    PLAYOFFS 0.1 0
+    GROUP_FLAGS 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 2 0 0
     NCHAN 2
     FREEMODE 2
     LANESOLO 3 0 0 0 0 0 0 0
@@ -97,7 +104,19 @@ def _projects() -> list[bytes]:
       MUTE 0 0
       VOLPAN 1 0.1 0.9 -1
       SOFFS 0.1
-      PLAYRATE 1.5 0 0 -1 0 0.0025
+      PLAYRATE 1.5 1 2 -1 0 0.0025
+      SM 0 0.1 0.2 + 0.7 0.5 + 1 1.2
+      <VOLENV
+        ACT 1 -1
+        VOLTYPE 1
+        PT 0 1 5 0 0 0 0.5
+        PT 1 0.5 0
+      >
+      <PITCHENV
+        ACT 1 -1
+        PT 0 1 0
+        PT 1 -2 0
+      >
       CHANMODE 2
       <SOURCE SECTION
         LENGTH 0.5
@@ -121,10 +140,36 @@ def _projects() -> list[bytes]:
   <TRACK {{2}}
     NAME 'child "x"'
     ISBUS 2 -1
-    AUXRECV 0 0 1 0 0 0 0 0 0
-    <VOLENV2
+    MAINSEND 1 2
+    GROUP_FLAGS 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 2 0
+    AUXRECV 0 0 1 0 0 0 0 0 0 -1:U 0 -1
+    <AUXVOLENV
       ACT 1 -1
       PT 0 1 0
+      PT 1 0 0
+    >
+    <VOLENV2
+      ACT 1 -1
+      VOLTYPE 1
+      PT 0 1 2
+      PT 2 0.5 0
+    >
+    <ITEM
+      POSITION 0
+      LENGTH 2
+      <SOURCE CLICK
+        AUTO 0 0
+        BPM 100
+        BPI 4 4
+        PATTERNSTR ABBB
+      >
+    >
+    <ITEM
+      POSITION 1
+      LENGTH 2
+      <SOURCE RPP_PROJECT
+        FILE "sub.rpp"
+      >
     >
   >
 >
@@ -135,6 +180,19 @@ def _projects() -> list[bytes]:
 def _project(path: Path) -> None:
     session = open_session(path)
     json.dumps([session.end, session.not_honoured, [track.notes for track in session.walk()]], default=str)
+
+
+def _rendered_project(path: Path) -> None:
+    """Opened, and heard at its start and at its end."""
+    if not (wave := path.parent / "a.wav").exists():
+        wave.write_bytes(_sound(format="WAV"))
+        inner = "<REAPER_PROJECT 0.1\n<TRACK\n<ITEM\nLENGTH 1\n<SOURCE WAVE\nFILE a.wav\n>\n>\n>\n>\n"
+        (path.parent / "sub.rpp").write_text(inner)
+    _project(path)
+    with MixSource(open_session(path)) as mix:
+        for start in (0, RATE, mix.frames - 1000):
+            if 0 <= start <= mix.frames - 1000:
+                mix.read(start, 1000)
 
 
 def _midi() -> list[bytes]:
@@ -250,7 +308,7 @@ def _load(path: Path) -> None:
 
 KINDS = {
     "ardour": Kind(".ardour", ardour_seed.sessions, _project, (SessionError,)),
-    "rpp": Kind(".rpp", _projects, _project, (SessionError,)),
+    "rpp": Kind(".rpp", _projects, _rendered_project, (SessionError, AudioFileError)),
     "midi": Kind(".mid", _midi, read_midi, (MidiError,)),
     "preset": Kind(".toml", _presets, lambda path: Preset.load(path).check(), (PresetError,)),
     "manifest": Kind(".json", _manifests, _manifest, ()),

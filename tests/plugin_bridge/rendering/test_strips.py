@@ -166,6 +166,7 @@ def test_a_send_chooses_its_channels(tmp_path):
         (Send("bus", source_channel=2, channels=2), [0.125, 0.0625]),
         (Send("bus", channels=2, mono=True), [0.375, 0.375]),
         (Send("bus", source_channel=1, channels=1, pan=-1.0), [0.25, 0.0]),
+        (Send("bus", source_channel=6, pan=0.5), [0.0, 0.0]),
     ):
         source.sends = [send]
         assert mix(session_of(tmp_path, source, bus))[:2, 100] == pytest.approx(heard, abs=ROUNDING)
