@@ -12,6 +12,7 @@ from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.report import report
 from plugin_bridge.commands.separate import process, separate
+from plugin_bridge.commands.serve import serve
 from plugin_bridge.commands.sessions import bounce, inspect, render
 from plugin_bridge.commands.train import train
 from plugin_bridge.commands.watch import watch
@@ -49,6 +50,7 @@ for command in (
     bounce,
     separate,
     report,
+    serve,
     process,
     inspect,
     presets,
