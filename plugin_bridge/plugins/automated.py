@@ -72,6 +72,8 @@ class Automated(PythonPlugin):
             raise ValueError(
                 f"step_frames must be a whole number from 1 to {LARGEST_STEP}, not {step_frames!r}"
             )
+        if not curves:
+            raise ValueError("curves must say what at least one parameter follows")
         self.plugin = plugin
         self.curves = dict(curves)
         self.step_frames = step_frames
@@ -131,7 +133,7 @@ class _Signal:
         self._automated = automated
         self._waiting = FrameQueue(channels)
         self._position = 0
-        self._set: dict[str, Value] = {}
+        self._before: dict[str, Value] = {}
         step = automated.step_frames
         self._following = {
             name: Following(curve, sample_rate, step)
@@ -146,15 +148,16 @@ class _Signal:
         block = self._waiting.take(steps * step)
         if not steps:
             return block
-        rows = list(zip(*self._values(block, steps).values(), strict=True)) or [()] * steps
-        made, start = [], 0
+        rows = list(zip(*self._values(block, steps).values(), strict=True))
+        changes, start = [], 0
         for row, group in groupby(rows):
-            end = start + sum(1 for _ in group) * step
-            self._change(dict(zip(self._automated.curves, row, strict=True)))
-            made.append(self._run(block[:, start:end]))
-            start = end
+            changes.append((start, self._changed(dict(zip(self._automated.curves, row, strict=True)))))
+            start += sum(1 for _ in group) * step
+        if not self._position:  # smoothing from what was set before is no part of this signal
+            _set(self._automated.plugin, changes[0][1])
+            self._automated.plugin.reset()
         self._position += steps * step
-        return joined(made)
+        return self._run(block, changes)
 
     def _values(self, block: Audio, steps: int) -> dict[str, list[Value]]:
         """For each parameter its value in each step of ``block``."""
@@ -166,18 +169,27 @@ class _Signal:
             for name, curve in self._automated.curves.items()
         }
 
-    def _change(self, values: dict[str, Value]) -> None:
-        changed = {name: value for name, value in values.items() if self._set.get(name) != value}
-        _set(self._automated.plugin, changed)
-        if not self._set:  # the first: smoothing from what was set before is no part of this signal
-            self._automated.plugin.reset()
-        self._set = values or {"": True}
+    def _changed(self, values: dict[str, Value]) -> dict[str, Value]:
+        """Those of ``values`` that are not those before."""
+        changed = {name: value for name, value in values.items() if self._before.get(name) != value}
+        self._before = values
+        return changed
 
-    def _run(self, piece: Audio) -> Audio:
-        plugin, step = self._automated.plugin, self._automated.step_frames
-        if runs_in_python(plugin):
-            return run_python(plugin, piece, self.kind[1], step, False)
-        return run_native([plugin], piece, self.kind[1], step, False)
+    def _run(self, block: Audio, changes: Sequence[tuple[int, dict[str, Value]]]) -> Audio:
+        plugin, step, rate = self._automated.plugin, self._automated.step_frames, self.kind[1]
+        if hasattr(plugin, "run_steps"):  # in another process: all at once
+            made: Audio = plugin.run_steps(block, rate, step, changes)
+            return made
+        pieces = []
+        ends = [frame for frame, _ in changes[1:]] + [block.shape[1]]
+        for (start, values), end in zip(changes, ends, strict=True):
+            _set(plugin, values)
+            piece = block[:, start:end]
+            if runs_in_python(plugin):
+                pieces.append(run_python(plugin, piece, rate, step, False))
+            else:
+                pieces.append(run_native([plugin], piece, rate, step, False))
+        return joined(pieces)
 
 
 def _set(plugin: pedalboard.Plugin, values: Mapping[str, Value]) -> None:

@@ -210,22 +210,28 @@ class Hosted:
         values = {
             key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()
         }
+        self.check(values)
+        if not values:
+            return
+        self._check_taken(values, self._ask("values", set=dict(values))["values"])
+        hosting_worker.put_last(self._values, values)
+
+    def check(self, values: Mapping[str, Value]) -> None:
+        """Raise :class:`PluginError` for a parameter that is not there, and a value out of its range."""
         for key, value in values.items():
             if key not in self._rows:
                 near = did_you_mean(key, self._rows)
                 raise PluginError(f"{self._name} has no parameter {key!r}{near}; it has: {self._names()}")
             if not self._rows[key].takes(value):
                 raise PluginError(f"{self._name}: {key} must be {self._rows[key].allowed}, not {value!r}")
-        if not values:
-            return
-        got = self._ask("values", set=dict(values))["values"]
+
+    def _check_taken(self, values: Mapping[str, Value], got: Mapping[str, Value]) -> None:
         for key, value in values.items():
             if not self._rows[key].equal(value, got[key]):
                 raise PluginError(
                     f"{self._name}: {key} was set to {value!r}, but the plug-in says {got[key]!r}; "
                     "it may depend on another parameter, which then has to be set before it"
                 )
-        hosting_worker.put_last(self._values, values)
 
     def close(self) -> None:
         """End the child process; the next call starts a new one."""

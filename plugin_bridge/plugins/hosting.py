@@ -30,6 +30,7 @@ from plugin_bridge.plugins.hosted import (
     HostedParameter,
     Value,
 )
+from plugin_bridge.plugins.hosting_worker import put_last
 from plugin_bridge.plugins.python_plugin import PythonPlugin
 from separators import Audio
 
@@ -105,9 +106,43 @@ class HostedPlugin(Hosted, PythonPlugin):
         self._ask("begin", channels=channels)
         self._begun = channels
 
-    def _process(self, block: Audio, sample_rate: float, buffer_size: int) -> Audio:
-        header, audio = self._message("process", block, sample_rate=sample_rate, buffer_size=buffer_size)
+    def run_steps(
+        self, audio: Audio, sample_rate: float, step: int, changes: Sequence[tuple[int, Mapping[str, Value]]]
+    ) -> Audio:
+        """The next block of a signal in steps of ``step`` frames, parameters changing on the way.
+
+        ``changes`` are frames, the first 0 and all at steps, each with the values from there on; they travel
+        to the child at once. Returns as many frames or fewer, as ``run`` with ``reset=False``.
+        """
+        at_once = max(1, FRAMES_AT_ONCE // step) * step
+        with self._running:
+            if self._begun != len(audio):
+                self._begin(len(audio))
+            made = []
+            for start in range(0, audio.shape[1], at_once):
+                end = start + at_once
+                here = [(frame - start, dict(values)) for frame, values in changes if start <= frame < end]
+                if not here or here[0][0] > 0:
+                    here.insert(0, (0, {}))
+                made.append(self._process(audio[:, start:end], sample_rate, step, here))
+        return np.concatenate(made, axis=1) if made else audio.copy()
+
+    def _process(
+        self,
+        block: Audio,
+        sample_rate: float,
+        buffer_size: int,
+        changes: Sequence[tuple[int, dict[str, Value]]] = (),
+    ) -> Audio:
+        for _, values in changes:
+            self.check(values)
+        header, audio = self._message(
+            "process", block, sample_rate=sample_rate, buffer_size=buffer_size, changes=changes
+        )
         assert audio is not None, header
+        for (_, values), got in zip(changes, header.get("got", ()), strict=True):
+            self._check_taken(values, got)
+            put_last(self._values, values)
         if not np.isfinite(audio).all() and np.isfinite(block).all():
             raise PluginError(f"{self._name} gave back NaN or infinity; leave it out, or ask its maker")
         return audio

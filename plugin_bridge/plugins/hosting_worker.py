@@ -180,6 +180,23 @@ class Host:
         output = np.concatenate(outputs)
         return output.mean(axis=0, keepdims=True) if self._up_mix else output
 
+    def process_steps(
+        self, audio: Audio, sample_rate: float, step: int, changes: Sequence[tuple[int, dict[str, Any]]]
+    ) -> tuple[Audio, list[dict[str, Any]]]:
+        """:meth:`process` in blocks of ``step`` frames; each change is a frame and its values.
+
+        Returns the values as the plug-in has them after each change, too.
+        """
+        ends = [frame for frame, _ in changes[1:]] + [audio.shape[1]]
+        made, got = [], []
+        for (start, values), end in zip(changes, ends, strict=True):
+            self.set_values(values)
+            now = self._instances[0]
+            kinds = {"float": float, "bool": bool, "str": str}
+            got.append({key: kinds[now.parameters[key].type.__name__](getattr(now, key)) for key in values})
+            made.append(self.process(audio[:, start:end], sample_rate, step))
+        return np.concatenate(made, axis=1), got
+
     def play(self, messages: Sequence[tuple[int, str]], sample_rate: float, size: int, frames: int) -> Audio:
         """The next ``frames`` of an instrument; each message is its frame and its bytes in hex."""
         # In the middle of the frame, so that no rounding moves it to another one.
@@ -414,7 +431,13 @@ def main() -> None:
                 case "process":
                     assert host
                     assert audio is not None
-                    output = host.process(audio, header["sample_rate"], header["buffer_size"])
+                    if header.get("changes"):
+                        output, got = host.process_steps(
+                            audio, header["sample_rate"], header["buffer_size"], header["changes"]
+                        )
+                        answer = {"got": got}
+                    else:
+                        output = host.process(audio, header["sample_rate"], header["buffer_size"])
         except Exception as error:
             answer, output = {"error": " ".join(str(error).split()) or type(error).__name__}, None
         faulthandler.cancel_dump_traceback_later()

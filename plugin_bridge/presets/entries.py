@@ -103,8 +103,6 @@ def _automated(plugin: Automated) -> PluginEntry:
         values.pop(name, None)
         values.get("parameters", {}).pop(name, None)
     values["automate"] = {name: _table(curve) for name, curve in plugin.curves.items()}
-    if not plugin.curves:
-        return entry
     if plugin.step_frames != STEP_FRAMES:
         values["step_frames"] = plugin.step_frames
     return PluginEntry.model_validate(values)

@@ -188,6 +188,8 @@ def test_what_cannot_be_is_said():
         Automated(pb.Gain(), {"gain": curve})
     with pytest.raises(PluginError, match=r"ratio cannot be 0\.5"):
         Automated(pb.Compressor(), {"ratio": Curve([0, 1], [2, 0.5])})
+    with pytest.raises(ValueError, match="at least one parameter"):
+        Automated(pb.Gain(), {})
     with pytest.raises(TypeError, match="a Curve or a Follower, not int"):
         Automated(pb.Gain(), {"gain_db": 3})
     with pytest.raises(ValueError, match="step_frames must be a whole number from 1 to 65536, not 0"):

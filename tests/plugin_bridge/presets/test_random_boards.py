@@ -105,9 +105,9 @@ def automated(draw):
         if draw(st.booleans()):
             curves[key] = curve
     try:
-        return Automated(plugin, curves, draw(st.sampled_from([64, 500])))
+        return Automated(plugin, curves, draw(st.sampled_from([64, 500]))) if curves else plugin
     except PluginError:
-        return Automated(plugin, {})
+        return plugin
 
 
 @st.composite
@@ -138,11 +138,13 @@ def single():
 
 def nested(inner):
     """What holds others: native containers native ones, the others anything."""
+    # With other paths beside it in a native Mix, Pedalboard 0.9.26 reads memory that nobody has written.
+    mixed = built_in().filter(lambda made: not isinstance(made, pb.GSMFullRateCompressor))
     paths = st.lists(st.lists(inner, max_size=2), min_size=1, max_size=3)
     return st.one_of(
         st.lists(inner, max_size=3).map(Board),
         paths.map(StemMix),
-        st.lists(built_in(), min_size=1, max_size=3).map(pb.Mix),
+        st.lists(mixed, min_size=1, max_size=3).map(pb.Mix),
         st.lists(built_in(), max_size=3).map(pb.Chain),
         rack(inner),
     )
