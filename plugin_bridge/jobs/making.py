@@ -88,7 +88,7 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
         if not np.isfinite(block).all():
             raise JobError(
                 f"the audio holds NaN or infinity within {READ_AT_ONCE} frames after frame {start}; "
-                "replace such samples before separating"
+                "replace such samples first"
             )
         digest.update(block)
         with chain_errors(said):
@@ -153,14 +153,16 @@ def _blocks(run: Run) -> Iterator[list[Sequence[Audio]]]:
     """For each track the next block of each of its stems."""
 
     def progress(done: int, frames: int) -> None:
-        run.report("separating", READ + (SEPARATED - READ) * done / frames)
+        stage = "writing" if run.job.preset.preset.is_chain else "separating"
+        run.report(stage, READ + (SEPARATED - READ) * done / frames)
 
     def fitted(transform: Transform) -> None:
         run.report("separating", READ)
         if isinstance(transform, Factorized):
             run.factors = transform.factors
 
-    run.report("learning", READ)
+    if not run.job.preset.preset.is_chain:
+        run.report("learning", READ)
     if run.job.together:
         together = Together([(track.source, track.opened.time_reference or 0) for track in run.tracks])
         for parts in together.separate(run.separator, progress, fitted):
