@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from plugin_bridge.plugins.automation import Curve, Follower
     from separators import Separator
 
-CONTAINERS = ("Chain", "Mix")
+CONTAINERS = ("Chain", "Mix", "StemMix")
+"""A Mix of native plug-ins only is Pedalboard's own, run together with its native neighbours."""
 CONVOLUTION = "Convolution"
 
 
@@ -83,7 +84,7 @@ class PluginEntry(BaseModel):
         if self.plugin is not None and (self.parameters is not None or self.state is not None):
             raise ValueError("a built-in's parameters stand beside its name, not under parameters or state")
         if (self.plugin in CONTAINERS) != (self.plugins is not None):
-            raise ValueError("plugins = [...] belongs to Mix and Chain, and to them only")
+            raise ValueError("plugins = [...] belongs to Mix and Chain (and StemMix), and to them only")
         if self.plugins is not None and extra:
             raise ValueError(f"{self.plugin} has no parameter {extra}")
         if self.separator is None and (self.separate or self.stems or self.remix):
@@ -109,7 +110,10 @@ class PluginEntry(BaseModel):
     def runs_in_python(self) -> bool:
         """Whether this is or holds what Pedalboard itself cannot run."""
         return any(
-            entry.external is not None or entry.separator is not None or entry.automate
+            entry.external is not None
+            or entry.separator is not None
+            or entry.automate
+            or entry.plugin == "StemMix"
             for entry in self.inside()
         )
 
@@ -197,8 +201,10 @@ class PluginEntry(BaseModel):
         from plugin_bridge.plugins.board import Board
         from plugin_bridge.plugins.mix import StemMix
 
+        if self.plugin == "StemMix" or (self.plugin == "Mix" and self.runs_in_python):
+            return StemMix(made)
         if self.plugin == "Mix":
-            return StemMix(made) if self.runs_in_python else pedalboard.Mix(made)
+            return pedalboard.Mix(made)
         return Board(made) if self.runs_in_python else pedalboard.Chain(made)
 
     def _single(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:

@@ -52,7 +52,7 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
         stems = stems_of(plugin) or ({} if plugin.remix else {name: [] for name in plugin.chains})
         return PluginEntry(separator=table, separate=separate, stems=stems, remix=plugin.remix)
     if isinstance(plugin, StemMix):
-        return PluginEntry(plugin="Mix", plugins=[entry_of(path) for path in plugin.paths])
+        return PluginEntry(plugin="StemMix", plugins=[entry_of(path) for path in plugin.paths])
     if isinstance(plugin, pedalboard.Mix):
         return PluginEntry(plugin="Mix", plugins=[entry_of(child) for child in plugin])
     if isinstance(plugin, pedalboard.ExternalPlugin):

@@ -565,7 +565,7 @@ def test_the_schema_holds_every_separators_and_built_ins_table():
             assert row["properties"][key].get("minimum") == parameter.minimum
     entries = schema["$defs"]["PluginEntry"]["oneOf"]
     names = [entry["properties"]["plugin"]["const"] for entry in entries if "plugin" in entry["properties"]]
-    assert names == [*built_ins(), "Chain", "Mix", "Convolution"]
+    assert names == [*built_ins(), "Chain", "Mix", "StemMix", "Convolution"]
     assert set(schema["properties"]) == set(Preset.model_fields)
     assert schema["additionalProperties"] is False
 
