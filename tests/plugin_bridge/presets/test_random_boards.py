@@ -1,6 +1,7 @@
 """Random boards through preset files: the same audio, bit by bit.
 
-``STEMBRIDGE_RANDOM_BOARDS=1000 pytest tests/plugin_bridge/presets/test_random_boards.py`` tries a thousand.
+``STEMBRIDGE_RANDOM_BOARDS=1000 pytest --timeout=0 tests/plugin_bridge/presets/test_random_boards.py`` tries a
+thousand.
 """
 
 from __future__ import annotations
