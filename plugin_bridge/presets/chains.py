@@ -15,7 +15,8 @@ impulse_response_filename = "hall.wav"
 [[before]]
 external = "ZamCompX2"           # a third-party plug-in by its name, never by a path
 parameters = {threshold = -20}
-state = "VlNU..."                # its own state, base64
+state = "VlNU..."                # its own state, base64; or a file beside the preset:
+                                 # state_file = "warm.vstpreset" (or .fxp)
 
 [[before]]
 plugin = "Gain"                  # a parameter over time, or by the level of a signal
@@ -60,6 +61,7 @@ class PluginEntry(BaseModel):
     plugins: list[PluginEntry] | None = None
     parameters: dict[str, bool | int | float | str] | None = None
     state: str | None = None
+    state_file: str | None = None
     automate: dict[str, dict[str, Any]] = Field(default_factory=dict)
     step_frames: int | None = None
     separator: SeparatorTable | None = None
@@ -81,6 +83,8 @@ class PluginEntry(BaseModel):
                 "a third-party plug-in's own parameters stand under parameters = {...}, "
                 f"not beside its name: {extra or 'plugins'}"
             )
+        if self.state_file is not None and (self.external is None or self.state is not None):
+            raise ValueError('state_file belongs to external = "NAME", in place of state')
         if self.plugin is not None and (self.parameters is not None or self.state is not None):
             raise ValueError("a built-in's parameters stand beside its name, not under parameters or state")
         if (self.plugin in CONTAINERS) != (self.plugins is not None):
@@ -135,6 +139,8 @@ class PluginEntry(BaseModel):
             name = (entry.model_extra or {}).get("impulse_response_filename")
             if entry.plugin == CONVOLUTION and isinstance(name, str):
                 yield Path(own_file(folder, name))
+            if entry.state_file is not None:
+                yield Path(own_file(folder, entry.state_file))
 
     def separators(self, folder: Path) -> Iterator[Separator]:
         """The separators in this; raises :class:`PresetError`."""
@@ -222,9 +228,11 @@ class PluginEntry(BaseModel):
         from plugin_bridge.plugins.hosting import HostedPlugin
 
         assert self.external is not None
-        return HostedPlugin(
-            self.external, parameters=self.parameters or {}, state=self.state, plugin_paths=plugin_paths
-        )
+        plugin = HostedPlugin(self.external, state=self.state, plugin_paths=plugin_paths)
+        if self.state_file is not None:
+            plugin.load_preset(own_file(folder, self.state_file))
+        plugin.set(self.parameters or {})
+        return plugin
 
     def _rack(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:
         from plugin_bridge.plugins.processor import SeparatorPlugin

@@ -154,6 +154,7 @@ def _external() -> dict[str, Any]:
         {
             "parameters": {"type": "object", "additionalProperties": value},
             "state": {"type": "string", "contentEncoding": "base64"},
+            "state_file": {"type": "string"},
             **_AUTOMATE,
         },
         "A third-party plug-in by its name.",
