@@ -41,6 +41,7 @@ CONTENTS = """
 
 Your task <self>
 docs/recipes
+docs/operations
 docs/quality
 docs/reference
 docs/api

@@ -222,6 +222,14 @@ class SeparateJob:
             parts = tuple(replace(part, input=part.input.without(error)) for part in self.parts)
             return replace(self, parts=parts).run(report)
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a cluster's worker must have: a GPU if the preset asks for one by name."""
+        preset = self.preset.preset
+        tables = [preset.separator, *preset.separate.values()]
+        devices = [str((table.model_extra or {}).get("device", "")) for table in tables if table]
+        return {"GPU": 1.0} if any(device.startswith("cuda") for device in devices) else {}
+
     def inputs(self) -> list[Path]:
         """The files that are read."""
         return [part.input.path for part in self.parts]
