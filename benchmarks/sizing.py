@@ -3,7 +3,8 @@
     python -m benchmarks.sizing PRESET ...
 
 Each preset separates a minute of noise and clicks at 44.1 kHz in a process of its own, on one thread. The
-seconds are the processor's, so that a busy machine changes them little. Writes plugin_bridge/batches/sizing.toml.
+seconds are the processor's, so that a busy machine changes them little. Writes
+plugin_bridge/batches/sizing.toml.
 """
 
 from __future__ import annotations

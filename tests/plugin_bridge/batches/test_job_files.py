@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -205,3 +206,13 @@ def test_inputs_that_have_not_changed_are_not_read_again(folder, monkeypatch):
     write(folder / "songs" / "a.wav", noise(seconds=0.5, seed=9))
     os.utime(folder / "songs" / "a.wav", (old, old))  # as old as before, and as long
     assert [result.status for result in plugin_bridge.batch(path).jobs] == ["done"]
+
+
+def test_the_page_shows_what_estimates_are_made_from():
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    rows = [
+        f"| `{preset}` | {row['seconds']} | {row['memory_mb']} MB | {row['disk_mb']} MB |"
+        for preset, row in estimates.sizing().items()
+    ]
+    assert rows
+    assert [line for line in page.splitlines() if line.startswith("| `") and line.endswith(" MB |")] == rows

@@ -44,5 +44,5 @@ def test_a_job_that_needs_too_much_fails_alone():
 
 @pytest.mark.parametrize("text", ["", "much", "4 GX", "-1GB", "3MB"])
 def test_what_is_no_amount_is_refused(text):
-    with pytest.raises(JobError, match="write it like 4GB|less than a worker needs"):
+    with pytest.raises(JobError, match=r"write it like 4GB|less than a worker needs"):
         parse_bytes(text)
