@@ -59,7 +59,19 @@ def gaps(clips: Sequence[Clip]) -> dict[int, list[Gap]]:
         for cover in covers[first:last]:
             if hides(cover, clip):
                 found.setdefault(index, []).append(_gap(cover))
-    return found
+    return {index: _merged(ones) for index, ones in found.items()}
+
+
+def _merged(gaps: list[Gap]) -> list[Gap]:
+    """Gaps without fades that meet are one, so that a thousand clips in one place cost no million."""
+    plain = sorted((gap for gap in gaps if gap.out == gap.back == NONE), key=lambda gap: gap.start)
+    merged: list[Gap] = []
+    for gap in plain:
+        if merged and gap.start <= merged[-1].end:
+            merged[-1] = replace(merged[-1], end=max(merged[-1].end, gap.end))
+        else:
+            merged.append(gap)
+    return [*merged, *(gap for gap in gaps if not gap.out == gap.back == NONE)]
 
 
 def hides(cover: Clip, clip: Clip) -> bool:
