@@ -30,6 +30,7 @@ from separators.nmf import dictionary
 from separators.nmf.dictionary import Dictionary, DictionaryError, Part
 from separators.score.midi import MidiError, read_midi
 from tests.fuzz import ardour_seed
+from tests.fuzz import session_kinds as sessions
 
 RATE = 8000
 
@@ -309,6 +310,15 @@ def _load(path: Path) -> None:
 KINDS = {
     "ardour": Kind(".ardour", ardour_seed.sessions, _project, (SessionError,)),
     "rpp": Kind(".rpp", _projects, _rendered_project, (SessionError, AudioFileError)),
+    "dawproject": Kind(".dawproject", sessions.dawprojects, sessions.read_session, (SessionError,)),
+    "dawproject-xml": Kind(
+        ".xml", lambda: [sessions.dawproject_xml()], sessions.read_dawproject_xml, (SessionError,)
+    ),
+    "als-xml": Kind(".xml", lambda: [sessions.ableton_xml()], sessions.read_ableton_xml, (SessionError,)),
+    "aup3": Kind(".aup3", sessions.audacities, sessions.read_session, (SessionError,)),
+    "aup3-document": Kind(
+        ".bin", sessions.audacity_documents, sessions.read_audacity_document, (SessionError,)
+    ),
     "midi": Kind(".mid", _midi, read_midi, (MidiError,)),
     "preset": Kind(".toml", _presets, lambda path: Preset.load(path).check(), (PresetError,)),
     "manifest": Kind(".json", _manifests, _manifest, ()),

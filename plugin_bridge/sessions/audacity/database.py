@@ -82,7 +82,8 @@ class Database:
             raise AudioFileError(f"{self.path}: its block {identifier} of samples is damaged")
         stored, full_scale = SAMPLES[kind]
         whole = len(data) - len(data) % np.dtype(stored).itemsize
-        samples = np.frombuffer(data[:whole], stored).astype(np.float32) / np.float32(full_scale)
+        with np.errstate(all="ignore"):
+            samples = np.frombuffer(data[:whole], stored).astype(np.float32) / np.float32(full_scale)
         found: Audio = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
         return found
 
