@@ -10,10 +10,11 @@ from plugin_bridge.commands.demo import demo
 from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
+from plugin_bridge.commands.inspecting import inspect
 from plugin_bridge.commands.report import report
 from plugin_bridge.commands.separate import process, separate
 from plugin_bridge.commands.serve import serve
-from plugin_bridge.commands.sessions import bounce, inspect, render
+from plugin_bridge.commands.sessions import bounce, render
 from plugin_bridge.commands.train import train
 from plugin_bridge.commands.watch import watch
 from plugin_bridge.terminal import say

@@ -1,10 +1,7 @@
-"""``stembridge render``, ``bounce`` and ``inspect``: what can be done with a DAW session."""
+"""``stembridge render`` and ``bounce``: what can be done with a DAW session."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plugin_bridge.commands import options
-from plugin_bridge.commands.group import FAILED, Command
+from plugin_bridge.commands.group import Command
 from plugin_bridge.commands.running import run_call
-from plugin_bridge.terminal import say, say_json, table
 
 if TYPE_CHECKING:
     from plugin_bridge.presets.preset import Preset
-    from plugin_bridge.sessions import Session, Track
 
 project_argument = click.argument("project", type=options.EXISTING)
 post_fader_option = click.option(
@@ -173,83 +168,3 @@ def bounce(
         raise click.UsageError("--mix is all tracks; leave out --tracks")
     call = partial(plugin_bridge.bounce, project, out, tracks=tracks, mix=mix, **chosen)
     return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
-
-
-@click.command(cls=Command)
-@project_argument
-@options.media_root_option
-@click.option("--strict", is_flag=True, help="Exit with status 1 if anything cannot be honoured.")
-@options.json_option
-def inspect(project: Path, media_roots: tuple[Path, ...], strict: bool, as_json: bool) -> int:
-    """Show what is in a DAW session, and what of it rendering will not reproduce."""
-    from plugin_bridge.sessions import open_session
-
-    session = open_session(project, media_roots=media_roots)
-    if as_json:
-        say_json(_plain(session))
-    else:
-        say(*_text(session))
-    return FAILED if strict and session.not_honoured else 0
-
-
-def _plain(session: Session) -> dict[str, Any]:
-    """The session as JSON can hold it."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(session), default=_plain_value))
-    return {"name": session.name, "end": session.end, **values}
-
-
-def _plain_value(value: Any) -> Any:
-    return getattr(value, "value", None) or str(value)
-
-
-def _text(session: Session) -> list[str]:
-    first = session.tempo[0]
-    tempo = f"{first.bpm:g} bpm, {first.numerator}/{first.denominator}"
-    if len(session.tempo) > 1:
-        tempo += f", {len(session.tempo) - 1} changes"
-    lines = [
-        f"{session.name} ({session.format}): {session.sample_rate} Hz, {session.end:.3f} s, {tempo}",
-        "",
-        *table(
-            ("", "track", "clips", "from", "to", "notes", "strip"),
-            [_row(number, track, depth) for number, (track, depth) in enumerate(_nested(session.tracks), 1)],
-        ),
-    ]
-    if session.start:
-        lines.insert(1, f"starts at {session.start:.3f} s of the DAW's clock")
-    if session.markers:
-        places = ", ".join(f"{marker.name or 'unnamed'} {marker.seconds:.3f} s" for marker in session.markers)
-        lines += ["", f"Markers: {places}"]
-    if session.notes:
-        lines += ["", *session.notes]
-    if session.not_honoured:
-        lines += ["", f"Not honoured ({len(session.not_honoured)}):"]
-        lines += [f"  {line}" for line in session.not_honoured]
-    return lines
-
-
-def _nested(tracks: Sequence[Track], depth: int = 0) -> list[tuple[Track, int]]:
-    rows = []
-    for track in tracks:
-        rows += [(track, depth), *_nested(track.children, depth + 1)]
-    return rows
-
-
-def _row(number: int, track: Track, depth: int) -> tuple[Any, ...]:
-    starts = [clip.position for clip in track.clips]
-    ends = [clip.position + clip.length for clip in track.clips]
-    strip = [word for word in ("muted", "soloed", "inverted") if getattr(track, word)]
-    if track.volume != 1:
-        strip.append(f"volume {track.volume:.3g}")
-    if track.pan:
-        strip.append(f"pan {track.pan:+.2g}")
-    strip += track.plugins
-    return (
-        number,
-        "  " * depth + track.name,
-        len(track.clips),
-        f"{min(starts):.3f}" if starts else "",
-        f"{max(ends):.3f}" if ends else "",
-        len(track.notes) or "",
-        ", ".join(strip),
-    )

@@ -9,6 +9,7 @@ import pytest
 
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.picture import SessionPicture
 from tests.plugin_bridge.command_helpers import MIXING, RATE, UNPAN, error_of, files, noise, run, write
 from tests.plugin_bridge.session_helpers import read
 
@@ -200,6 +201,11 @@ def test_inspect_shows_the_session(odd_session):
     values = json.loads(run("inspect", odd_session, "--json").stdout)
     assert [track["name"] for track in values["tracks"]] == ["Plain", "Effect"]
     assert values["tracks"][0]["clips"][0]["length"] == 1.0
+    assert f"Plain  |{'=' * 20}" in text
+    assert SessionPicture.model_validate(values).model_dump() == values
+    schema = json.loads(run("inspect", "--schema").stdout)
+    assert schema["title"] == "SessionPicture"
+    assert set(schema["properties"]) == set(values)
     run("inspect", odd_session, "--strict", status=1)
 
 
