@@ -8,6 +8,7 @@ from plugin_bridge.commands.batch import batch
 from plugin_bridge.commands.catalogue import presets, separators
 from plugin_bridge.commands.demo import demo
 from plugin_bridge.commands.dictionary import dictionary
+from plugin_bridge.commands.doctor import doctor
 from plugin_bridge.commands.evaluate import evaluate
 from plugin_bridge.commands.group import Group
 from plugin_bridge.commands.inspecting import inspect
@@ -61,5 +62,6 @@ for command in (
     train,
     batch,
     watch,
+    doctor,
 ):
     main.add_command(command)

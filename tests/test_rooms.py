@@ -36,8 +36,9 @@ MAY_IMPORT = {
     "plugin_bridge.daw": ["audio", "sessions"],
     "plugin_bridge.api": ["daw", "batches", "engine", "jobs", "presets", "rendering"],
     "plugin_bridge.server": ["api", "audio", "presets", "report"],
+    "plugin_bridge.diagnosis": ["audio", "plugins", "sessions", "separators.models", "separators.neural"],
     "plugin_bridge.commands": [
-        "api", "audio", "batches", "engine", "jobs", "learning", "presets", "server", "sessions",
+        "api", "audio", "batches", "diagnosis", "engine", "jobs", "learning", "presets", "server", "sessions",
         "separators.evaluation", "separators.nmf", "separators.score", "separators.training",
     ],
 }  # fmt: skip

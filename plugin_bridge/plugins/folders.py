@@ -38,7 +38,7 @@ def installed(plugin_paths: Sequence[Path | str] = ()) -> dict[str, Path]:
     """Name -> file of every plug-in; those in ``plugin_paths`` come before the system's."""
     found: dict[str, Path] = {}
     for folder in [*map(Path, plugin_paths), *system_folders()]:
-        for path in _plugins_in(folder):
+        for path in plugins_in(folder):
             found.setdefault(path.stem, path)
     return found
 
@@ -90,7 +90,7 @@ def _class_ids(bundle: Path) -> frozenset[str]:
     )
 
 
-def _plugins_in(folder: Path) -> Iterator[Path]:
+def plugins_in(folder: Path) -> Iterator[Path]:
     """Plug-ins in ``folder`` and the folders in it, but not inside a plug-in's own bundle."""
     if folder.suffix in SUFFIXES:
         yield folder

@@ -33,6 +33,14 @@ def chosen(name: str) -> torch.device:
     return device
 
 
+def providers() -> list[str]:
+    """The providers that onnxruntime has here; none without it."""
+    try:
+        return list(_onnxruntime().get_available_providers())
+    except ModelError:
+        return []
+
+
 def session(model: Path, device: torch.device = CPU) -> Any:
     """``model`` ready to run on ``device``; raises ModelError where the file cannot be read."""
     status = model.stat()

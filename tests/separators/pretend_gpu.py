@@ -40,6 +40,8 @@ class OnGPU(torch.Tensor):
         """Where it says that it is."""
         return GPU
 
+    is_meta = False
+
     def __deepcopy__(self, memo):
         return OnGPU(self.held.clone())
 

@@ -1,0 +1,1 @@
+"""What this machine has, for people and for reports of faults."""
