@@ -96,8 +96,7 @@ class PretendGPU(TorchDispatchMode):
         placed = [tensor for tensor in tensors if isinstance(tensor, OnGPU)]
         plain = [tensor for tensor in tensors if not isinstance(tensor, OnGPU)]
         kind = None if asked is None else torch.device(asked).type
-        made_without_memory = torch.get_default_device().type == "meta"
-        if kind == "meta" and not placed and (made_without_memory or not tensors):
+        if kind == "meta" and not tensors:
             return function(*args, **kwargs)
         to_gpu = kind in ("cuda", "meta")
         if asked is not None:

@@ -72,8 +72,10 @@ def test_all_is_worked_out_where_it_was_asked_for(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_on_the_processor_nothing_goes_elsewhere(name, monkeypatch):
+    separator = separators.create(name, **NETWORKS[name], device="cpu")
+    separator.stem_names(2)  # loads its model
     with pretend_gpu.present(monkeypatch) as gpu:
-        separators.create(name, **NETWORKS[name], device="cpu").separate(noise(0.5), RATE)
+        separator.separate(noise(0.5), RATE)
     assert gpu.where(GPU) == []
     assert sum(works_out(one) for one in gpu.where(CPU)) > 20
 
@@ -81,6 +83,7 @@ def test_on_the_processor_nothing_goes_elsewhere(name, monkeypatch):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_auto_takes_the_gpu_and_says_which(name, monkeypatch):
     separator = separators.create(name, **NETWORKS[name])
+    separator.stem_names(2)  # loads its model
     assert separator.particulars() == []
     with pretend_gpu.present(monkeypatch) as gpu:
         separator.separate(noise(0.5), RATE)
