@@ -6,6 +6,7 @@ import click
 
 from plugin_bridge.commands.batch import batch
 from plugin_bridge.commands.catalogue import presets, separators
+from plugin_bridge.commands.daw_scripts import daw_scripts
 from plugin_bridge.commands.demo import demo
 from plugin_bridge.commands.dictionary import dictionary
 from plugin_bridge.commands.doctor import doctor
@@ -63,5 +64,6 @@ for command in (
     batch,
     watch,
     doctor,
+    daw_scripts,
 ):
     main.add_command(command)

@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "plugin_bridge.server": ["api", "audio", "presets", "report"],
     "plugin_bridge.diagnosis": ["audio", "plugins", "sessions", "separators.models", "separators.neural"],
     "plugin_bridge.commands": [
-        "api", "audio", "batches", "diagnosis", "engine", "jobs", "learning", "presets", "server", "sessions",
+        "api", "audio", "daw", "batches", "diagnosis", "engine", "jobs", "learning", "presets", "server",
+        "sessions",
         "separators.evaluation", "separators.nmf", "separators.score", "separators.training",
     ],
 }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from plugin_bridge.daw.running import Run, find_program, render, run_program
+from plugin_bridge.daw.running import ATTEMPTS, Run, find_program, render, run_program
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import safe_name
 
@@ -33,12 +33,26 @@ def render_lmms(project: Path, out: Path, tracks: Sequence[str], mix: bool, time
             command = [program, "--allowroot", "render", str(copy), "-f", "wav", "-a", "-o", str(made)]
             render(Run(command, made, environment=HEADLESS), time_limit)
             return [_moved(made, out / f"{safe_name(project.stem)} mix{SUFFIX}")]
-        rendered = Path(folder, "tracks")  # LMMS makes none itself
-        rendered.mkdir()
-        command = [program, "--allowroot", "rendertracks", str(copy), "-f", "wav", "-a", "-o", str(rendered)]
-        status, words = run_program(command, time_limit, HEADLESS)
-        files = sorted(rendered.glob(f"*{SUFFIX}"), key=_number)
-        if status or not files:
+        for _ in range(ATTEMPTS):  # it crashes now and then
+            rendered = Path(folder, "tracks")
+            shutil.rmtree(rendered, ignore_errors=True)
+            rendered.mkdir()  # LMMS makes none itself
+            command = [
+                program,
+                "--allowroot",
+                "rendertracks",
+                str(copy),
+                "-f",
+                "wav",
+                "-a",
+                "-o",
+                str(rendered),
+            ]
+            status, words = run_program(command, time_limit, HEADLESS)
+            files = sorted(rendered.glob(f"*{SUFFIX}"), key=_number)
+            if status == 0 and files:
+                break
+        else:
             raise SessionError(f"{project}: LMMS rendered no tracks (status {status}: {words})")
         chosen = [file for file in files if _fits(NUMBERED.sub("", file.stem), tracks)]
         if not chosen:
