@@ -31,10 +31,11 @@ def automation(name, points, state="Play", style="Exponential", time=clocks):
 
 def region(position=0.0, length=1.0, start=0.0, sources=("1",), extra="", inner="", name="region"):
     ids = " ".join(f'source-{index}="{one}"' for index, one in enumerate(sources))
+    fades = f'fade-in-active="{int("<FadeIn" in inner)}" fade-out-active="{int("<FadeOut" in inner)}"'
     return (
         f'<Region name={quoteattr(name)} type="audio" start="{clocks(start)}" opaque="1" '
-        f'length="{clocks(length)}@{clocks(position)}" channels="{len(sources)}" fade-in-active="1" '
-        f'fade-out-active="1" {ids} {extra}>{inner}</Region>'
+        f'length="{clocks(length)}@{clocks(position)}" channels="{len(sources)}" '
+        f"{fades} {ids} {extra}>{inner}</Region>"
     )
 
 

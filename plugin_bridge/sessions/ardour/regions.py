@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
@@ -24,6 +25,9 @@ from plugin_bridge.sessions.model import (
 
 MOST_CHANNELS = 64
 MOST_POINTS = 100_000
+USUAL_FADE = 64
+"""Frames."""
+POWER_STEPS = 33
 INTERPOLATIONS = {"Discrete": PointShape.HOLD}
 """All others move evenly in their scale."""
 
@@ -109,8 +113,10 @@ class RegionReader:
     def _fade(self, region: Element, tag: str, active: str, length: float, is_out: bool) -> Fade:
         element = region.find(tag)
         said = region.get(active) or (None if element is None else element.get("active"))
-        if not self.fades or element is None or not is_true(said if said is not None else "1"):
+        if not self.fades or not is_true(said if said is not None else str(int(element is not None))):
             return Fade()
+        if element is None or is_true(element.get("default")):
+            return self._usual_fade(length, is_out)
         points = events(element, self.clock, f"a region's {tag}")
         seconds = points[-1][0] if points else 0.0
         if not 0 < seconds <= length:
@@ -123,6 +129,24 @@ class RegionReader:
             FadeShape.POINTS,
             points=_relative(points, seconds, is_out),
             beneath=_relative(beneath, seconds, is_out),
+            to_last_frame=True,
+        )
+
+    def _usual_fade(self, length: float, is_out: bool) -> Fade:
+        """What Ardour gives a region that has none of its own: 64 frames of constant power."""
+        seconds = USUAL_FADE / self.clock.sample_rate
+        if seconds > length:
+            return Fade()
+        steps = [step / POWER_STEPS for step in range(POWER_STEPS + 1)]
+        places = [math.floor(step * USUAL_FADE) / USUAL_FADE * seconds for step in steps]
+        rising = [math.sin(step * math.pi / 2) for step in steps]
+        falling = [math.cos(step * math.pi / 2) for step in steps]
+        own, other = (falling, rising) if is_out else (rising, falling)
+        return Fade(
+            seconds,
+            FadeShape.POINTS,
+            points=_relative(list(zip(places, own, strict=True)), seconds, is_out),
+            beneath=_relative(list(zip(places, other, strict=True)), seconds, is_out),
             to_last_frame=True,
         )
 
