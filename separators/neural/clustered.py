@@ -7,7 +7,7 @@ from torch import Tensor
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import Network, unpool_bands
 from separators.neural.pauses import Masks
-from separators.neural.same_voice import join_same, same_voices
+from separators.neural.same_voice import join, same_voices
 from separators.neural.separator import VoiceSeparator
 from separators.parameters import parameter
 
@@ -41,8 +41,9 @@ class ClusteredMasks:
             self.centroids = centroids
             return masks
         # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
-        self.centroids = centroids if len({*same_voices(centroids)}) == self.speakers else None
-        return join_same(masks, centroids)
+        owners = same_voices(centroids)
+        self.centroids = centroids if len({*owners}) == self.speakers else None
+        return join(masks, owners)
 
 
 class ClusteredVoices(VoiceSeparator):

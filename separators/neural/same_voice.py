@@ -16,15 +16,6 @@ NOBODY = 1e-3
 """A stem with less than this part of the loudest one's energy, -30 dB, in all that was heard is nobody's."""
 
 
-def join_same(masks: Tensor, centroids: Tensor) -> Tensor:
-    """Give all masks of one voice to its first stem, and nothing to its others.
-
-    ``masks`` ``(batch, stems, bins, times)``, those of the voices first; ``centroids``
-    ``(voices, dimensions)``.
-    """
-    return join(masks, same_voices(centroids))
-
-
 def join_nobody(masks: Tensor, spectrum: Tensor, voices: int) -> Tensor:
     """Give what stems that are nobody's have to the loudest voice.
 

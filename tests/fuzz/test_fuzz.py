@@ -40,6 +40,7 @@ def test_the_seeds_themselves_are_right(kind, tmp_path):
         path = tmp_path / f"{number}{KINDS[kind].suffix}"
         path.write_bytes(seed)
         KINDS[kind].read(path)
+        assert path.read_bytes() == seed
 
 
 def test_a_mutation_is_known_by_its_number():

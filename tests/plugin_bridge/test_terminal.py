@@ -70,6 +70,9 @@ def test_a_reader_who_is_gone_stops_no_work(stream):
     closed = io.StringIO()
     closed.close()
     write("a line", closed)
+    read = io.StringIO()
+    write("a line", read)
+    assert read.getvalue() == "a line\n"
 
 
 def test_there_is_no_other_way_out():

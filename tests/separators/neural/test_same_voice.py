@@ -7,7 +7,7 @@ from separators.neural.danet import DANet
 from separators.neural.inference import voices_transform
 from separators.neural.network import BANDS, BINS, HOP, SAMPLE_RATE, Architecture, Network
 from separators.neural.pit import PIT
-from separators.neural.same_voice import join_same, same_voices
+from separators.neural.same_voice import join, same_voices
 
 RATE = SAMPLE_RATE
 SILENT = 1e-4
@@ -42,7 +42,7 @@ def test_centroids_close_together_are_one_voice(degrees, owners):
 
 def test_joined_masks_keep_their_sum_and_the_background():
     masks = torch.rand(1, 4, BINS, 9)
-    joined = join_same(masks, at(0, 90, 4))
+    joined = join(masks, same_voices(at(0, 90, 4)))
     assert torch.allclose(joined.sum(1), masks.sum(1), atol=1e-5)
     assert torch.equal(joined[:, 0], masks[:, 0] + masks[:, 2])
     assert joined[:, 2].abs().max() == 0
