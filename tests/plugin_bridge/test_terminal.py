@@ -76,9 +76,13 @@ def test_a_reader_who_is_gone_stops_no_work(stream):
 
 
 def test_there_is_no_other_way_out():
-    """Nothing but :mod:`plugin_bridge.terminal` prints; the bars get their text from it."""
+    """Nothing but :mod:`plugin_bridge.terminal` prints; the bars get their text from it.
+
+    What a child process prints is read by its parent, and reaches nobody else.
+    """
+    children = {"facts.py"}
     for path in (ROOT / "plugin_bridge").rglob("*.py"):
-        if path.name == "terminal.py":
+        if path.name == "terminal.py" or path.name in children:
             continue
         for line in path.read_text(encoding="utf-8").splitlines():
             if ">>>" in line or "_console.print(one_line(" in line or path.parent.name == "plugin_bridge":

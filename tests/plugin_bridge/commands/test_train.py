@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +236,7 @@ def test_a_few_steps_on_sessions_lower_the_validation_loss(tmp_path, monkeypatch
     data = write_songs(tmp_path / "songs", 3)
     short = MixingSettings(batch=2, frames=16_384, loudness_db=0.0)
     monkeypatch.setattr(music, "Architecture", lambda: TINY)
-    monkeypatch.setattr(music, "MusicTask", partial(music.MusicTask, mixing=short))
+    monkeypatch.setattr(music, "MixingSettings", lambda: short)
     out = tmp_path / "mine.safetensors"
     arguments = ["wave-u-net", "--data", data, "--out", out, "--stem", "juno=other"]
     arguments += ["--warm-up-steps", 5, "--learning-rate", 0.003]

@@ -176,7 +176,7 @@ def test_a_change_of_the_files_decides_whether_the_job_runs_again(stereo, change
         {"bit_depth": "float32"},
         {"format": "flac"},
         {"stems": ("source-1",)},
-        {"multichannel": True},
+        {"layout": "multichannel"},
         {"force": True},
     ],
 )

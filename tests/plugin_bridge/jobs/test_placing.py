@@ -64,7 +64,7 @@ def test_a_second_preset_leaves_its_own_set_alone(song, first, second):
     "settings",
     [
         {"format": "flac"},
-        {"multichannel": True},
+        {"layout": "multichannel"},
         {"stems": ("source-2",)},
         {"template": "{track}/{preset} {stem}"},
     ],

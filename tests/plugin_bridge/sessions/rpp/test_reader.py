@@ -426,9 +426,9 @@ def test_a_folder_opens_its_only_project(tmp_path):
 
 
 def test_what_is_no_session_is_said(tmp_path):
-    (tmp_path / "a.als").touch()
+    (tmp_path / "a.song").touch()
     for path, words in (
-        (tmp_path / "a.als", "not a session"),
+        (tmp_path / "a.song", "not a session"),
         (tmp_path / "no.rpp", "no such"),
         (tmp_path, "no audio"),
     ):
