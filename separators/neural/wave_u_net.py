@@ -23,6 +23,8 @@ from separators.parameters import parameter
 from separators.registry import BUILT_IN
 
 FORMAT = "stembridge-wave-u-net-1"
+TWO_STEMS = "wave-u-net-2"
+"""The trained weights for vocals and accompaniment; those for four are better at bass, worse at voices."""
 SEGMENT_SECONDS = 14.0
 """The most that the network is asked for at once: shorter segments take less memory, but of each the network
 hears its context besides. A block with its overlap is four of them."""
@@ -67,7 +69,7 @@ class WaveUNet(NetworkSeparator):
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Loads the network; of the sample it learns which polarity to listen in."""
         keep_block_memory()
-        network = files.trained(self.name, self.weights, load)
+        network = files.trained(self.name if self.stems == 4 else TWO_STEMS, self.weights, load)
         architecture = network.architecture
         estimated = self.stems - 1
         if architecture.stems[:estimated] != self.stem_names(len(sample))[:estimated]:
