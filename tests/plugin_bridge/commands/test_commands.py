@@ -391,8 +391,6 @@ def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
         assert files(folder) == STEM_FILES
 
 
-@posix
-@pytest.mark.usefixtures("ctrl_c")
 def source_of(folder):
     """The name of the file that the stems in ``folder`` are of; nothing while they are replaced."""
     try:
@@ -401,6 +399,8 @@ def source_of(folder):
         return ""
 
 
+@posix
+@pytest.mark.usefixtures("ctrl_c")
 def test_watch_takes_files_as_they_come_and_ends_with_ctrl_c(preset, tmp_path):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     write(inbox / "a.wav", noise(seed=1))
