@@ -49,6 +49,7 @@ docs/plugins
 docs/training
 docs/big-models
 docs/devices
+docs/chains
 examples/session/README
 ```
 
