@@ -82,6 +82,9 @@ class Group(click.Group):
             status = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except click.Abort:
             say("Stopped.", err=True)
+            # Where Ctrl-C met text that Python was running, as when dataclasses are made, ``python -m`` ends
+            # by the signal whatever the status is, unless text has been run since.
+            exec("")  # noqa: S102
             sys.exit(STOPPED)
         except click.ClickException as error:
             error.message = one_line(error.message)  # type: ignore[misc]  # final to those who only read it

@@ -391,6 +391,26 @@ def test_ctrl_c_leaves_no_half_file_and_says_130(preset, tmp_path, jobs):
         assert files(folder) == STEM_FILES
 
 
+@posix
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_while_python_runs_text_is_130_too(tmp_path):
+    """As it happens while dataclasses are made."""
+    (tmp_path / "program.py").write_text(
+        "import click\n"
+        "from plugin_bridge.commands.group import Group\n"
+        "@click.group(cls=Group)\n"
+        "def main(): pass\n"
+        "@main.command()\n"
+        "def go(): exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
+        "main()\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
+    command = [sys.executable, "-m", "program", "go"]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.decode().splitlines()[-1] == "Stopped."
+
+
 def source_of(folder):
     """The name of the file that the stems in ``folder`` are of; nothing while they are replaced."""
     try:
