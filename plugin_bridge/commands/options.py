@@ -104,22 +104,21 @@ preset_option = click.option(
     metavar="NAME|FILE",
     help="A preset by name (stembridge presets list), or the path of a .toml file.",
 )
-out_option = click.option(
-    "--out",
-    "-o",
-    type=FOLDER,
-    default=Path("stems"),
-    show_default=True,
-    help="Folder for the results; made if it is missing.",
-)
-processed_option = click.option(
-    "--out",
-    "-o",
-    type=FOLDER,
-    default=Path("processed"),
-    show_default=True,
-    help="Folder for the results; made if it is missing.",
-)
+
+
+def _out_option(default: str) -> Callable[[F], F]:
+    return click.option(
+        "--out",
+        "-o",
+        type=FOLDER,
+        default=Path(default),
+        show_default=True,
+        help="Folder for the results; made if it is missing.",
+    )
+
+
+out_option = _out_option("stems")
+processed_option = _out_option("processed")
 tail_option = click.option(
     "--tail",
     "tail_seconds",

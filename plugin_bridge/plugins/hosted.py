@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from plugin_bridge import vst_presets
 from plugin_bridge.errors import PluginError
-from plugin_bridge.plugins import hosting_worker, preset_files
+from plugin_bridge.plugins import hosting_worker
 from plugin_bridge.plugins.folders import find_plugin
 from plugin_bridge.plugins.hosted_child import Child
 from separators import Audio
@@ -184,25 +185,24 @@ class Hosted:
         plug-in ignores it.
         """
         file = Path(path)
-        data = preset_files.read(file)
+        data = vst_presets.read(file)
         try:
             if data[:4] != b"CcnK":
-                preset_files.parsed(data)
-                if (theirs := preset_files.class_id(data)) != self.class_id:
+                if (theirs := vst_presets.parsed(data).class_id) != self.class_id:
                     raise PluginError(f"it is for another plug-in (class {theirs}, not {self.class_id})")
                 self._take_state([_text(data)], strict=False)
             else:
-                self._load_program(preset_files.parsed_fxp(data))
+                self._load_program(vst_presets.parsed_fxp(data))
         except PluginError as error:
             raise PluginError(f"{self._name}: {file}: {str(error).removeprefix(f'{self._name}: ')}") from None
         self._values.clear()
 
-    def _load_program(self, program: preset_files.Fxp) -> None:
+    def _load_program(self, program: vst_presets.Fxp) -> None:
         if program.values:
             self._ask("raw values", set=list(program.values))
             _ = self.state
             return
-        states = [preset_files.vst_preset(self.class_id, state) for state in program.component_states()]
+        states = [vst_presets.vst_preset(self.class_id, state) for state in program.component_states()]
         self._take_state([_text(state) for state in states], strict=False)
 
     def set(self, values: Mapping[str, Value]) -> None:

@@ -30,12 +30,12 @@ from plugin_bridge.plugins.instruments import (
     SoundFontInstrument,
     timed,
 )
-from plugin_bridge.plugins.preset_files import vst_preset
 from plugin_bridge.plugins.streamed_chain import StreamedChain
 from plugin_bridge.rendering import devices
 from plugin_bridge.rendering.clips import add
 from plugin_bridge.sessions.model import PluginState, Track
 from plugin_bridge.sessions.notes import messages_of
+from plugin_bridge.vst_presets import vst_preset
 from separators.base import Audio
 from separators.remarks import remark
 

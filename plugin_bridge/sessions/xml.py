@@ -101,18 +101,21 @@ def read_xml(path: Path) -> Element:
     return parse_xml([data], path)
 
 
-def number(element: Element, name: str, default: float = 0.0) -> float:
-    """The finite number in the attribute ``name``; ``default`` if there is none."""
-    text = element.get(name)
-    if text is None:
-        return default
+def finite(text: str, holder: str) -> float:
+    """The finite number that ``text`` is; :class:`SessionError` begins with ``holder``."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SessionError(f"<{element.tag}> holds {name}={text!r:.80} where a number belongs")
+        raise SessionError(f"{holder}{text!r:.80} where a number belongs")
     return value
+
+
+def number(element: Element, name: str, default: float = 0.0) -> float:
+    """The finite number in the attribute ``name``; ``default`` if there is none."""
+    text = element.get(name)
+    return default if text is None else finite(text, f"<{element.tag}> holds {name}=")
 
 
 def seconds(element: Element, name: str, default: float = 0.0) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -11,6 +10,7 @@ from plugin_bridge.sessions.ardour.fields import SUPERCLOCKS, TICKS
 from plugin_bridge.sessions.model import TempoChange
 from plugin_bridge.sessions.sources import MAX_SECONDS
 from plugin_bridge.sessions.tempo import TempoMap
+from plugin_bridge.sessions.xml import finite
 
 SLOWEST, FASTEST = 1, 10000
 
@@ -19,13 +19,7 @@ def number(text: str | None, default: float, what: str) -> float:
     """A finite number; ``default`` where the file says nothing. Raises :class:`SessionError`."""
     if text is None or not text.strip():
         return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise SessionError(f"{what} holds {text!r:.80} where a number belongs")
-    return value
+    return finite(text, f"{what} holds ")
 
 
 @dataclass(frozen=True)

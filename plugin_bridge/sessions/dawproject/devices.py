@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, tostring
 
-from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions import vst3
+from plugin_bridge import vst_presets
+from plugin_bridge.errors import PluginError, SessionError
 from plugin_bridge.sessions.dawproject import archive
 from plugin_bridge.sessions.dawproject.schema import CHOICES
 from plugin_bridge.sessions.dawproject.values import boolean
@@ -56,13 +56,13 @@ class DeviceReader:
                 remark(f"the state of plug-in {name} cannot be read: {error}")
         if kind != "VST3":
             return PluginState(name, kind, identifier, data, bypassed=bypassed)
-        identifier = vst3.class_id(identifier)
+        identifier = vst_presets.class_id(identifier)
         if not data:
             return PluginState(name, kind, identifier, bypassed=bypassed)
         try:
-            preset = vst3.read_preset(data)
-        except SessionError as error:
-            remark(f"the state of plug-in {name} {error}")
+            preset = vst_presets.parsed(data)
+        except PluginError as error:
+            remark(f"the state of plug-in {name} cannot be read: {error}")
             return PluginState(name, kind, identifier, bypassed=bypassed)
         return PluginState(
             name, kind, preset.class_id, preset.component, preset.controller, data, bypassed=bypassed

@@ -73,7 +73,10 @@ def test_what_cannot_be_is_wrong_usage(folder, command, preset, device, said):
 
 def test_presets_without_networks_run_on_the_processor(folder):
     run("separate", "talk.wav", "--preset", "stereo-unpan", "--device", "auto")
+    first = {path: path.read_bytes() for path in (folder / "stems").rglob("*.wav")}
     run("separate", "talk.wav", "--preset", "stereo-unpan", "--device", "cpu", "--force")
+    assert first
+    assert first == {path: path.read_bytes() for path in (folder / "stems").rglob("*.wav")}
 
 
 def test_python_chooses_it_too(folder, monkeypatch):

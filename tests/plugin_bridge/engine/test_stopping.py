@@ -69,10 +69,13 @@ def test_an_interrupt_that_a_library_swallows_is_raised_at_the_end():
 
 
 def test_without_a_signal_nothing_happens_and_others_are_left_alone():
-    with prompt_stop(130, lambda: None):
+    ended, heard = [], []
+    with prompt_stop(130, lambda: ended.append(True)):
         pass
     if hasattr(signal, "SIGUSR1"):
-        before = signal.signal(signal.SIGUSR1, lambda number, frame: None)
-        with prompt_stop(130, lambda: None):
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+        with prompt_stop(130, lambda: ended.append(True)):
             signal.raise_signal(signal.SIGUSR1)
+        assert heard == [signal.SIGUSR1]
         signal.signal(signal.SIGUSR1, before)
+    assert not ended

@@ -61,7 +61,7 @@ def test_threads_of_one_process_share_a_folder_and_the_last_one_leaves_nothing(t
 def test_a_folder_that_cannot_be_made_is_not_held(tmp_path):
     (tmp_path / "file").touch()
     with locked(tmp_path / "file" / "out"):
-        pass
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_files_are_moved_into_a_folder_by_one_at_a_time(tmp_path):

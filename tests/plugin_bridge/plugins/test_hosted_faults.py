@@ -7,9 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from plugin_bridge import Board, HostedPlugin
+from plugin_bridge import Board, HostedPlugin, vst_presets
 from plugin_bridge.errors import PluginError
-from plugin_bridge.plugins import preset_files
 from plugin_bridge.plugins.built_ins import get
 from tests.plugin_bridge.plugins.vst3 import needs_vst3
 from tests.plugin_bridge.splitters import Shares, noise
@@ -124,10 +123,10 @@ def test_a_vstpreset_file_is_loaded(gain, tmp_path):
 def test_a_vstpreset_of_the_components_state_alone_is_enough(gain, tmp_path):
     """As it is rebuilt from a DAW's project."""
     plugin = gain({"gain": 3})
-    component = preset_files.parsed(plugin.preset_data)[preset_files.COMPONENT]
+    component = vst_presets.parsed(plugin.preset_data).component
     other = gain(class_id=plugin.class_id)
     path = tmp_path / "loud.vstpreset"
-    path.write_bytes(preset_files.vst_preset(plugin.class_id, component))
+    path.write_bytes(vst_presets.vst_preset(plugin.class_id, component))
     other.load_preset(path)
     audio = noise(2, 5000)
     np.testing.assert_array_equal(other(audio, RATE), 3 * audio)
@@ -154,7 +153,7 @@ def test_an_fxp_with_values_sets_the_parameters_in_order(gain, tmp_path):
 
 def test_an_fxp_with_a_chunk_is_given_to_the_plugin_as_its_state(gain, tmp_path):
     plugin = gain({"gain": 3})
-    chunk = preset_files.parsed(plugin.preset_data)[preset_files.COMPONENT]
+    chunk = vst_presets.parsed(plugin.preset_data).component
     (tmp_path / "loud.fxp").write_bytes(fxp(b"FPCh", struct.pack(">i", len(chunk)) + chunk))
     other = gain()
     other.load_preset(tmp_path / "loud.fxp")
@@ -167,8 +166,8 @@ def test_an_fxp_with_a_chunk_is_given_to_the_plugin_as_its_state(gain, tmp_path)
     [
         (b"", "it is no .vstpreset file, or cut short"),
         (b"garbage" * 20, "it is no .vstpreset file, or cut short"),
-        (preset_files.vst_preset("0" * 32, b"x"), "it is for another plug-in"),
-        (preset_files.vst_preset("0" * 32, b"x")[:-10], "cut short"),
+        (vst_presets.vst_preset("0" * 32, b"x"), "it is for another plug-in"),
+        (vst_presets.vst_preset("0" * 32, b"x")[:-10], "cut short"),
         (fxp(b"FxCk", b"\0" * 4), "2 parameters do not fit into 4 bytes"),
         (fxp(b"FxCk", b"\0" * 12, 3), "the preset holds 3 parameters, and the plug-in has 2"),
         (fxp(b"FPCh", struct.pack(">i", 100) + b"x"), "it is cut short: 100 bytes"),

@@ -3,7 +3,7 @@
 import base64
 import struct
 
-from plugin_bridge.plugins import preset_files
+from plugin_bridge import vst_presets
 
 LETTERS = 128
 """On a line."""
@@ -16,13 +16,13 @@ def blob(data):
 
 def vst3(preset, name="FaultyGain", kind="VST3", channels=2, file=None, instrument=False):
     """The block of a VST3 with the component's state of a ``.vstpreset``."""
-    component = preset_files.parsed(preset)[preset_files.COMPONENT]
+    component = vst_presets.parsed(preset).component
     body = struct.pack("<II", len(component), 1) + component + struct.pack("<I", 0)
     pins = b"".join(struct.pack("<Q", 1 << pin) for pin in range(channels))
     inputs = b"" if instrument else pins
     header = struct.pack("<III", 0x12345678, 0xFEED5EEE, len(inputs) // 8) + inputs
     header += struct.pack("<I", channels) + pins + struct.pack("<III", len(body), 1, 0x100000)
-    identifier = preset_files.class_id(preset)
+    identifier = vst_presets.parsed(preset).class_id
     file = name + ".vst3" if file is None else file
     return (
         f'      <VST "{kind}: {name} (Stembridge tests)" {file} 0 "" 305419896{{{identifier}}} ""\n'

@@ -11,6 +11,7 @@ Sources: Steinberg, VST 3 "Preset format" and "Porting from VST 2"; both public.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from separators import regular_files
 
 MAX_BYTES = 256 << 20
 COMPONENT, CONTROLLER = b"Comp", b"Cont"
-CLASS_ID = slice(8, 40)
+CLASS_ID = re.compile(r"[0-9A-Fa-f]{32}")
 HEADER = struct.Struct("<4sI32sq")
 ENTRY = struct.Struct("<4sqq")
 MOST_CHUNKS = 128
@@ -37,7 +38,7 @@ def read(path: Path) -> bytes:
 def vst_preset(class_id: str, component: bytes, controller: bytes = b"") -> bytes:
     """A ``.vstpreset`` of a class (32 hexadecimal digits) with these states.
 
-    >>> parsed(vst_preset("0" * 32, b"loud"))[COMPONENT]
+    >>> parsed(vst_preset("0" * 32, b"loud")).component
     b'loud'
     """
     chunks = [(COMPONENT, component), *([(CONTROLLER, controller)] if controller else [])]
@@ -49,10 +50,20 @@ def vst_preset(class_id: str, component: bytes, controller: bytes = b"") -> byte
     return header + body + b"List" + struct.pack("<i", len(chunks)) + entries
 
 
-def parsed(data: bytes) -> dict[bytes, bytes]:
-    """The chunks of a ``.vstpreset`` by name; raises :class:`PluginError` if it is none, or damaged."""
+@dataclass(frozen=True)
+class VstPreset:
+    """What a ``.vstpreset`` holds."""
+
+    class_id: str
+    """32 hexadecimal digits in upper case."""
+    component: bytes = b""
+    controller: bytes = b""
+
+
+def parsed(data: bytes) -> VstPreset:
+    """The preset in ``data``; raises :class:`PluginError` if it is no ``.vstpreset``, or damaged."""
     try:
-        name, _, _, at = HEADER.unpack_from(data)
+        name, _, identifier, at = HEADER.unpack_from(data)
         if name != b"VST3" or not 0 <= at <= len(data) or data[at : at + 4] != b"List":
             raise PluginError("it is no .vstpreset file, or cut short")
         (count,) = struct.unpack_from("<i", data, at + 4)
@@ -61,15 +72,24 @@ def parsed(data: bytes) -> dict[bytes, bytes]:
         entries = [ENTRY.unpack_from(data, at + 8 + number * ENTRY.size) for number in range(count)]
     except struct.error:
         raise PluginError("it is no .vstpreset file, or cut short") from None
-    for _, start, length in entries:
+    if not (digits := class_id(identifier.decode("latin-1"))):
+        raise PluginError("it names no class of plug-ins; the file is damaged")
+    chunks: dict[bytes, bytes] = {}
+    for chunk, start, length in entries:
         if start < 0 or length < 0 or start + length > len(data):
             raise PluginError("one of its chunks reaches past its end; the file is damaged")
-    return {chunk: data[start : start + length] for chunk, start, length in entries}
+        chunks.setdefault(chunk, data[start : start + length])
+    return VstPreset(digits, chunks.get(COMPONENT, b""), chunks.get(CONTROLLER, b""))
 
 
-def class_id(data: bytes) -> str:
-    """The class that a ``.vstpreset`` is for."""
-    return data[CLASS_ID].decode("latin-1").upper()
+def class_id(text: str) -> str:
+    """A class id as 32 hexadecimal digits in upper case, from one with braces and dashes; empty if none.
+
+    >>> class_id("{56534542-4d41-5665-7175-616c697a6572}")
+    '565345424D4156657175616C697A6572'
+    """
+    digits = re.sub(r"[{}\s-]", "", text)
+    return digits.upper() if CLASS_ID.fullmatch(digits) else ""
 
 
 @dataclass(frozen=True)
