@@ -39,6 +39,8 @@ def prompt_stop(status: int, last_words: Callable[[], None]) -> Iterator[None]:
         systems.close()
         thread.join()
         ours.close()
+        if heard:
+            remove_all()  # the signal may have met a job that was doing just that
     if heard:  # and lost: what Python code raises that a library called back goes no further
         raise KeyboardInterrupt
 

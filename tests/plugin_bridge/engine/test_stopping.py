@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_bridge.engine.stopping import prompt_stop
+from plugin_bridge.jobs import workspace
 from tests.plugin_bridge.processes import started
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
@@ -20,6 +21,7 @@ STUBBORN = """
 import signal, sys, time
 from pathlib import Path
 from plugin_bridge.engine.stopping import prompt_stop
+from plugin_bridge.jobs import workspace
 from plugin_bridge.jobs.workspace import workspace
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with prompt_stop(130, lambda: print("Stopped.", flush=True)), workspace(Path(sys.argv[1])):
@@ -66,6 +68,20 @@ def _swallow():
 def test_an_interrupt_that_a_library_swallows_is_raised_at_the_end():
     with pytest.raises(KeyboardInterrupt):
         _swallow()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_interrupt_of_the_cleaning_up_leaves_nothing(tmp_path, monkeypatch):
+    removed = workspace._remove
+
+    def interrupted(path):
+        monkeypatch.setattr(workspace, "_remove", removed)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(workspace, "_remove", interrupted)
+    with pytest.raises(KeyboardInterrupt), prompt_stop(130, lambda: None), workspace.workspace(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_signal_nothing_happens_and_others_are_left_alone():
