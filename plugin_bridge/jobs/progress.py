@@ -143,12 +143,13 @@ class LineReporter(Reporter):
                 self._line(f"{event.job}: {event.stage}, {100 * event.fraction:.0f} %")
 
     def finish(self, job: str, outcome: str) -> None:
-        """A line with the count."""
+        """A line, with the count where it is one of the jobs that were begun; the page to listen is none."""
         with self._lock:
             self._ended += 1
             self._shown.pop(job, None)
             self._pace.update(job, 1.0, free=outcome == UP_TO_DATE)
-            self._line(f"{job}: {outcome} ({self._ended} of {self._jobs}{self._speed()})")
+            count = f" ({self._ended} of {self._jobs}{self._speed()})" if self._ended <= self._jobs else ""
+            self._line(f"{job}: {outcome}{count}")
 
     def say(self, line: str) -> None:
         """The line."""

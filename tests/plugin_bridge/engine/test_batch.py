@@ -192,6 +192,13 @@ def test_lines_say_each_quarter_once_and_count_the_ends():
     ]
 
 
+def test_what_was_not_begun_with_the_jobs_has_no_count():
+    stream = io.StringIO()
+    with LineReporter(stream) as lines:
+        lines.finish("page to listen", "open index.html")
+    assert stream.getvalue() == "page to listen: open index.html\n"
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
