@@ -46,6 +46,11 @@ def song(tmp_path_factory):
         f's = create_session("{home}", "song", 48000)\n'
         's:new_audio_track(1, 2, nil, 1, "Voice", ARDOUR.PresentationInfo.max_order, '
         "ARDOUR.TrackMode.Normal, true)\n"
+        # A thread of Ardour's own connects new tracks to the master, some time later.
+        'local output = s:route_by_name("Voice"):output()\n'
+        "local function connected() return output:audio(0):connected() and output:audio(1):connected() end\n"
+        "for _ = 1, 1000 do if connected() then break end ARDOUR.LuaAPI.usleep(10000) end\n"
+        'assert(connected(), "the track is not connected")\n'
         's:save_state("", false, false, false, false, false)\nclose_session()\nprint("ALL DONE")\nquit()\n',
         makes=home,
     )
