@@ -4,46 +4,47 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal
 
 from plugin_bridge.batches.estimates import estimate
 from plugin_bridge.batches.job_file import JobFile
 from plugin_bridge.batches.planning import plan_of
-from plugin_bridge.engine.batch import run_plan
+from plugin_bridge.calls import (
+    AnyPath,
+    AnyPreset,
+    carry_out,
+    chain_of,
+    existing,
+    patterns_of,
+    planned_result,
+    preset_of,
+    run,
+    unless_failed,
+)
 from plugin_bridge.engine.contract import Workers
-from plugin_bridge.errors import JobError, JobsFailedError, PresetError
-from plugin_bridge.jobs.contract import Job, Result, Results, attempt
+from plugin_bridge.errors import JobError
+from plugin_bridge.jobs.contract import Job, Result, Results
 from plugin_bridge.jobs.folder_lock import locked
-from plugin_bridge.jobs.job import PresetText, SeparateJob, Settings
-from plugin_bridge.jobs.listening import page_of
+from plugin_bridge.jobs.job import SeparateJob, Settings
 from plugin_bridge.jobs.midi_file import MidiJob
-from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import (
     Place,
-    Planned,
     bounce_jobs,
     bounced_parts,
-    checked,
     file_jobs,
     mix_part,
-    preset_text,
     session_jobs,
     session_parts,
 )
-from plugin_bridge.jobs.progress import Callback, CallbackReporter, Cancelled, Reporter
+from plugin_bridge.jobs.progress import Callback, Reporter
 from plugin_bridge.jobs.stems_project import write_project
-from plugin_bridge.presets.preset import Output, Preset
+from plugin_bridge.presets.preset import Output
 from plugin_bridge.rendering.processing import Processing
 from separators.parameters import Value
 
-if TYPE_CHECKING:
-    import pedalboard
-
-AnyPath = str | os.PathLike[str]
-AnyPreset: TypeAlias = "str | os.PathLike[str] | Preset | pedalboard.Chain"
 Format = Literal["wav", "flac", "aiff", "ogg", "mp3", "alac", "aac"]
 BitDepth = Literal["16", "24", "float32", 16, 24]
 Layout = Literal["files", "multichannel", "stem.mp4"]
@@ -138,7 +139,7 @@ def render(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
     """
-    text = _preset(preset, parameters, device)
+    text = preset_of(preset, parameters, device)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -147,22 +148,22 @@ def render(
         name=name,
         stems=stems,
         plots=plots,
-        plugin_paths=[_existing(path) for path in plugin_paths],
+        plugin_paths=[existing(path) for path in plugin_paths],
         force=force,
         strict=strict,
     )
-    patterns = _patterns(tracks)
-    groups = () if together is None or isinstance(together, bool) else _patterns(together)
+    patterns = patterns_of(tracks)
+    groups = () if together is None or isinstance(together, bool) else patterns_of(together)
     if groups and patterns:
         raise JobError("together= names its tracks itself; leave out tracks=")
     as_one = bool(groups) or (text.preset.together if together is None else bool(together))
-    path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    path, target, roots = existing(project), Path(out), tuple(map(existing, media_roots))
     processing = Processing(
         effects=with_fx,
         approximate=approximate_fx,
         instruments=instruments,
-        sound_font=None if sound_font is None else _existing(sound_font),
-        plugin_paths=tuple(map(_existing, plugin_paths)),
+        sound_font=None if sound_font is None else existing(sound_font),
+        plugin_paths=tuple(map(existing, plugin_paths)),
         bypass_broken=bypass_broken,
     )
     planned: list[SeparateJob] = [
@@ -181,7 +182,7 @@ def render(
 
     page_in = target if report else None
     who = Workers.chosen(jobs, cluster, memory)
-    return _run(planned, target, text, project_of, page_in, dry_run=dry_run, workers=who, progress=progress)
+    return run(planned, target, text, project_of, page_in, dry_run=dry_run, workers=who, progress=progress)
 
 
 def separate(
@@ -220,7 +221,7 @@ def separate(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to separate
     """
-    text = _preset(preset, parameters, device)
+    text = preset_of(preset, parameters, device)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -229,17 +230,17 @@ def separate(
         name=name,
         stems=stems,
         plots=plots,
-        plugin_paths=[_existing(path) for path in plugin_paths],
+        plugin_paths=[existing(path) for path in plugin_paths],
         force=force,
         strict=strict,
     )
     files = [paths] if isinstance(paths, str | os.PathLike) else paths
     as_one = text.preset.together if together is None else together
     target = Path(out)
-    planned = file_jobs(list(map(_existing, files)), target, text, settings, as_one)
+    planned = file_jobs(list(map(existing, files)), target, text, settings, as_one)
     page_in = target if report else None
     who = Workers.chosen(jobs, cluster, memory)
-    return _run(planned, target, text, page_in=page_in, dry_run=dry_run, workers=who, progress=progress)
+    return run(planned, target, text, page_in=page_in, dry_run=dry_run, workers=who, progress=progress)
 
 
 def process(
@@ -273,7 +274,7 @@ def process(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to process
     """
-    text = _chain(preset)
+    text = chain_of(preset)
     if tail_seconds is not None:
         text = text.with_tail(tail_seconds)
     return separate(
@@ -345,27 +346,27 @@ def bounce(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
     """
-    patterns = _patterns(tracks)
+    patterns = patterns_of(tracks)
     if mix and patterns:
         raise JobError("mix is all tracks; leave out tracks")
     if midi and (start or end):
         raise JobError("the MIDI file holds the whole session; leave out midi, or the start and end")
-    text = None if preset is None else _chain(preset)
+    text = None if preset is None else chain_of(preset)
     settings = Settings.chosen(
         text.preset.output if text else Output(),
         format=format,
         bit_depth=bit_depth,
         name=name,
-        plugin_paths=[_existing(path) for path in plugin_paths],
+        plugin_paths=[existing(path) for path in plugin_paths],
         strict=strict,
     )
-    path, target, roots = _existing(project), Path(out), tuple(map(_existing, media_roots))
+    path, target, roots = existing(project), Path(out), tuple(map(existing, media_roots))
     processing = Processing(
         effects=with_fx,
         approximate=approximate_fx,
         instruments=instruments,
-        sound_font=None if sound_font is None else _existing(sound_font),
-        plugin_paths=tuple(map(_existing, plugin_paths)),
+        sound_font=None if sound_font is None else existing(sound_font),
+        plugin_paths=tuple(map(existing, plugin_paths)),
         bypass_broken=bypass_broken,
     )
     beside: list[Job] = [MidiJob(path, target, roots)] if midi else []
@@ -384,7 +385,7 @@ def bounce(
         )
         who = Workers.chosen(jobs, cluster, memory)
         planned = [*bounce_jobs(parts, settings, text), *beside]
-        return _run(planned, target, text, dry_run=dry_run, workers=who, progress=progress)
+        return run(planned, target, text, dry_run=dry_run, workers=who, progress=progress)
 
 
 @contextmanager
@@ -428,98 +429,6 @@ def batch(
     with ExitStack() as held:
         for out in made.outs:
             held.enter_context(locked(out))
-        done, _ = _done(made.plan, progress, workers)
+        done, _ = carry_out(made.plan, progress, workers)
         results = Results(done, notes=notes, projects=list(made.projects(done)))
-    return _checked(results)
-
-
-def _run(
-    planned: Sequence[Job],
-    out: Path,
-    preset: PresetText | None = None,
-    project_of: Callable[[list[Result]], Path | None] = lambda results: None,
-    page_in: Path | None = None,
-    *,
-    dry_run: bool,
-    workers: Workers,
-    progress: Callback | Reporter | None,
-) -> Results:
-    """Check the plan and do it; raises JobsFailedError, and whatever ``progress`` raises."""
-    plan = checked(planned)
-    if dry_run:
-        return Results([planned_result(one) for one in plan])
-    caution = preset.preset.caution if preset else ""
-    notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
-    with locked(out):
-        done, page = _done(plan, progress, workers, page_in)
-        return _checked(Results(done, project_of(done), notes, page))
-
-
-def _done(
-    plan: Sequence[Planned],
-    progress: Callback | Reporter | None,
-    workers: Workers,
-    page_in: Path | None = None,
-) -> tuple[list[Result], Path | None]:
-    """Do the plan, and make the page if one is wanted; raises whatever ``progress`` raises."""
-    reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
-    try:
-        done = run_plan(plan, reporter, workers)
-        if page_in is None or not any(result.tracks for result in done):
-            return done, None
-        return done, page_of(page_in, reporter)
-    except Cancelled:
-        assert isinstance(reporter, CallbackReporter)
-        assert reporter.error is not None
-        raise reporter.error from None
-
-
-def _checked(results: Results) -> Results:
-    """The results, if no job failed."""
-    if results.failed:
-        first = results.failed[0]
-        many = f"{len(results.failed)} of {len(results.jobs)} jobs failed: " if len(results.jobs) > 1 else ""
-        raise JobsFailedError(f"{many}{first.job}: {first.error}", results)
-    return results
-
-
-def planned_result(one: Planned) -> Result:
-    """What a job will do; of one that says why nothing is done, that."""
-    if isinstance(one.job, NotDone):
-        return attempt(one.job, lambda stage, fraction: None)
-    return Result(one.job.label, "planned", outputs=one.survey.outputs)
-
-
-def _ignore(job: str, stage: str, fraction: float) -> None:
-    pass
-
-
-def _preset(
-    preset: AnyPreset, parameters: Mapping[str, Value] | None, device: str | None = None
-) -> PresetText:
-    if isinstance(preset, str | os.PathLike):
-        preset = Preset.load(preset)
-    elif not isinstance(preset, Preset):
-        preset = Preset.from_board(preset, "Board")
-    text = preset_text(preset)
-    if parameters:
-        text = text.with_parameters(**parameters)
-    return text if device is None else text.on_device(device)
-
-
-def _chain(preset: AnyPreset) -> PresetText:
-    """A preset that separates nothing; raises :class:`PresetError`."""
-    text = _preset(preset, None)
-    if not text.preset.is_chain:
-        raise PresetError(f"{text.source}: it separates; use separate, or a preset with [[chain]] alone")
-    return text
-
-
-def _patterns(patterns: str | Sequence[str]) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
-
-
-def _existing(path: AnyPath) -> Path:
-    if not Path(path).exists():
-        raise JobError(f"{os.fspath(path)}: there is no such file or folder")
-    return Path(path)
+    return unless_failed(results)

@@ -45,6 +45,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 FILES_THAT_ARE_ROOMS = {
     "plugin_bridge.api": "plugin_bridge.api",
+    "plugin_bridge.calls": "plugin_bridge.api",
     "plugin_bridge.cli": "plugin_bridge.commands",
     "plugin_bridge.__main__": "plugin_bridge.commands",
 }

@@ -62,10 +62,10 @@ def batch(
 
 def _show(job_file: Path, workers: int, force: bool, as_json: bool) -> int:
     """The plan and what it will take; status 1 if something stands against it."""
-    from plugin_bridge.api import planned_result
     from plugin_bridge.batches.estimates import estimate
     from plugin_bridge.batches.job_file import JobFile
     from plugin_bridge.batches.planning import plan_of
+    from plugin_bridge.calls import planned_result
 
     made = plan_of(JobFile.read(job_file, force=force))
     found = estimate(made.plan, made.outs, workers)

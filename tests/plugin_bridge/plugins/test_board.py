@@ -1,9 +1,8 @@
-"""Boards of native plug-ins give Pedalboard's bits; racks change only what they are told to."""
+"""Boards of native plug-ins give Pedalboard's bits; separators run between them."""
 
 from __future__ import annotations
 
 import gc
-import re
 
 import numpy as np
 import pedalboard
@@ -25,23 +24,16 @@ from pedalboard import (
     Reverb,
 )
 
-from plugin_bridge import Board, SeparatorPlugin, StemRack, save_preset
-from plugin_bridge.errors import PresetError
+from plugin_bridge import Board, SeparatorPlugin, StemRack
 from plugin_bridge.plugins.python_plugin import PythonPlugin
-from separators import NMF
 from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 ROUNDING = 1e-6
 """Of signals around 1: sums of float32."""
-SUM_DB = -120
 
 
 def native_chain():
     return [HighpassFilter(60), Compressor(-25, 3), Reverb(0.3), Gain(-2), Limiter(-3)]
-
-
-def level_db(error, reference):
-    return 20 * np.log10(np.sqrt(np.mean(np.square(error))) / np.sqrt(np.mean(np.square(reference))) + 1e-30)
 
 
 # -- a board is a Pedalboard --------------------------------------------------------------------
@@ -277,270 +269,6 @@ def test_reset_clears_tails():
     assert np.abs(board(np.zeros((2, 4000), np.float32), 44100, reset=False)).max() == 0
 
 
-# -- racks --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("chains", [{}, {"low": [], "high": []}], ids=["no chains", "empty chains"])
-def test_an_empty_rack_that_remixes_returns_its_input(channels, chains):
-    audio = noise(channels, 4000)
-    out = StemRack(Bands(), chains, remix=True)(audio, 44100)
-    np.testing.assert_array_equal(out, audio)
-    assert not np.may_share_memory(out, audio)
-
-
-def test_chains_that_do_nothing_leave_the_input_within_the_sums_tolerance():
-    audio = noise(2, 50000)
-    out = StemRack(Bands(), {"low": [Gain(0)], "high": [Gain(0)]}, remix=True)(audio, 44100)
-    assert level_db(out - audio, audio) < SUM_DB
-
-
-@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.T, lambda x: x[0]])
-def test_remix_keeps_the_inputs_shape_and_sums_the_processed_stems(view):
-    audio = noise(2, 5000)
-    stems = Bands().separate(view(audio).T if view(audio).shape == (5000, 2) else view(audio), 44100)
-    out = StemRack(Bands(), {"low": [Gain(6), HighpassFilter(100)], "high": Gain(-6)}, remix=True)(
-        view(audio), 44100
-    )
-    low = Pedalboard([Gain(6), HighpassFilter(100)])(stems["low"], 44100)
-    high = Pedalboard([Gain(-6)])(stems["high"], 44100)
-    assert out.shape == view(audio).shape
-    expected = low + high
-    np.testing.assert_allclose(
-        out, expected.T if out.shape == (5000, 2) else expected.reshape(out.shape), atol=ROUNDING
-    )
-
-
-def test_without_remix_all_stems_are_passed_on_in_order():
-    audio = noise(2, 5000)
-    out = StemRack(Shares(stems=3), {"share-2": [Invert()]})(audio, 44100)
-    shares = [weight * audio for weight in Shares(stems=3).weights()]
-    np.testing.assert_allclose(out, np.concatenate([shares[0], -shares[1], shares[2]]), atol=ROUNDING)
-
-
-def test_chains_with_latency_stay_aligned():
-    audio = np.zeros((2, 30000), np.float32)
-    audio[:, 12000] = 0.9
-    out = StemRack(Shares(), {"share-1": [MP3Compressor()]}, remix=True)(audio, 44100)
-    assert np.abs(out[0]).argmax() == 12000
-
-
-def test_racks_chains_are_boards_that_can_be_changed_and_nested():
-    rack = StemRack(
-        Bands(), {"low": [StemRack(Bands(width=4), {"high": [Gain(-100)]}, remix=True)]}, remix=True
-    )
-    audio = noise(2, 3000)
-    assert isinstance(rack.chains["low"], Board)
-    inner = Bands().separate(audio, 44100)
-    low = Bands(width=4).separate(inner["low"], 44100)["low"]
-    np.testing.assert_allclose(rack(audio, 44100), low + inner["high"], atol=1e-5)
-    rack.chains["low"].append(Gain(-100))
-    np.testing.assert_allclose(rack(audio, 44100), inner["high"], atol=1e-5)
-
-
-def test_unknown_stems_are_refused_with_the_right_ones():
-    with pytest.raises(ValueError, match="bands gives no stem 'kick' here; its stems are: low, high"):
-        StemRack(Bands(), {"kick": [Gain()]})
-
-
-class PerChannel(Bands):
-    """One stem per channel, as independent component analysis has it."""
-
-    name = "per-channel"
-
-    def stem_names(self, channels):
-        return tuple(f"channel-{k + 1}" for k in range(channels))
-
-    def fit(self, sample, sample_rate):
-        return lambda block: np.eye(len(block), dtype=np.float32)[:, :, np.newaxis] * block
-
-
-def test_stems_that_depend_on_the_channels_are_checked_when_audio_comes():
-    rack = StemRack(PerChannel(), {"channel-3": [Gain(-6)]})
-    assert rack(noise(3, 100), 44100).shape == (9, 100)
-    with pytest.raises(ValueError, match="no stem 'channel-3' here; its stems are: channel-1, channel-2"):
-        rack(noise(2, 100), 44100)
-
-
-def test_a_chain_that_changes_a_stems_channels_is_refused():
-    rack = StemRack(Bands(), {"low": [Bands(width=4)]})
-    with pytest.raises(ValueError, match="chain of stem 'low'"):
-        rack(noise(2, 100), 44100)
-
-
-def test_a_racks_repr_and_properties():
-    rack = StemRack(SeparatorPlugin(Bands(width=3)), {"low": [Gain(6)]}, remix=True)
-    assert isinstance(rack, pedalboard.Plugin)
-    assert rack.separator == Bands(width=3)
-    assert rack.stem_names(2) == ("low", "high")
-    assert re.fullmatch(
-        r"<plugin_bridge.StemRack bands width=3 remix=True "
-        r"chains={low: \[<pedalboard.Gain gain_db=6 at 0x[0-9a-f]+>\]} at 0x[0-9a-f]+>",
-        repr(rack),
-    )
-
-
-def test_nan_is_refused_by_separators_before_chains_smear_it():
-    audio = noise(2, 1000)
-    audio[0, 10] = np.nan
-    for rack in (StemRack(Bands()), StemRack(Bands(), {"low": [Reverb()]}, remix=True)):
-        with pytest.raises(ValueError, match="frame 10 of channel 1"):
-            rack(audio, 44100)
-
-
-# -- boards inside native containers, and derived classes -----------------------------------------
-
-NATIVE_AROUND = {
-    "Mix": lambda board: Mix([board, Gain(-6)]),
-    "Chain": lambda board: Chain([Gain(1), board]),
-    "Pedalboard": lambda board: Pedalboard([board]),
-    "Mix in Chain": lambda board: Chain([Mix([board, Gain(-6)])]),
-    "Mix in a board in a Mix": lambda board: Mix([Board([Mix([board, Invert()])]), Gain(-6)]),
-}
-
-
-@pytest.mark.parametrize("around", NATIVE_AROUND)
-@pytest.mark.parametrize("with_separator", [False, True])
-def test_a_board_of_native_plugins_in_native_containers(around, with_separator):
-    """Held by a name or made in place, called natively or in a board: always the same."""
-
-    def made(cls):
-        return cls([HighpassFilter(100), Board([Reverb(0.3)])])
-
-    def outer(inside):
-        return Board([inside, Bands(), Gain(2)] if with_separator else [inside, Gain(2)])
-
-    audio = noise(2, 5000)
-    native = NATIVE_AROUND[around](made(Pedalboard))(audio, 44100)
-    expected = outer(Gain(0))(native, 44100)
-    named = made(Board)
-    held = NATIVE_AROUND[around](named)
-    np.testing.assert_array_equal(outer(held)(audio, 44100), expected)
-    np.testing.assert_array_equal(outer(NATIVE_AROUND[around](made(Board)))(audio, 44100), expected)
-    np.testing.assert_array_equal(held(audio, 44100), native)
-    named.append(Gain(-100))
-    assert level_db(outer(held)(audio, 44100) - expected, expected) > -20
-
-
-class LouderCall(Board):
-    def __call__(self, input_array, sample_rate, buffer_size=8192, reset=True):
-        return 2 * super().__call__(input_array, sample_rate, buffer_size, reset)
-
-
-class LouderProcess(Board):
-    def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
-        return 2 * super().process(input_array, sample_rate, buffer_size, reset)
-
-
-class LouderRun(Board):
-    def run(self, audio, sample_rate, buffer_size, reset):
-        return 2 * super().run(audio, sample_rate, buffer_size, reset)
-
-
-class LouderGain(Gain):
-    def __call__(self, input_array, sample_rate, buffer_size=8192, reset=True):
-        return 2 * super().__call__(input_array, sample_rate, buffer_size, reset)
-
-
-class LouderChain(Chain):
-    def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
-        return 2 * super().process(input_array, sample_rate, buffer_size, reset)
-
-
-def louder_by_attribute():
-    board = Board([Gain(0)])
-    inner = board.process
-    board.process = lambda *args, **kwargs: 2 * inner(*args, **kwargs)
-    return board
-
-
-LOUDER = {
-    "call": lambda: LouderCall([Gain(0)]),
-    "process": lambda: LouderProcess([Gain(0)]),
-    "run": lambda: LouderRun([Gain(0)]),
-    "empty": lambda: LouderRun(),
-    "native call": lambda: LouderGain(0),
-    "native process": lambda: LouderChain([Gain(0)]),
-    "attribute": louder_by_attribute,
-}
-
-
-@pytest.mark.parametrize("kind", LOUDER)
-@pytest.mark.parametrize("frames", [2, 3000])
-def test_what_a_derived_class_overrides_is_honoured_in_boards_and_racks(kind, frames):
-    audio = noise(1, frames)
-    for board in (Board([LOUDER[kind]()]), Board([Gain(0), Board([Board([LOUDER[kind]()])]), Gain(0)])):
-        np.testing.assert_allclose(board(audio, 44100), 2 * audio, atol=ROUNDING)
-    rack = StemRack(Bands(), {"low": LOUDER[kind](), "high": [LOUDER[kind]()]}, remix=True)
-    np.testing.assert_allclose(rack(audio, 44100), 2 * audio, atol=ROUNDING)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in LOUDER if "native" not in kind])
-@pytest.mark.parametrize("native", [Pedalboard, Chain, Mix])
-def test_what_a_derived_board_overrides_is_never_skipped_by_native_containers(kind, native):
-    """Not even where nobody holds the board, so that only its C++ list is left."""
-    louder = LOUDER[kind]()
-    with pytest.raises(RuntimeError, match="put it into a Board"):
-        Board([native([louder])])(noise(2, 100), 44100)
-    dropped = native([LOUDER[kind]()])
-    gc.collect()
-    with pytest.raises(RuntimeError, match="put it into a Board"):
-        Board([dropped])(noise(2, 100), 44100)
-    with pytest.raises(RuntimeError):
-        dropped(noise(2, 100), 44100)
-
-
-def test_a_separator_that_nobody_holds_in_a_native_container_is_named_as_such():
-    for native in (Pedalboard, Chain, Mix):
-        held_by_nobody = native([Gain(), SeparatorPlugin(Bands())])
-        gc.collect()
-        with pytest.raises(RuntimeError, match=r"a separator .* put it into a Board"):
-            Board([held_by_nobody])(noise(2, 100), 44100)
-
-
-def test_an_override_above_another_is_refused():
-    class Unclear(LouderGain):
-        def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
-            return input_array
-
-    with pytest.raises(TypeError, match="Unclear overrides process, and a class above it __call__"):
-        Board([Unclear()])(noise(2, 100), 44100)
-
-
-def test_what_gives_no_audio_back_is_named():
-    class Lost(Pedalboard):
-        def process(self, input_array, sample_rate, buffer_size=8192, reset=True):
-            return None
-
-    with pytest.raises(RuntimeError, match="Lost gave back None"):
-        Board([Lost()])(noise(2, 100), 44100)
-
-
-class HalfStems(SeparatorPlugin):
-    def run(self, audio, sample_rate, buffer_size, reset):
-        return 0.5 * super().run(audio, sample_rate, buffer_size, reset)
-
-
-class HalfStemsCall(SeparatorPlugin):
-    def __call__(self, input_array, sample_rate, buffer_size=8192, reset=True):
-        return 0.5 * super().__call__(input_array, sample_rate, buffer_size, reset)
-
-
-@pytest.mark.parametrize("half", [HalfStems, HalfStemsCall])
-def test_a_rack_honours_what_a_separators_plugin_overrides(half):
-    audio = noise(2, 3000)
-    expected = 0.5 * SeparatorPlugin(Bands())(audio, 44100)
-    np.testing.assert_allclose(StemRack(half(Bands()))(audio, 44100), expected, atol=ROUNDING)
-    np.testing.assert_allclose(Board([half(Bands())])(audio, 44100), expected, atol=ROUNDING)
-
-    class OneStem(SeparatorPlugin):
-        def run(self, audio, sample_rate, buffer_size, reset):
-            return audio
-
-    with pytest.raises(ValueError, match="OneStem gave"):
-        StemRack(OneStem(Bands()))(audio, 44100)
-
-
 class Late(PythonPlugin):
     """Holds back 100 frames, as a plug-in with latency does."""
 
@@ -600,19 +328,3 @@ def test_behind_a_separator_plugins_that_take_one_stem_get_one_after_the_other(c
     ]
     for chain in chains:
         np.testing.assert_array_equal(Board(chain)(audio, 44100), expected)
-
-
-def test_a_preset_refuses_what_python_code_overrides(tmp_path):
-    louder = LouderGain()
-    boards = [
-        LouderRun([NMF()]),
-        Board([HalfStems(NMF())]),
-        Board([StemRack(HalfStemsCall(NMF()))]),
-        Board([StemRack(NMF(), {"stem-1": LouderRun()})]),
-        Board([Mix([louder]), NMF()]),
-        Board([LouderCall([Gain()]), NMF()]),
-        Board([louder_by_attribute(), NMF()]),
-    ]
-    for board in boards:
-        with pytest.raises(PresetError, match=r"no Python code|not a "):
-            save_preset(board, tmp_path / "preset.toml", "Louder")
