@@ -51,39 +51,50 @@ def gaps(clips: Sequence[Clip]) -> dict[int, list[Gap]]:
     if not covers:
         return found
     covers.sort(key=lambda clip: clip.position)
-    starts = np.array([clip.position for clip in covers])
-    longest = max(clip.length for clip in covers)
+    there = _Covers(covers)
     for index, clip in enumerate(clips):
+        hidden = there.over(clip)
+        plain = hidden[~there.fading[hidden]]
+        ones = there.merged(plain) + [there.gaps[place] for place in hidden[there.fading[hidden]]]
+        if ones:
+            found[index] = ones
+    return found
+
+
+class _Covers:
+    """Clips that hide others, in the order of their starts; as arrays, since thousands may meet."""
+
+    def __init__(self, covers: Sequence[Clip]) -> None:
+        self.clips = covers
+        self.starts = np.array([clip.position for clip in covers])
+        self.lengths = np.array([clip.length for clip in covers])
+        self.ends = self.starts + self.lengths
+        self.lanes = np.array([clip.lane for clip in covers])
+        self.layers = np.array([clip.layer for clip in covers])
+        self.needs_enclosing = np.array([clip.overlap is Overlap.REPLACE_ENCLOSING for clip in covers])
+        self.gaps = [_gap(cover) for cover in covers]
+        self.fading = np.array([gap.out != NONE or gap.back != NONE for gap in self.gaps])
+
+    def over(self, clip: Clip) -> NDArray[np.intp]:
+        """The places of those that replace what of ``clip`` lies beneath them; never itself, by its layer."""
         end = clip.position + clip.length
-        first, last = np.searchsorted(starts, [clip.position - longest, end])
-        for cover in covers[first:last]:
-            if hides(cover, clip):
-                found.setdefault(index, []).append(_gap(cover))
-    return {index: _merged(ones) for index, ones in found.items()}
+        first, last = np.searchsorted(self.starts, [clip.position - self.lengths.max(), end])
+        near = slice(first, last)
+        hides = (self.lanes[near] == clip.lane) & (self.layers[near] > clip.layer)
+        hides &= self.ends[near] > clip.position
+        encloses = (clip.position <= self.starts[near]) & (end >= self.ends[near])
+        places: NDArray[np.intp] = np.flatnonzero(hides & (encloses | ~self.needs_enclosing[near]))
+        places += first
+        return places
 
-
-def _merged(gaps: list[Gap]) -> list[Gap]:
-    """Gaps without fades that meet are one, so that a thousand clips in one place cost no million."""
-    plain = sorted((gap for gap in gaps if gap.out == gap.back == NONE), key=lambda gap: gap.start)
-    merged: list[Gap] = []
-    for gap in plain:
-        if merged and gap.start <= merged[-1].end:
-            merged[-1] = replace(merged[-1], end=max(merged[-1].end, gap.end))
-        else:
-            merged.append(gap)
-    return [*merged, *(gap for gap in gaps if not gap.out == gap.back == NONE)]
-
-
-def hides(cover: Clip, clip: Clip) -> bool:
-    """Whether ``cover`` replaces what of ``clip`` lies beneath it."""
-    end, cover_end = clip.position + clip.length, cover.position + cover.length
-    if cover is clip or cover.lane != clip.lane or cover.layer <= clip.layer:
-        return False
-    if cover_end <= clip.position or cover.position >= end:
-        return False
-    if cover.overlap is Overlap.REPLACE_ENCLOSING:
-        return clip.position <= cover.position and end >= cover_end
-    return True
+    def merged(self, places: NDArray[np.intp]) -> list[Gap]:
+        """Gaps without fades that meet are one, so that a thousand clips in one place cost no million."""
+        if not len(places):
+            return []
+        starts, ends = self.starts[places], np.maximum.accumulate(self.ends[places])
+        begins = np.flatnonzero(np.append(True, starts[1:] > ends[:-1]))
+        last = np.append(begins[1:], len(places)) - 1
+        return [Gap(float(starts[one]), float(ends[other])) for one, other in zip(begins, last, strict=True)]
 
 
 def _gap(cover: Clip) -> Gap:

@@ -29,7 +29,7 @@ from separators.neural.weights import WeightsError
 from separators.nmf import dictionary
 from separators.nmf.dictionary import Dictionary, DictionaryError, Part
 from separators.score.midi import MidiError, read_midi
-from tests.fuzz import ardour_seed
+from tests.fuzz import aaf_seed, ardour_seed
 from tests.fuzz import session_kinds as sessions
 
 RATE = 8000
@@ -319,6 +319,8 @@ KINDS = {
     "aup3-document": Kind(
         ".bin", sessions.audacity_documents, sessions.read_audacity_document, (SessionError,)
     ),
+    "aaf": Kind(".aaf", aaf_seed.files, aaf_seed.read_file, (SessionError,)),
+    "aaf-content": Kind(".bin", aaf_seed.contents, aaf_seed.read_contents, (SessionError,)),
     "midi": Kind(".mid", _midi, read_midi, (MidiError,)),
     "preset": Kind(".toml", _presets, lambda path: Preset.load(path).check(), (PresetError,)),
     "manifest": Kind(".json", _manifests, _manifest, ()),

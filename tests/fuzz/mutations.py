@@ -9,7 +9,7 @@ NUMBERS = (*b"0 -1 1e200 -1e20 1e-300 nan inf 604800 4294967295 x".split(), b"9"
 EDGES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 WIDE = (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF)
 MOST = 1 << 18
-"""Bytes that a mutated file has at most."""
+"""Bytes that a mutated file has at most, if its seed has not more."""
 
 
 def mutated(seed: bytes, number: int) -> bytes:
@@ -18,7 +18,7 @@ def mutated(seed: bytes, number: int) -> bytes:
     data = bytearray(seed)
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
         rng.choice((_byte, _wide, _cut, _repeat, _remove, _swap, _word, _line, _end))(rng, data)
-        del data[MOST:]
+        del data[max(MOST, len(seed)) :]
     return bytes(data)
 
 

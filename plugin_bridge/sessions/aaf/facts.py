@@ -25,6 +25,8 @@ MEMORY = 4 << 30
 FAILED = 3
 MAX_DEPTH = 64
 MOST_COMPONENTS = 100_000
+MOST_CHARACTERS = 64 << 20
+"""Of the facts: a hundred thousand clips may share one name of megabytes."""
 GAINS = ("Mono Audio Gain", "Stereo Audio Gain", "Audio Gain", "MonoAudioGain", "StereoAudioGain")
 PANS = ("Mono Audio Pan", "Audio Pan", "MonoAudioPan", "Stereo Audio Pan")
 DISSOLVES = ("Audio Dissolve", "Mono Audio Dissolve", "MonoAudioDissolve", "Stereo Audio Dissolve")
@@ -355,6 +357,16 @@ def unpack(path: Path, mob_id: str, out: Path) -> None:
                 sound.writeframesraw(block)
 
 
+def _json(facts: dict[str, Any]) -> str:
+    pieces, size = [], 0
+    for piece in json.JSONEncoder().iterencode(facts):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_CHARACTERS:
+            raise AafError("what it says is longer than a session can be")
+    return "".join(pieces)
+
+
 def main(arguments: list[str]) -> int:
     """Do what ``arguments`` say; errors are one line on the standard output."""
     if sys.platform != "win32":
@@ -365,7 +377,7 @@ def main(arguments: list[str]) -> int:
     command, path, *rest = arguments
     try:
         if command == "read":
-            print(json.dumps(read(Path(path))))
+            print(_json(read(Path(path))))
         else:
             unpack(Path(path), rest[0], Path(rest[1]))
     except AafError as error:

@@ -93,6 +93,9 @@ class Database:
             yield
         except (sqlite3.Error, OverflowError) as error:
             raise SessionError(f"{self.path}: not a whole Audacity project: {error}") from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message holds a name out of the file.
+            raise SessionError(f"{self.path}: not a whole Audacity project: a damaged schema") from error
 
     def close(self) -> None:
         """Close it."""

@@ -109,4 +109,4 @@ def _events(source: Block) -> Iterator[tuple[float, tuple[int, int, int]]]:
             status, one, two = (int(event.text(index, "0"), 16) for index in (1, 2, 3))
         except ValueError:
             continue
-        yield tick, (status, one & 0x7F, two & 0x7F)
+        yield tick, (status & 0xFF, one & 0x7F, two & 0x7F)

@@ -308,7 +308,7 @@ def _channels(line: Line) -> int:
         raise SessionError(
             f"line {line.first_line + 1}: a track of {channels} channels; at most {MOST_CHANNELS} can be had"
         )
-    return channels
+    return max(1, channels)
 
 
 def _color(value: int) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.sources import MAX_SECONDS
@@ -79,18 +82,42 @@ class Block(Words):
 
     last_line: int = -1
     content: list[Line | Block] = field(default_factory=list)
+    """Complete before anything in it is looked for."""
 
     def blocks(self, *names: str) -> Iterator[Block]:
         """The blocks directly inside, of these names."""
-        return (part for part in self.content if isinstance(part, Block) and part.name in names)
+        return _of_names(self._named[0], names)
 
     def lines(self, *names: str) -> Iterator[Line]:
         """The lines directly inside, of these names."""
-        return (part for part in self.content if isinstance(part, Line) and part.name in names)
+        return _of_names(self._named[1], names)
 
     def line(self, name: str) -> Line:
         """The first line of this name, or one without values."""
         return next(self.lines(name), Line(name, [], self.first_line))
+
+    @cached_property
+    def _named(self) -> tuple[dict[str, list[Block]], dict[str, list[Line]]]:
+        """The content by its names: an item of a thousand takes is asked a thousand times for each line."""
+        blocks: dict[str, list[Block]] = {}
+        lines: dict[str, list[Line]] = {}
+        for part in self.content:
+            if isinstance(part, Block):
+                blocks.setdefault(part.name, []).append(part)
+            else:
+                lines.setdefault(part.name, []).append(part)
+        return blocks, lines
+
+
+Part = TypeVar("Part", Block, Line)
+
+
+def _of_names(parts: dict[str, list[Part]], names: tuple[str, ...]) -> Iterator[Part]:
+    """In the file's order."""
+    found = [parts[name] for name in dict.fromkeys(names) if name in parts]
+    if len(found) <= 1:
+        return iter(found[0] if found else ())
+    return iter(sorted(chain.from_iterable(found), key=lambda part: part.first_line))
 
 
 def read_text(path: Path) -> str:

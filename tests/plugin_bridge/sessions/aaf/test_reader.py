@@ -6,104 +6,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import soundfile
 
 aaf2 = pytest.importorskip("aaf2", reason="pyaaf2 is not installed")
 
 from plugin_bridge.errors import SessionError  # noqa: E402
 from plugin_bridge.rendering.tracks import TrackSource  # noqa: E402
 from plugin_bridge.sessions import open_session  # noqa: E402
-from plugin_bridge.sessions.aaf import reader  # noqa: E402
+from plugin_bridge.sessions.aaf import facts, reader  # noqa: E402
 from tests.plugin_bridge import session_helpers as made  # noqa: E402
+from tests.plugin_bridge.sessions.aaf.helpers import NOISE, RATE, Maker  # noqa: E402
 
-RATE = 48000
-NOISE = np.round(made.noise(2.0)[0] * 32767).astype(np.int16)
 NEAR = 1e-9
-
-
-class Maker:
-    """An AAF of one composition, whose sound slots are sequences."""
-
-    def __init__(self, file, folder, rate):
-        self.file, self.rate = file, rate
-        self.composition = file.create.CompositionMob("song")
-        self.composition.usage = "Usage_TopLevel"
-        file.content.mobs.append(self.composition)
-        self.wave = folder / "essence.wav"
-        soundfile.write(self.wave, NOISE, RATE, subtype="PCM_16")
-        self.embedded = file.create.MasterMob("take")
-        file.content.mobs.append(self.embedded)
-        self.embedded.import_audio_essence(str(self.wave), RATE)
-        self.outside = self._outside()
-
-    def _outside(self):
-        source = self.file.create.SourceMob("file")
-        self.file.content.mobs.append(source)
-        source.descriptor = self.file.create.PCMDescriptor()
-        source.descriptor["SampleRate"].value = RATE
-        source.descriptor["AudioSamplingRate"].value = RATE
-        source.descriptor["Channels"].value = 1
-        source.descriptor["BlockAlign"].value = 2
-        source.descriptor["AverageBPS"].value = 2 * RATE
-        source.descriptor["QuantizationBits"].value = 16
-        source.descriptor["Length"].value = 2 * RATE
-        locator = self.file.create.NetworkLocator()
-        locator["URLString"].value = "file:///C:/Users/some%20one/Audio%20Files/my%20take.wav"
-        source.descriptor["Locator"].append(locator)
-        slot = source.create_timeline_slot(RATE)
-        slot.segment = self.file.create.SourceClip(media_kind="sound", length=2 * RATE)
-        master = self.file.create.MasterMob("outside")
-        self.file.content.mobs.append(master)
-        inner = master.create_timeline_slot(RATE)
-        inner.segment = source.create_source_clip(slot.slot_id, 0, 2 * RATE)
-        return master, inner.slot_id
-
-    def slot(self, *components, name="Vox"):
-        slot = self.composition.create_timeline_slot(self.rate)
-        slot.name = name
-        sequence = self.file.create.Sequence(media_kind="sound")
-        slot.segment = sequence
-        sequence.components.extend(components)
-        return slot
-
-    def clip(self, start, length, outside=False):
-        if outside:
-            master, slot = self.outside
-            made = master.create_source_clip(slot, start, length)
-        else:
-            made = self.embedded.create_source_clip(self.embedded.slots[0].slot_id, start, length)
-        made.media_kind = "sound"
-        return made
-
-    def filler(self, length):
-        return self.file.create.Filler("sound", length)
-
-    def dissolve(self, length):
-        transition = self.file.create.Transition("sound", length)
-        transition["CutPoint"].value = 0
-        definition = self._definition("Audio Dissolve", 2)
-        transition["OperationGroup"].value = self.file.create.OperationGroup(definition, length, "sound")
-        return transition
-
-    def operation(self, name, parameter, value, inner):
-        definition = self._definition(name, 1)
-        group = self.file.create.OperationGroup(definition, inner.length, "sound")
-        kind = self.file.dictionary.lookup_typedef("Rational")
-        number = self.file.create.ParameterDef(
-            aaf2.auid.AUID(int=hash(parameter) & (1 << 100)), parameter, "", kind
-        )
-        self.file.dictionary.register_def(number)
-        constant = self.file.create.ConstantValue(number, Fraction(value).limit_denominator(1000))
-        group.parameters.append(constant)
-        group.segments.append(inner)
-        return group
-
-    def _definition(self, name, inputs):
-        definition = self.file.create.OperationDef(aaf2.auid.AUID(int=sum(name.encode()) + (1 << 90)), name)
-        definition.media_kind = "sound"
-        definition["NumberInputs"].value = inputs
-        self.file.dictionary.register_def(definition)
-        return definition
 
 
 @pytest.fixture
@@ -194,6 +107,14 @@ def test_a_child_that_hangs_is_ended(make, monkeypatch):
     monkeypatch.setattr(reader, "SECONDS_PER_MEGABYTE", 0.0)
     with pytest.raises(SessionError, match="took more than"):
         open_session(path)
+
+
+def test_names_that_fill_the_memory_are_refused(make, monkeypatch, capsys):
+    monkeypatch.setattr(facts, "MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(facts, "MEMORY", -1)
+    path = make(lambda m: m.slot(m.clip(0, 25), name="a" * 1000))
+    assert facts.main(["read", str(path)]) == facts.FAILED
+    assert capsys.readouterr().out == "what it says is longer than a session can be\n"
 
 
 @pytest.mark.parametrize("part", range(1, 10))

@@ -161,6 +161,13 @@ def test_a_project_cut_short_is_one_line(tmp_path, part):
         open_session(path).tracks[0].clips[0].material.open(48000).read(0, 48000)
 
 
+def test_a_schema_whose_names_are_no_text_is_one_line(tmp_path):
+    path = audacity.save(tmp_path / "song.aup3", audacity.track(audacity.clip(WHOLE, 48000)), blocks=BLOCKS)
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE project", b"CREATE TABLE \xff\x80\xfeject"))
+    with pytest.raises(SessionError, match=r"song\.aup3: not a whole Audacity project: [^\n]+$"):
+        open_session(path)
+
+
 @pytest.mark.parametrize("cut", [0, 3, 40, 200])
 def test_a_document_cut_short_is_one_line(tmp_path, cut):
     path = audacity.save(tmp_path / "song.aup3", audacity.track(audacity.clip(WHOLE, 48000)))

@@ -1,16 +1,10 @@
-import os
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_bridge.errors import SessionError
 from plugin_bridge.jobs.inputs import remarks
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.model import ChannelMode, Fade, FadeShape, TempoChange
-from plugin_bridge.sessions.rpp.reader import read_rpp
-from plugin_bridge.sessions.rpp.text import parse, quoted, split_lines, split_words
 from plugin_bridge.sessions.tempo import TempoMap
 from tests.plugin_bridge.session_helpers import item, noise, project, save, track, write
 
@@ -348,155 +342,6 @@ def test_the_tempo_map_is_its_own_inverse(points, seconds):
     assert tempo.seconds(tempo.quarters(seconds)) == pytest.approx(seconds, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("cut", [1, 30, 100, 250, -3])
-def test_a_project_cut_in_the_middle_is_one_clear_line(song, cut):
-    text = project(track("T", item()), track("U", item()))
-    with pytest.raises(SessionError, match=r"song\.rpp: (cut short|not a REAPER)") as caught:
-        song(text[:cut])
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "not a REAPER project"),
-        ("hello\n", "not a REAPER project"),
-        (project(track("T", item("abc"))), r"line \d+: POSITION holds 'abc'"),
-        (project(track("T", item("nan"))), "where a number belongs"),
-        (project(track("T", item(0, -1))), "-1 s long"),
-        (project(track("T", item(1e9, 1))), "must lie within"),
-        (project(track("T", item(extra="SOFFS -1e300"))), "must lie within"),
-        (project(head="SAMPLERATE 0").replace("SAMPLERATE 48000 0 0", ""), "sample rate of 0"),
-        (project(head="TEMPO 0 4 4"), "tempo of 0"),
-        ('<REAPER_PROJECT 0.1 "7" 0\n' + "<A\n" * 100, "nested deeper"),
-    ],
-)
-def test_damage_is_one_clear_line(song, text, words):
-    with pytest.raises(SessionError, match=words) as caught:
-        song(text)
-    assert "\n" not in str(caught.value)
-
-
-def test_media_outside_the_folder_need_permission(tmp_path):
-    folder, other = tmp_path / "song", tmp_path / "pool"
-    folder.mkdir()
-    write(other / "b.wav", noise(1))
-    (folder / "link.wav").symlink_to(other / "b.wav")
-    for name in ("../pool/b.wav", str(other / "b.wav"), "link.wav", "/etc/passwd", "/dev/zero"):
-        path = save(folder, project(track("T", item(file=name))))
-        session = open_session(path)
-        assert "outside the project folder" in only_clip(session).problem
-        assert session.not_honoured == [f"T: {only_clip(session).problem}"]
-    path = save(folder, project(track("T", item(file="../pool/b.wav"))))
-    assert only_clip(open_session(path, media_roots=[other])).problem == ""
-
-
-def test_missing_and_irregular_media_are_said(tmp_path):
-    (tmp_path / "folder.wav").mkdir()
-    for name, words in (("no.wav", "is missing"), ("folder.wav", "not a regular"), ("a\\0b", "missing")):
-        session = open_session(save(tmp_path, project(track("T", item(file=name)))))
-        assert words in only_clip(session).problem
-        assert len(session.not_honoured) == 1
-
-
-def test_windows_names_and_any_letters(tmp_path):
-    write(tmp_path / "Médias" / "Grüße 音.wav", noise(1))
-    session = open_session(
-        save(tmp_path, project(track("T", item(file="Médias\\Grüße 音.wav"))), "Lied 歌.RPP")
-    )
-    assert only_clip(session).problem == ""
-    assert session.name == "Lied 歌"
-
-
-def test_latin_1_projects_are_read(tmp_path):
-    path = tmp_path / "old.rpp"
-    path.write_bytes(project(track("Gesäng")).encode("latin-1"))
-    assert open_session(path).tracks[0].name == "Gesäng"
-
-
-def test_a_folder_opens_its_only_project(tmp_path):
-    save(tmp_path, project(track("T")), "a.RPP")
-    assert open_session(tmp_path).name == "a"
-    save(tmp_path, project(), "a_stems.rpp")
-    save(tmp_path, project(), "a.rpp-bak")
-    assert open_session(tmp_path).name == "a"
-    save(tmp_path, project(), "b.rpp")
-    with pytest.raises(SessionError, match=r"several REAPER projects; name one of them: a\.RPP, b\.rpp"):
-        open_session(tmp_path)
-
-
-def test_what_is_no_session_is_said(tmp_path):
-    (tmp_path / "a.song").touch()
-    for path, words in (
-        (tmp_path / "a.song", "not a session"),
-        (tmp_path / "no.rpp", "no such"),
-        (tmp_path, "no audio"),
-    ):
-        with pytest.raises(SessionError, match=words):
-            open_session(path)
-
-
-@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
-def test_quoting_is_undone_by_reading(word):
-    quotes = sum(quote in word for quote in "\"'`")
-    (back,) = split_words(quoted(word))
-    assert back == (word if quotes < 3 else word.replace("`", "'"))
-
-
-@given(st.lists(st.sampled_from(["<A 1", ">", "X 1", "  <B", "\r", "", "|>"]), max_size=30))
-def test_any_text_is_read_or_refused(tmp_path_factory, lines):
-    text = "<REAPER_PROJECT 0.1\n" + "\n".join(lines)
-    parts = split_lines(text)
-    assert "".join(parts) == text
-    try:
-        root = parse(parts, tmp_path_factory.getbasetemp())
-    except SessionError as error:
-        assert "cut short" in str(error)  # noqa: PT017
-    else:
-        assert root.last_line > 0
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (project(head="TEMPO 120 1e200 4"), "TEMPO holds 1e\\+200; it must be a whole number"),
-        (project(head="TEMPO 1e200 4 4"), "a tempo of 1e\\+200"),
-        (project(track("A", strip="NCHAN 1e9")), "a track of 1000000000 channels; at most 128"),
-        (project(track("A", strip="PEAKCOL 1e99")), "PEAKCOL holds"),
-        (project(track("A", strip="FREEMODE 2\nLANESOLO" + " 1" * 40)), "more than 1024 lanes"),
-        *(
-            (
-                project(track("A", item(extra=f"YPOS {place} 2"), strip="FREEMODE 2\nLANESOLO 1 0")),
-                "YPOS holds",
-            )
-            for place in ("1e300 1e-300", "-1e20 0.5", "-1 0.5")
-        ),
-        (
-            project(track("A", item(source="<SOURCE MIDI\nE 1.7e308 90 3c 60\nE 1.7e308 80 3c 0\n>"))),
-            "a MIDI event lies .* s from the start; it must lie within 604800 s",
-        ),
-        (project(*[track("A", strip="ISBUS 1 1")] * 1000), "folders nested deeper than 64"),
-    ],
-)
-def test_numbers_beyond_all_reason_are_one_clear_line(song, text, words):
-    with pytest.raises(SessionError, match=words) as caught:
-        song(text)
-    assert "\n" not in str(caught.value)
-
-
-def test_projects_of_many_tracks_are_read_in_time_that_grows_as_they_do(tmp_path):
-    """None of the tracks says its pan mode, which is the project's then."""
-
-    def seconds(count):
-        path = save(tmp_path, project(*[track(f"T{number}") for number in range(count)]))
-        started = time.process_time()
-        assert len(open_session(path).tracks) == count
-        return time.process_time() - started
-
-    few = min(seconds(400) for _ in range(3))
-    assert seconds(6400) < 5 * 16 * few  # a glance at all for each would take 16 * 16 times as long
-
-
 def test_what_is_said_of_a_track_is_found_whatever_the_names_hold(tmp_path):
     chain = '<FXCHAIN\n<VST "VST: Comp"\n>\n>'
     names = ("A", "A: B", "C")
@@ -506,9 +351,3 @@ def test_what_is_said_of_a_track_is_found_whatever_the_names_hold(tmp_path):
         ["A: B: plug-in VST: Comp is left out"],
         ["C: plug-in VST: Comp is left out"],
     ]
-
-
-def test_a_pipe_is_no_project(tmp_path):
-    os.mkfifo(tmp_path / "a.rpp")
-    with pytest.raises(SessionError, match="not a regular file"):
-        read_rpp(tmp_path / "a.rpp")
