@@ -1,33 +1,43 @@
-"""Sixteen hosted plug-ins at once: how long they take to load, one by one and side by side, and their memory.
+"""Sixteen hosted plug-ins of a preset: the time to load them one by one and side by side, and their memory.
 
-python -m benchmarks.hosting [NAME]
+    python -m benchmarks.hosting [NAME]
+
+What side by side can gain is what processors have to spare: the second figure is the processors' time for all
+sixteen, which divided by their number is the least that loading can take.
 """
 
+import resource
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-from plugin_bridge import HostedPlugin
+from plugin_bridge import Preset
+from plugin_bridge.plugins import hosted
 
 COUNT = 16
 
 
-def load(name, at_once):
-    """The plug-ins, and the seconds that loading them took."""
+def load(preset, at_once):
+    """The plug-ins, the seconds that loading them took, and those of all processors for the children."""
+    hosted.SIDE_BY_SIDE = at_once
     start = time.perf_counter()
-    with ThreadPoolExecutor(at_once) as pool:
-        plugins = list(pool.map(HostedPlugin, [name] * COUNT))
-    return plugins, time.perf_counter() - start
+    plugins = list(preset.board())
+    seconds = time.perf_counter() - start
+    memory = sum(plugin.memory_bytes for plugin in plugins) / 2**20
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for plugin in plugins:
+        plugin.close()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return seconds, processor, memory
 
 
 def main(name):
-    for at_once in (1, 4):
-        plugins, seconds = load(name, at_once)
-        memory = sum(plugin.memory_bytes for plugin in plugins) / 2**20
-        for plugin in plugins:
-            plugin.close()
+    preset = Preset.parse('title = "Many"\n' + f'[[chain]]\nexternal = "{name}"\n' * COUNT)
+    load(preset, hosted.SIDE_BY_SIDE)  # its files are in the system's memory then
+    for at_once in (1, hosted.SIDE_BY_SIDE):
+        seconds, processor, memory = load(preset, at_once)
         print(
-            f"{COUNT} x {name}, {at_once} at a time: {seconds:.1f} s, "
+            f"{COUNT} x {name}, {at_once} at a time: {seconds:.1f} s, {processor:.1f} s of processors, "
             f"{memory:.0f} MB resident in all, {memory / COUNT:.0f} MB each"
         )
 

@@ -41,7 +41,7 @@ from plugin_bridge.jobs.plan import (
 )
 from plugin_bridge.jobs.progress import Callback, Reporter
 from plugin_bridge.jobs.stems_project import write_project
-from plugin_bridge.presets.preset import Output
+from plugin_bridge.presets.output import Output
 from plugin_bridge.rendering.processing import Processing
 from separators.parameters import Value
 
@@ -73,6 +73,7 @@ def render(
     bit_depth: BitDepth | None = None,
     layout: Layout | None = None,
     name: str | None = None,
+    tail_seconds: float | Literal["auto"] | None = None,
     plots: bool = False,
     report: bool = False,
     plugin_paths: Sequence[AnyPath] = (),
@@ -120,6 +121,8 @@ def render(
         programs, in ALAC or AAC; None: as the preset says
     :param name: the template of the files' names, with ``{track}``, ``{stem}``, ``{preset}``,
         ``{separator}``, ``{index}`` and ``{parent}``; None: the preset's, or ``{track}/{stem}``
+    :param tail_seconds: how much longer than the input the stems become, by what the preset's chains leave
+        ringing, or ``"auto"``: until that is 60 dB down; None: as the preset says
     :param plots: draw spectrograms beside the stems
     :param report: make a page to listen to all stems in ``out`` (``Results.page``), by :func:`write_report`
     :param plugin_paths: folders to look for third-party plug-ins in, besides the system's
@@ -139,7 +142,7 @@ def render(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
     """
-    text = preset_of(preset, parameters, device)
+    text = preset_of(preset, parameters, device, tail_seconds)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -198,6 +201,7 @@ def separate(
     bit_depth: BitDepth | None = None,
     layout: Layout | None = None,
     name: str | None = None,
+    tail_seconds: float | Literal["auto"] | None = None,
     plots: bool = False,
     report: bool = False,
     plugin_paths: Sequence[AnyPath] = (),
@@ -221,7 +225,7 @@ def separate(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to separate
     """
-    text = preset_of(preset, parameters, device)
+    text = preset_of(preset, parameters, device, tail_seconds)
     settings = Settings.chosen(
         text.preset.output,
         format=format,
@@ -274,9 +278,7 @@ def process(
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: there is nothing to process
     """
-    text = chain_of(preset)
-    if tail_seconds is not None:
-        text = text.with_tail(tail_seconds)
+    text = chain_of(preset, tail_seconds)
     return separate(
         paths,
         text.preset,
@@ -317,6 +319,7 @@ def bounce(
     format: Format | None = None,
     bit_depth: BitDepth | None = None,
     name: str = BOUNCED,
+    tail_seconds: float | Literal["auto"] | None = None,
     plugin_paths: Sequence[AnyPath] = (),
     renderer: Literal["own", "daw"] = "own",
     time_limit: float = 600.0,
@@ -338,6 +341,7 @@ def bounce(
     :param start: render from here on: seconds (``"90.5"``, ``"1:30"``), a bar (``"bar 17"``) or a marker
     :param end: render up to here; None: to the end of the region that ``start`` names, or of the session
     :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
+    :param tail_seconds: how much longer than the session the files become, by what that chain leaves ringing
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
     :param renderer: ``"daw"``: the session's own DAW renders (Ardour, LMMS, REAPER; it must be installed), on
         a copy, so that instruments and all effects are heard
@@ -351,7 +355,9 @@ def bounce(
         raise JobError("mix is all tracks; leave out tracks")
     if midi and (start or end):
         raise JobError("the MIDI file holds the whole session; leave out midi, or the start and end")
-    text = None if preset is None else chain_of(preset)
+    if preset is None and tail_seconds is not None:
+        raise JobError("a tail is that of a chain; name a preset with [[chain]], or leave out tail_seconds")
+    text = None if preset is None else chain_of(preset, tail_seconds)
     settings = Settings.chosen(
         text.preset.output if text else Output(),
         format=format,

@@ -89,7 +89,10 @@ def _ignore(job: str, stage: str, fraction: float) -> None:
 
 
 def preset_of(
-    preset: AnyPreset, parameters: Mapping[str, Value] | None, device: str | None = None
+    preset: AnyPreset,
+    parameters: Mapping[str, Value] | None = None,
+    device: str | None = None,
+    tail_seconds: float | str | None = None,
 ) -> PresetText:
     """A preset in any of its forms as what jobs take; raises :class:`PresetError`."""
     if isinstance(preset, str | os.PathLike):
@@ -99,12 +102,14 @@ def preset_of(
     text = preset_text(preset)
     if parameters:
         text = text.with_parameters(**parameters)
+    if tail_seconds is not None:
+        text = text.with_tail(tail_seconds)
     return text if device is None else text.on_device(device)
 
 
-def chain_of(preset: AnyPreset) -> PresetText:
+def chain_of(preset: AnyPreset, tail_seconds: float | str | None = None) -> PresetText:
     """A preset that separates nothing; raises :class:`PresetError`."""
-    text = preset_of(preset, None)
+    text = preset_of(preset, tail_seconds=tail_seconds)
     if not text.preset.is_chain:
         raise PresetError(f"{text.source}: it separates; use separate, or a preset with [[chain]] alone")
     return text

@@ -26,6 +26,7 @@ READ = "\b\nAudio that is read, told by its content:\n" + readable()
 @options.out_option
 @options.format_options
 @options.stem_options
+@options.tail_option
 @options.together_option
 @options.parameter_options
 @options.score_option

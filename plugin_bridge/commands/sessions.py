@@ -30,6 +30,7 @@ post_fader_option = click.option(
 @options.processing_options
 @options.format_options
 @options.stem_options
+@options.tail_option
 @click.option(
     "--together",
     "groups",
@@ -115,6 +116,7 @@ def render(
     metavar="FILE",
     help="A preset with a [[chain]] of plug-ins that each file goes through.",
 )
+@options.tail_option
 @options.plugin_path_option
 @options.format_options
 @click.option(

@@ -21,7 +21,8 @@ from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
 from plugin_bridge.jobs.together import BLEED, DIRECT
 from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, path_beside, safe_name
-from plugin_bridge.presets.preset import Output, Preset
+from plugin_bridge.presets.output import Output
+from plugin_bridge.presets.preset import Preset
 from plugin_bridge.presets.separating import SeparatorTable
 from plugin_bridge.presets.unseparated import PROCESSED
 from plugin_bridge.rendering.processing import BrokenPluginError

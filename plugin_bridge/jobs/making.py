@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +32,9 @@ from separators.base import Audio, Transform
 from separators.nmf.factors import Factorized
 from separators.remarks import heard_by
 from separators.streaming import AudioSource, separate_blocks
+
+if TYPE_CHECKING:
+    import pedalboard
 
 READ_AT_ONCE = 1 << 18
 """Frames."""
@@ -68,7 +72,7 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
     """
     source = track.opened.source
     key = run.job.preset.preset.first_chain
-    chain = _chain(run, key, track, source, work)
+    chain = _chains(run, [key], track, source, work)[key]
     if not (track.opened.rendered or chain):
         track.samples = track.samples or run.hash(number, source)
         return
@@ -110,11 +114,26 @@ def _prepare(run: Run, number: int, track: JobTrack, work: Path) -> None:
     track.source, track.samples = spool, digest.hexdigest()
 
 
-def _chain(run: Run, key: str, track: JobTrack, source: AudioSource, work: Path) -> StreamedChain | None:
+def _chains(
+    run: Run, keys: Sequence[str], track: JobTrack, source: AudioSource, work: Path
+) -> dict[str, StreamedChain | None]:
+    """The chains of a preset, which are loaded side by side; None for one without plug-ins."""
+    made = run.job.preset.preset.make_chains(keys, run.job.settings.plugin_paths)
+    return {
+        key: _chain(run, key, plugins, track, source, work) if plugins else None
+        for key, plugins in made.items()
+    }
+
+
+def _chain(
+    run: Run,
+    key: str,
+    plugins: Sequence[pedalboard.Plugin],
+    track: JobTrack,
+    source: AudioSource,
+    work: Path,
+) -> StreamedChain:
     preset = run.job.preset.preset
-    plugins = preset.make_chain(key, run.job.settings.plugin_paths)
-    if not plugins:
-        return None
     for kind, name in preset.listens_to(key):
         if kind == STEM and name not in track.heard_stems:
             path = work / f"stem-{len(track.heard_stems)}.raw"
@@ -137,14 +156,16 @@ def _files(run: Run, track: JobTrack, folder: Path) -> StemFiles:
         track.spectrograms = SpectrogramPicture(track.stems, source.sample_rate, source.frames)
     if not run.job.settings.asks_for_depth:
         track.rounding = Rounding(track.form.bit_depth)
+    keys = {name: f"stems.{name}" for name in track.written}
+    chains = _chains(run, [*keys.values(), "after"], track, source, folder)
     return StemFiles(
         run.opened,
         folder,
         track.form,
         source.channels,
-        {name: _chain(run, f"stems.{name}", track, source, folder) for name in track.written},
+        {name: chains[key] for name, key in keys.items()},
         run.job.preset.preset.remix,
-        _chain(run, "after", track, source, folder),
+        chains["after"],
         run.job.preset.preset.tail_seconds,
     )
 

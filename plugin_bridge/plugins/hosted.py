@@ -28,6 +28,8 @@ LOAD_SECONDS = 30.0
 CALL_SECONDS = 60.0
 """For one request, at most 3 s of audio: no plug-in that works takes so long."""
 MEMORY_GB = 4.0
+SIDE_BY_SIDE = 4
+"""Plug-ins that are loaded at once."""
 
 Value = bool | float | str
 
@@ -104,6 +106,7 @@ class Hosted:
         self._child: Child | None = None
         self._rows: dict[str, HostedParameter] = {}
         self._channels: list[int] = []
+        self._one_of_several = False
         self._begun = 0
         """The channels of the signal that is under way."""
         self._start()
@@ -120,6 +123,11 @@ class Hosted:
     def class_id(self) -> str:
         """The plug-in's class, 32 hexadecimal digits; empty for other formats than VST3."""
         return self._class_id
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether its file holds other plug-ins, too, so that its name alone does not tell which it is."""
+        return self._one_of_several
 
     @property
     def parameters(self) -> Mapping[str, HostedParameter]:
@@ -306,6 +314,7 @@ class Hosted:
         self._rows = {key: HostedParameter(**row) for key, row in answer["parameters"].items()}
         self._channels = answer["channels"]
         self._class_id = answer["class_id"].upper()
+        self._one_of_several = answer["several"]
         if self._state is not None:
             state = {"do": "state", "set": [self._state], "raw": False, "strict": False}
             child.ask({**state, "seconds": call_seconds}, None)

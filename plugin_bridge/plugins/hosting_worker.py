@@ -43,6 +43,7 @@ class Host:
 
     def __init__(self, path: str, class_id: str) -> None:
         self._load: Callable[[], Any] = lambda: _load(path, class_id)
+        self._several = path.endswith(".vst3") and len(_names_in(path)) > 1
         self._instances: list[Any] = [self._load()]
         self._instrument = bool(self._instances[0].is_instrument)
         self._counts = [channels for channels in CHANNEL_COUNTS if self._takes(channels)]
@@ -69,7 +70,7 @@ class Host:
             }
         first = self._instances[0]
         identifier = first.preset_data[CLASS_ID].decode("latin-1") if hasattr(first, "preset_data") else ""
-        kind = {"instrument": self._instrument, "class_id": identifier}
+        kind = {"instrument": self._instrument, "class_id": identifier, "several": self._several}
         return {**kind, "parameters": table, "channels": self._counts}
 
     def values(self) -> dict[str, Any]:
@@ -323,9 +324,8 @@ def _load(path: str, class_id: str) -> Any:
     try:
         plugin = pedalboard.load_plugin(path)
     except (ValueError, RuntimeError):  # there may be several
-        names = pedalboard.VST3Plugin.get_plugin_names_for_file(path)
         called = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - no import for this alone
-        for name in sorted(names, key=lambda name: name != called):
+        for name in sorted(_names_in(path), key=lambda name: name != called):
             plugin = pedalboard.load_plugin(path, plugin_name=name)
             if class_id in ("", _class_of(plugin)):
                 return plugin
@@ -335,6 +335,10 @@ def _load(path: str, class_id: str) -> Any:
             f"the one that is installed is another plug-in (class {_class_of(plugin)}, not {class_id})"
         )
     return plugin
+
+
+def _names_in(path: str) -> list[str]:
+    return list(pedalboard.VST3Plugin.get_plugin_names_for_file(path))
 
 
 def _class_of(plugin: Any) -> str:

@@ -17,6 +17,7 @@ external = "ZamCompX2"           # a third-party plug-in by its name, never by a
 parameters = {threshold = -20}
 state = "VlNU..."                # its own state, base64; or a file beside the preset:
                                  # state_file = "warm.vstpreset" (or .fxp)
+class_id = "5653..."             # which one it is, where a file holds several
 
 [[before]]
 plugin = "Gain"                  # a parameter over time, or by the level of a signal
@@ -30,7 +31,7 @@ remix = true
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,14 @@ if TYPE_CHECKING:
     import pedalboard
 
     from plugin_bridge.plugins.automation import Curve, Follower
+    from plugin_bridge.plugins.hosting import HostedPlugin
     from separators import Separator
+
+    Hosted = Callable[["PluginEntry"], HostedPlugin]
 
 CONTAINERS = ("Chain", "Mix", "StemMix")
 """A Mix of native plug-ins only is Pedalboard's own, run together with its native neighbours."""
+CLASS_ID = "^[0-9A-Fa-f]{32}$"
 CONVOLUTION = "Convolution"
 
 
@@ -58,6 +63,7 @@ class PluginEntry(BaseModel):
 
     plugin: str | None = None
     external: str | None = None
+    class_id: str | None = Field(default=None, pattern=CLASS_ID)
     plugins: list[PluginEntry] | None = None
     parameters: dict[str, bool | int | float | str] | None = None
     state: str | None = None
@@ -85,6 +91,8 @@ class PluginEntry(BaseModel):
             )
         if self.state_file is not None and (self.external is None or self.state is not None):
             raise ValueError('state_file belongs to external = "NAME", in place of state')
+        if self.class_id is not None and self.external is None:
+            raise ValueError('class_id belongs to external = "NAME"')
         if self.plugin is not None and (self.parameters is not None or self.state is not None):
             raise ValueError("a built-in's parameters stand beside its name, not under parameters or state")
         if (self.plugin in CONTAINERS) != (self.plugins is not None):
@@ -174,21 +182,21 @@ class PluginEntry(BaseModel):
                 for entry in entries:
                     entry.check(folder, known_stems)
         elif self.external is None and self.plugins is None:
-            self.create(folder=folder)
+            self.create(folder, hosted=lambda entry: entry.host((), folder))
         else:
             self._curves()
 
-    def create(self, plugin_paths: Sequence[Path] = (), folder: Path = Path()) -> pedalboard.Plugin:
+    def create(self, folder: Path, hosted: Hosted) -> pedalboard.Plugin:
         """A new plug-in; raises :class:`PluginError`, and :class:`PresetError` for a separator.
 
-        Third-party plug-ins are looked for in the system's folders and in ``plugin_paths``, files in
-        ``folder``, the preset's, first.
+        Files are looked for in ``folder``, the preset's, first. ``hosted`` gives the third-party plug-ins:
+        :func:`plugin_bridge.presets.loading.loading`.
         """
         if self.plugins is not None:
-            return self._container([entry.create(plugin_paths, folder) for entry in self.plugins])
+            return self._container([entry.create(folder, hosted) for entry in self.plugins])
         if self.separator is not None:
-            return self._rack(plugin_paths, folder)
-        made = self._single(plugin_paths, folder)
+            return self._rack(folder, hosted)
+        made = hosted(self) if self.external is not None else self._built_in(folder)
         if not self.automate:
             return made
         from plugin_bridge.plugins.automated import STEP_FRAMES, Automated
@@ -213,7 +221,23 @@ class PluginEntry(BaseModel):
             return pedalboard.Mix(made)
         return Board(made) if self.runs_in_python else pedalboard.Chain(made)
 
-    def _single(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:
+    def host(self, plugin_paths: Sequence[Path], folder: Path) -> HostedPlugin:
+        """The third-party plug-in, in a process of its own; raises :class:`PluginError`.
+
+        It is looked for in the system's folders and in ``plugin_paths``.
+        """
+        from plugin_bridge.plugins.hosting import HostedPlugin
+
+        assert self.external is not None
+        plugin = HostedPlugin(
+            self.external, state=self.state, plugin_paths=plugin_paths, class_id=self.class_id or ""
+        )
+        if self.state_file is not None:
+            plugin.load_preset(own_file(folder, self.state_file))
+        plugin.set(self.parameters or {})
+        return plugin
+
+    def _built_in(self, folder: Path) -> pedalboard.Plugin:
         from plugin_bridge.plugins import built_ins as table
         from plugin_bridge.plugins import convolution
 
@@ -223,18 +247,10 @@ class PluginEntry(BaseModel):
             if isinstance(name, str):
                 values[convolution.FILE] = own_file(folder, name)
             return convolution.create(values)
-        if self.plugin is not None:
-            return table.get(self.plugin).create(values)
-        from plugin_bridge.plugins.hosting import HostedPlugin
+        assert self.plugin is not None
+        return table.get(self.plugin).create(values)
 
-        assert self.external is not None
-        plugin = HostedPlugin(self.external, state=self.state, plugin_paths=plugin_paths)
-        if self.state_file is not None:
-            plugin.load_preset(own_file(folder, self.state_file))
-        plugin.set(self.parameters or {})
-        return plugin
-
-    def _rack(self, plugin_paths: Sequence[Path], folder: Path) -> pedalboard.Plugin:
+    def _rack(self, folder: Path, hosted: Hosted) -> pedalboard.Plugin:
         from plugin_bridge.plugins.processor import SeparatorPlugin
         from plugin_bridge.plugins.rack import StemRack
 
@@ -243,8 +259,7 @@ class PluginEntry(BaseModel):
         if not (self.stems or self.remix):
             return SeparatorPlugin(separator)
         chains = {
-            name: [entry.create(plugin_paths, folder) for entry in entries]
-            for name, entries in self.stems.items()
+            name: [entry.create(folder, hosted) for entry in entries] for name, entries in self.stems.items()
         }
         try:
             return StemRack(separator, chains, remix=self.remix)

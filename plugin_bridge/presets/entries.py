@@ -40,7 +40,10 @@ def entry_of(plugin: pedalboard.Plugin | None) -> PluginEntry:
         return PluginEntry(plugin="Chain", plugins=[])
     refuse_python(plugin, (HostedPlugin, Board, StemMix, Automated, SeparatorPlugin, StemRack))
     if isinstance(plugin, HostedPlugin):
-        return PluginEntry(external=plugin.name, parameters=plugin.values, state=plugin.state)
+        class_id = plugin.class_id if plugin.is_one_of_several else None
+        return PluginEntry(
+            external=plugin.name, class_id=class_id, parameters=plugin.values, state=plugin.state
+        )
     if isinstance(plugin, Automated):
         return _automated(plugin)
     if isinstance(plugin, SeparatorPlugin):

@@ -46,26 +46,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 import separators
 from plugin_bridge.atomic import write_atomically
-from plugin_bridge.audio.outputs import STEM_CODECS, BitDepth, OutputFormat
-from plugin_bridge.errors import JobError, PluginError, PresetError
-from plugin_bridge.naming import DEFAULT_TEMPLATE, Template, printable
+from plugin_bridge.errors import PluginError, PresetError
+from plugin_bridge.naming import printable
 from plugin_bridge.presets import files as preset_files
 from plugin_bridge.presets.chains import PluginEntry
 from plugin_bridge.presets.entries import entries_of, stems_of
+from plugin_bridge.presets.loading import loading
+from plugin_bridge.presets.output import Output, Table, first_error
 from plugin_bridge.presets.separating import SeparatorTable, check_parents, make_separator, tables_of
 from plugin_bridge.presets.unseparated import Unseparated
-from separators.near import did_you_mean
 
 if TYPE_CHECKING:
     import pedalboard
@@ -76,59 +73,7 @@ TRACK_STEMS = ("direct", "bleed")
 """The stems of each track where tracks are separated together; see :mod:`plugin_bridge.jobs.together`."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
-
-
-class Output(_Table):
-    """``[output]``: how results are written. What is left out follows the input or the command line."""
-
-    format: OutputFormat = "wav"
-    bit_depth: BitDepth | None = None
-    """None: the input's, or better."""
-    layout: Literal["files", "multichannel", "stem.mp4"] = "files"
-    name: str = DEFAULT_TEMPLATE
-    """The template of the files' names; see :mod:`plugin_bridge.naming`."""
-    stems: list[str] | None = None
-    """The stems to write; None: all."""
-
-    def changed(self, **values: Any) -> Output:
-        """With those of ``values`` that are not None; raises :class:`PresetError`."""
-        said = {key: value for key, value in values.items() if value is not None}
-        if str(said.get("bit_depth")).isdecimal():
-            said["bit_depth"] = int(said["bit_depth"])
-        if "stems" in said:
-            said["stems"] = list(said["stems"])
-        try:
-            return Output.model_validate({**self.model_dump(), **said})
-        except ValidationError as error:
-            raise PresetError(_first_error(error)) from None
-
-    @property
-    def codec(self) -> str:
-        """The format that is written: in a stem.mp4 ALAC, unless AAC is asked for."""
-        return "alac" if self.layout == "stem.mp4" and self.format == "wav" else self.format
-
-    @model_validator(mode="after")
-    def _stem_mp4(self) -> Output:
-        if (self.codec in STEM_CODECS) != (self.layout == "stem.mp4"):
-            raise ValueError(
-                f"layout stem.mp4 holds {' or '.join(STEM_CODECS)}, and nothing else does; "
-                f"format {self.format} with layout {self.layout} cannot be written"
-            )
-        return self
-
-    @field_validator("name")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        try:
-            Template(value)
-        except JobError as error:
-            raise ValueError(str(error)) from None
-        return value
-
-
-class Preset(_Table):
+class Preset(Table):
     """What a job needs: a separator with its parameters, chains around it, and how to write the result."""
 
     title: str
@@ -228,7 +173,7 @@ class Preset(_Table):
         try:
             preset = cls.model_validate(preset_files.tables(text, source))
         except ValidationError as error:
-            raise PresetError(f"{source}: {_first_error(error)}") from None
+            raise PresetError(f"{source}: {first_error(error, Preset)}") from None
         preset._source = source
         return preset
 
@@ -270,8 +215,8 @@ class Preset(_Table):
                     entry.check(self.folder, heard)
                 except (PluginError, PresetError) as error:
                     raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
-            if plugin_paths is not None:
-                self.make_chain(key, plugin_paths)
+        if plugin_paths is not None:
+            self.make_chains(self.chain_keys, plugin_paths)
 
     @property
     def is_chain(self) -> bool:
@@ -295,7 +240,7 @@ class Preset(_Table):
 
     @property
     def chain_keys(self) -> list[str]:
-        """What :meth:`make_chain` takes."""
+        """What :meth:`make_chains` takes."""
         return list(self._chains())
 
     def entries(self) -> list[PluginEntry]:
@@ -309,11 +254,16 @@ class Preset(_Table):
 
     def with_tail(self, tail_seconds: float | str) -> Preset:
         """The preset with this tail instead of its own; raises :class:`PresetError`."""
+        if not self.entries():
+            raise PresetError(
+                f"{self._source}: there is no plug-in in it whose tail could be heard; leave the tail out, "
+                "or add one under [[chain]], [[stems.NAME]], [[before]] or [[after]]"
+            )
         said = float(tail_seconds) if isinstance(tail_seconds, int) else tail_seconds
         try:
             made = Preset.model_validate({**self.model_dump(exclude_defaults=True), "tail_seconds": said})
         except ValidationError as error:
-            raise PresetError(_first_error(error)) from None
+            raise PresetError(first_error(error, Preset)) from None
         made._source = self._source
         return made
 
@@ -342,17 +292,27 @@ class Preset(_Table):
             raise PresetError(f"{self._source}: {error}") from None
 
     def make_chain(self, key: str, plugin_paths: Sequence[Path] = ()) -> list[pedalboard.Plugin]:
-        """New plug-ins of the chain ``chain``, ``before``, ``after`` or ``stems.NAME`` (empty without one).
+        """:meth:`make_chains` of one chain."""
+        return self.make_chains([key], plugin_paths)[key]
 
-        Plug-ins carry state: make a chain for each stream of audio. Raises :class:`PresetError`.
+    def make_chains(
+        self, keys: Sequence[str], plugin_paths: Sequence[Path] = ()
+    ) -> dict[str, list[pedalboard.Plugin]]:
+        """New plug-ins of the chains ``chain``, ``before``, ``after`` or ``stems.NAME`` (empty without one).
+
+        Plug-ins carry state: make chains for each stream of audio. Third-party plug-ins are looked for in the
+        system's folders and in ``plugin_paths``, and loaded side by side. Raises :class:`PresetError`.
         """
-        entries = self._chains().get(key, [])
-        made = []
-        for index, entry in enumerate(entries):
-            try:
-                made.append(entry.create(plugin_paths, self.folder))
-            except (PluginError, PresetError) as error:
-                raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
+        chains = {key: self._chains().get(key, []) for key in keys}
+        made: dict[str, list[pedalboard.Plugin]] = {key: [] for key in keys}
+        entries = [entry for chain in chains.values() for entry in chain]
+        with loading(entries, plugin_paths, self.folder) as hosted:
+            for key, chain in chains.items():
+                for index, entry in enumerate(chain):
+                    try:
+                        made[key].append(entry.create(self.folder, hosted))
+                    except (PluginError, PresetError) as error:
+                        raise PresetError(f"{self._source}: {key}[{index}]: {error}") from None
         return made
 
     def board(self, plugin_paths: Sequence[Path] = ()) -> Board:
@@ -364,25 +324,26 @@ class Preset(_Table):
         from plugin_bridge.plugins.processor import SeparatorPlugin
         from plugin_bridge.plugins.rack import StemRack
 
-        if self.is_chain:
-            return Board(self.make_chain("chain", plugin_paths))
         if self.together and self.stems:
             raise PresetError(
                 f"{self._source}: stems: with together = true these are the stems of each track, "
                 "which a job makes and a board does not"
             )
         separator = self.make_separator()
+        chains = self.make_chains(self.chain_keys, plugin_paths)
+        if self.is_chain:
+            return Board(chains["chain"])
         core: pedalboard.Plugin
         if self.stems or self.remix:
-            chains = {name: self.make_chain(f"stems.{name}", plugin_paths) for name in self.stems}
             try:
-                core = StemRack(separator, chains, remix=self.remix)
+                core = StemRack(
+                    separator, {name: chains[f"stems.{name}"] for name in self.stems}, remix=self.remix
+                )
             except ValueError as error:
                 raise PresetError(f"{self._source}: stems: {error}") from None
         else:
             core = SeparatorPlugin(separator)
-        before, after = self.make_chain("before", plugin_paths), self.make_chain("after", plugin_paths)
-        return Board([*before, core, *after])
+        return Board([*chains["before"], core, *chains["after"]])
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -405,7 +366,7 @@ class Preset(_Table):
         except PluginError as error:
             raise PresetError(f"this board does not fit into a preset: {error}") from None
         except ValidationError as error:
-            raise PresetError(f"this board does not fit into a preset: {_first_error(error)}") from None
+            raise PresetError(f"this board does not fit into a preset: {first_error(error, cls)}") from None
 
     def _chains(self) -> dict[str, list[PluginEntry]]:
         stems = {f"stems.{name}": entries for name, entries in self.stems.items()}
@@ -458,26 +419,3 @@ def save_preset(board: pedalboard.Chain, path: str | os.PathLike[str], title: st
     the board, and if the file cannot be written.
     """
     Preset.from_board(board, title, **fields).save(path)
-
-
-def _on_one_line(key: str) -> str:
-    """A key as it is, or as Python writes it if it holds line breaks and the like."""
-    return key if key.isprintable() else repr(key)[1:-1]
-
-
-def _first_error(error: ValidationError) -> str:
-    """``key: what is wrong; what would be right`` of the first thing pydantic found."""
-    first = error.errors(include_url=False)[0]
-    key = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{_on_one_line(part)}" for part in first["loc"]
-    ).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "is missing"
-    if first["type"] == "extra_forbidden":
-        parent = Output if first["loc"][0] == "output" else Preset
-        known = list(parent.model_fields)
-        message = f"no such key{did_you_mean(str(first['loc'][-1]), known)}; there are: {', '.join(known)}"
-    elif first["type"] != "value_error" and isinstance(first.get("input"), bool | int | float | str):
-        message = f"{message[:1].lower()}{message[1:]}, not {first['input']!r}"
-    return f"{key}: {message}" if key else message

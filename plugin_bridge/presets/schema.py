@@ -10,7 +10,7 @@ from typing import Any
 
 import separators
 from plugin_bridge.plugins import built_ins, convolution
-from plugin_bridge.presets.chains import CONTAINERS
+from plugin_bridge.presets.chains import CLASS_ID, CONTAINERS
 from separators.parameters import Content, Parameter
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -155,6 +155,7 @@ def _external() -> dict[str, Any]:
             "parameters": {"type": "object", "additionalProperties": value},
             "state": {"type": "string", "contentEncoding": "base64"},
             "state_file": {"type": "string"},
+            "class_id": {"type": "string", "pattern": CLASS_ID, "description": "Where a file holds several."},
             **_AUTOMATE,
         },
         "A third-party plug-in by its name.",

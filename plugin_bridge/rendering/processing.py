@@ -21,7 +21,7 @@ import pedalboard
 from plugin_bridge.audio.sequential import SequentialReader
 from plugin_bridge.errors import PluginError
 from plugin_bridge.plugins.folders import find_hosted
-from plugin_bridge.plugins.hosted import WrongKindError
+from plugin_bridge.plugins.hosted import SIDE_BY_SIDE, WrongKindError
 from plugin_bridge.plugins.hosting import HostedPlugin
 from plugin_bridge.plugins.instruments import (
     FRAMES_AT_ONCE,
@@ -39,8 +39,6 @@ from plugin_bridge.vst_presets import vst_preset
 from separators.base import Audio
 from separators.remarks import remark
 
-SIDE_BY_SIDE = 4
-"""Plug-ins that are loaded at once."""
 LIMITS: dict[str, Any] = {}
 """Of time and memory, where they are not those of :mod:`plugin_bridge.plugins.hosted`."""
 SOUND_FONT = -1

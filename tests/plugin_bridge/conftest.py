@@ -18,7 +18,10 @@ BUILT = {
 
 @pytest.fixture(scope="session")
 def own_plugins(tmp_path_factory):
-    """A folder with the effects FaultyGain (stereo) and FaultyQuad (four channels), and the SineSynth."""
+    """A folder with the effects FaultyGain (stereo) and FaultyQuad (four channels), and the SineSynth.
+
+    FaultyPair is a file that holds both effects.
+    """
     if not DPF.is_dir() or shutil.which("g++") is None:
         pytest.skip("needs g++ and Debian's dpf-source, to build VST3 plug-ins")
     base = tmp_path_factory.getbasetemp()
@@ -37,6 +40,17 @@ def own_plugins(tmp_path_factory):
                 ],
                 check=True,
             )  # fmt: skip
+        pair = building / "FaultyPair.vst3" / "Contents" / "x86_64-linux" / "FaultyPair.so"
+        pair.parent.mkdir(parents=True)
+        for name in ("FaultyGain", "FaultyQuad"):
+            shutil.copy(building / f"{name}.vst3" / "Contents" / "x86_64-linux" / f"{name}.so", pair.parent)
+        subprocess.run(
+            [
+                "g++", "-O1", "-fPIC", "-shared", "-std=gnu++14", f"-I{DPF / 'src'}", SOURCES / "pair.cpp",
+                "-o", pair,
+            ],
+            check=True,
+        )  # fmt: skip
         try:
             building.rename(folder)
         except OSError:  # another worker was quicker

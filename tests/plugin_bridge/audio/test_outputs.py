@@ -7,7 +7,8 @@ import pytest
 
 from plugin_bridge.audio.outputs import BIT_DEPTHS, FORMATS, STEM_CODECS, BitDepth, OutputFormat
 from plugin_bridge.cli import main
-from plugin_bridge.presets.preset import Output, Preset
+from plugin_bridge.presets.output import Output
+from plugin_bridge.presets.preset import Preset
 
 
 def test_every_format_that_may_be_named_has_its_limits():

@@ -121,6 +121,31 @@ def test_a_mix_bounced_through_a_chain_with_its_tail(tmp_path):
     np.testing.assert_array_equal(made, pb.Reverb(0.3)(padded, RATE))
 
 
+def test_each_command_takes_a_tail(tmp_path):
+    """Stems of a file and of a track, and a bounced track, as long as the option says."""
+    write(tmp_path / "m.wav", noise(2, RATE))
+    path = session_helpers.save(
+        tmp_path,
+        session_helpers.project(session_helpers.track("Music", session_helpers.item(0, 1, "m.wav"))),
+    )
+    rack, hall = tmp_path / "rack.toml", tmp_path / "hall.toml"
+    Board([StemRack(Bands(), {"low": [pb.Reverb(0.5)]})]).save(rack)
+    Board([pb.Reverb(0.5)]).save(hall)
+    out = tmp_path / "out"
+    tail = ("--out", out, "--tail", "0.25")
+    command_helpers.run("separate", tmp_path / "m.wav", "--preset", rack, *tail, "--name", "{track} {stem}")
+    command_helpers.run("render", path, "--preset", rack, *tail, "--name", "{track} {stem}")
+    command_helpers.run("bounce", path, "--preset", hall, *tail)
+    made = ["m low", "m high", "Music low", "Music high", "Music"]
+    for name in made:
+        assert session_helpers.read(out / f"{name}.wav").shape == (2, RATE + RATE // 4), name
+    command_helpers.run("bounce", path, "--preset", hall, "--out", out)
+    assert session_helpers.read(out / "Music.wav").shape == (2, RATE)
+    said = command_helpers.error_of("separate", tmp_path / "m.wav", "--preset", "drum-loop", *tail)
+    assert "there is no plug-in in it whose tail could be heard" in said
+    assert "a tail is that of a chain" in command_helpers.error_of("bounce", path, *tail)
+
+
 def test_a_file_listens_to_another_of_its_folder(tmp_path):
     voice, music = noise(2, 20000), noise(2, 30000, seed=1)
     write(tmp_path / "in" / "voice.wav", voice)

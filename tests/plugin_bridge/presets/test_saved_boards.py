@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
 
 import numpy as np
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from plugin_bridge import Board, HostedPlugin, Preset, SeparatorPlugin, StemRack, load_preset, save_preset
 from plugin_bridge.errors import PluginError, PresetError
+from plugin_bridge.plugins import hosting
 from plugin_bridge.plugins.automated import Automated
 from plugin_bridge.plugins.automation import Curve, Follower
 from plugin_bridge.plugins.built_ins import built_in_of, built_ins
 from plugin_bridge.plugins.mix import StemMix
+from plugin_bridge.plugins.python_plugin import PythonPlugin
 from plugin_bridge.presets.entries import entry_of
 from separators import registry
 from tests.plugin_bridge.plugins.vst3 import needs_vst3
@@ -244,3 +247,68 @@ def test_a_loaded_file_is_not_kept():
     loaded = Loaded.__new__(Loaded)
     with pytest.raises(PluginError, match="put a HostedPlugin"):
         entry_of(loaded)
+
+
+@pytest.mark.parametrize(("number", "channels"), [(0, 2), (1, 4)])
+def test_of_a_file_with_several_plugins_the_preset_names_the_class(own_plugins, tmp_path, number, channels):
+    """By its name alone the first one would come back."""
+    names = pedalboard.VST3Plugin.get_plugin_names_for_file(str(own_plugins / "FaultyPair.vst3"))
+    assert len(names) == 2
+    alone = HostedPlugin(("FaultyGain", "FaultyQuad")[number], {"gain": 3}, plugin_paths=[own_plugins])
+    plugin = HostedPlugin("FaultyPair", {"gain": 3}, plugin_paths=[own_plugins], class_id=alone.class_id)
+    assert plugin.channels == (channels,)
+    Board([plugin]).save(tmp_path / "own.toml")
+    entry = tomllib.loads((tmp_path / "own.toml").read_text())["chain"][0]
+    assert (entry["external"], entry["class_id"]) == ("FaultyPair", alone.class_id)
+    (again,) = load_preset(tmp_path / "own.toml", [own_plugins])
+    assert (again.class_id, again.channels, again.gain) == (alone.class_id, (channels,), 3)
+    assert not alone.is_one_of_several
+    Board([alone]).save(tmp_path / "one.toml")
+    assert "class_id" not in (tmp_path / "one.toml").read_text()
+
+
+@pytest.mark.parametrize("wrong", ['class_id = "56"', 'class_id = "x"\nplugin = "Gain"'])
+def test_a_class_is_32_digits_of_a_third_party_plugin(wrong):
+    entry = wrong if "plugin" in wrong else f'external = "A"\n{wrong}'
+    with pytest.raises(PresetError, match=r"chain\[0\].*class_id"):
+        Preset.parse(f'title = "A"\n[[chain]]\n{entry}')
+
+
+MANY = """title = "Many"
+[separator]
+name = "bands"
+[[before]]
+plugin = "Mix"
+plugins = [{external = "One"}, {plugin = "Chain", plugins = [{external = "Two"}]}]
+[[stems.low]]
+external = "Three"
+[[stems.high]]
+external = "Four"
+"""
+
+
+def test_third_party_plugins_of_all_chains_are_loaded_side_by_side(monkeypatch):
+    """Each waits until the others are being loaded, too; they stand where they belong."""
+    together = threading.Barrier(4, timeout=20)
+
+    class Waiting(PythonPlugin):
+        def __init__(self, name, **_):
+            super().__init__()
+            self.name = name
+            together.wait()
+
+        def set(self, values):
+            assert not values
+
+    monkeypatch.setattr(hosting, "HostedPlugin", Waiting)
+    before, rack = Preset.parse(MANY).board()
+    assert [before.paths[0][0].name, before.paths[1][0].name] == ["One", "Two"]
+    assert [rack.chains["low"][0].name, rack.chains["high"][0].name] == ["Three", "Four"]
+
+
+def test_of_several_that_are_missing_the_first_in_the_preset_is_named(tmp_path):
+    preset = Preset.parse(MANY, "many.toml")
+    with pytest.raises(PresetError, match=r"^many.toml: before\[0\]: no plug-in 'One'"):
+        preset.board([tmp_path])
+    with pytest.raises(PresetError, match=r"^many.toml: stems.low\[0\]: no plug-in 'Three'"):
+        preset.make_chains(["stems.low", "stems.high"], [tmp_path])
