@@ -23,19 +23,20 @@ from separators.parameters import parameter
 from separators.registry import BUILT_IN
 
 FORMAT = "stembridge-wave-u-net-1"
-TWO_STEMS = "wave-u-net-2"
-"""The trained weights for vocals and accompaniment; those for four are better at bass, worse at voices."""
+VOICES, INSTRUMENTS = "wave-u-net-2", "wave-u-net"
+"""The trained weights that take the vocals out of a song, and those that take apart what they leave."""
 SEGMENT_SECONDS = 14.0
 """The most that the network is asked for at once: shorter segments take less memory, but of each the network
-hears its context besides. A block with its overlap is four of them."""
+hears its context besides. A block with its overlap is six of them."""
 
 
 class WaveUNet(NetworkSeparator):
-    """Four stems of a song, or vocals and accompaniment, by the trained Wave-U-Net.
+    """Four stems of a song, or vocals and accompaniment, by trained Wave-U-Nets.
 
-    Two channels are heard as a stereo pair; of more channels, each two form a pair and an odd
-    last one is mono. The network works at 44.1 kHz; at higher rates everything above 22 kHz belongs
-    to the last stem.
+    One network takes the vocals out; for four stems a second one finds drums and bass in what is left.
+    Weights that are given do all of it at once. Two channels are heard as a stereo pair; of more
+    channels, each two form a pair and an odd last one is mono. The networks work at 44.1 kHz; at
+    higher rates everything above 22 kHz belongs to the last stem.
     """
 
     name = "wave-u-net"
@@ -53,10 +54,10 @@ class WaveUNet(NetworkSeparator):
     )
 
     fit_seconds = 1.0
-    block_seconds = 48.0
-    # The cross-fade uses the middle half, so each side keeps a quarter (1.6 s) of context, as much as
-    # the shipped network hears: no stem depends on where the blocks were cut.
-    overlap_seconds = 6.5
+    block_seconds = 70.0
+    # The cross-fade uses the middle half, so each side keeps a quarter (3.2 s) of context, as much as
+    # the shipped networks hear one after the other: no stem depends on where the blocks were cut.
+    overlap_seconds = 13.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""
@@ -67,28 +68,36 @@ class WaveUNet(NetworkSeparator):
         return files.given(self.name, self.weights)
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
-        """Loads the network; of the sample it learns which polarity to listen in."""
+        """Loads the networks; of the sample it learns which polarity to listen in."""
         keep_block_memory()
-        network = files.trained(self.name if self.stems == 4 else TWO_STEMS, self.weights, load)
-        architecture = network.architecture
+        networks = self._networks()
         estimated = self.stems - 1
-        if architecture.stems[:estimated] != self.stem_names(len(sample))[:estimated]:
-            raise files.WeightsError(
-                f"wave-u-net: the weights {self.weights} are of {', '.join(architecture.stems)}; "
-                "vocals, drums, bass and other are needed in this order"
-            )
+        for network in networks:
+            if network.architecture.stems[:estimated] != self.stem_names(len(sample))[:estimated]:
+                raise files.WeightsError(
+                    f"wave-u-net: the weights {self.weights} are of {', '.join(network.architecture.stems)}; "
+                    "vocals, drums, bass and other are needed in this order"
+                )
         placement = self.placement()
 
-        def estimate(audio: Audio) -> Audio:
+        def run(network: Network, audio: Audio, which: slice) -> Audio:
             return placement.run(
                 lambda device, parts: separate_segments(
                     moved(network, device),
                     audio,
                     self.fast and bfloat16_is_fast(device),
                     SEGMENT_SECONDS / parts,
+                    which,
                 )
             )
 
+        def estimate(audio: Audio) -> Audio:
+            if len(networks) == 1:
+                return run(networks[0], audio, slice(estimated))
+            vocals = run(networks[0], audio, slice(1))
+            return np.concatenate([vocals, run(networks[1], audio - vocals[0], slice(1, estimated))])
+
+        architecture = networks[0].architecture
         return stereo_transform(
             estimate,
             architecture.sample_rate,
@@ -98,6 +107,13 @@ class WaveUNet(NetworkSeparator):
             sample=sample,
             sample_rate=sample_rate,
         )
+
+    def _networks(self) -> list[Network]:
+        """Those that run one after the other; the first finds the vocals."""
+        if self.weights:
+            return [files.trained(self.name, self.weights, load)]
+        names = (VOICES,) if self.stems == 2 else (VOICES, INSTRUMENTS)
+        return [files.trained(name, "", load) for name in names]
 
 
 def load(path: Path) -> Network:
@@ -112,24 +128,31 @@ def save(network: Network, path: Path, notes: Mapping[str, Any]) -> None:
 
 
 def separate_segments(
-    network: Network, audio: Audio, fast: bool = False, segment_seconds: float = SEGMENT_SECONDS
+    network: Network,
+    audio: Audio,
+    fast: bool = False,
+    segment_seconds: float = SEGMENT_SECONDS,
+    which: slice | None = None,
 ) -> Audio:
     """Stems ``(stems, channels, frames)`` of ``audio`` at the network's rate, segment by segment.
 
-    Each segment is heard with as much audio before and after it as can change its stems, so the
-    result is that of the whole audio at once. All of it happens on the device of ``network``.
+    All of them, or ``which`` of those before the last. Each segment is heard with as much audio before and
+    after it as can change its stems, so the result is that of the whole audio at once. All of it happens on
+    the device of ``network``.
     """
     device = network.device
     frames = audio.shape[-1]
     segments = math.ceil(frames / (segment_seconds * network.architecture.sample_rate))
     needed, length = network.segment(math.ceil(max(1, frames) / max(1, segments)))
     lead = (needed - length) // 2
-    stems = np.empty((len(network.architecture.stems), len(audio), frames), np.float32)
+    names = network.architecture.stems
+    stems = np.empty((len(names if which is None else names[:-1][which]), len(audio), frames), np.float32)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
         for start in range(0, frames, length):
             first, last = start - lead, start - lead + needed
             part = torch.from_numpy(np.array(audio[:, max(0, first) : last])).to(device)
-            part = functional.pad(part, (max(0, -first), max(0, last - frames)))
+            part = functional.pad(part, (max(0, -first), max(0, last - frames)))[None]
+            found = network(part, length) if which is None else network.estimate(part, length, which)
             stop = min(length, frames - start)
-            stems[..., start : start + stop] = network(part[None], length)[0, ..., :stop].cpu().numpy()
+            stems[..., start : start + stop] = found[0, ..., :stop].float().cpu().numpy()
     return stems

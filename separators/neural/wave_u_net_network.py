@@ -32,6 +32,7 @@ from separators.neural import limits
 
 LONGEST_STRIDE = 1 << 20
 """Frames for each of the lowest level that a network can have at most."""
+ALL = slice(None)
 SLOPE = 0.2
 """Of the leaky rectifier below zero."""
 QUIET = 1e-3
@@ -150,13 +151,12 @@ class WaveUNet(nn.Module):
         ``wanted`` is how many frames, from the middle, are of use to the caller. Without it there
         are as many as of ``mixture``, or in the paper's layout as many as have their full context.
         """
-        estimates = self.estimate(mixture, wanted).float()
-        heard = _centre(mixture, estimates.shape[-1])
-        stems = estimates.reshape(len(estimates), -1, *heard.shape[1:])
+        stems = self.estimate(mixture, wanted).float()
+        heard = _centre(mixture, stems.shape[-1])
         return torch.cat([stems, (heard - stems.sum(1))[:, None]], 1)
 
-    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
-        """All stems but the last, ``((stems - 1) * channels)`` in the second axis."""
+    def estimate(self, mixture: Tensor, wanted: int | None, which: slice = ALL) -> Tensor:
+        """``which`` of all stems but the last, ``(batch, stems, channels, frames)``; see :meth:`forward`."""
         raise NotImplementedError
 
     def segment(self, frames: int) -> tuple[int, int]:
@@ -200,7 +200,7 @@ class PaperWaveUNet(WaveUNet):
         )
         self.outputs = nn.Conv1d(channels[0] + architecture.audio_channels, self.estimated, 1)
 
-    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
+    def estimate(self, mixture: Tensor, wanted: int | None, which: slice = ALL) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
         kept = []
         hidden = mixture
@@ -215,6 +215,7 @@ class PaperWaveUNet(WaveUNet):
             hidden = torch.cat([_centre(kept.pop(), hidden.shape[-1]), hidden], 1)
             hidden = functional.leaky_relu(conv(hidden), SLOPE)
         found: Tensor = self.outputs(torch.cat([_centre(mixture, hidden.shape[-1]), hidden], 1))
+        found = found.reshape(len(found), -1, mixture.shape[1], found.shape[-1])[:, which]
         return found if wanted is None else _centre(found, wanted)
 
     def segment(self, frames: int) -> tuple[int, int]:
@@ -277,7 +278,7 @@ class FourierWaveUNet(WaveUNet):
             self.shares.weight.mul_(0.1)
             self.detail[-1].weight.mul_(0.1)  # type: ignore[operator]
 
-    def estimate(self, mixture: Tensor, wanted: int | None) -> Tensor:
+    def estimate(self, mixture: Tensor, wanted: int | None, which: slice = ALL) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
         batch, channels, frames = mixture.shape
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
@@ -312,9 +313,9 @@ class FourierWaveUNet(WaveUNet):
         shares = shares[:, :, : self.bands].float()
         spectrum = spectrum[:, :, first:last]
         # (batch, stems, channels, times, bands)
-        shares = shares.reshape(batch, -1, channels, *shares.shape[2:]).softmax(1)[:, :-1]
+        shares = shares.reshape(batch, -1, channels, *shares.shape[2:]).softmax(1)[:, :-1][:, which]
         shares = shares.transpose(3, 4).contiguous()
-        audio = torch.cat([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
+        audio = torch.stack([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
         start = lead + margin - first * stride
         return audio[..., start : start + wanted]
 
@@ -322,7 +323,9 @@ class FourierWaveUNet(WaveUNet):
         """``(batch, channels, frames)`` of a share of the bands ``(batch, channels, times, bands)``."""
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
         # index_select gives the same; in its last axis it is several times slower.
-        found = share.gather(3, self.band.expand(spectrum.shape)) * spectrum
+        found = share.gather(3, self.band.expand(spectrum.shape))
+        # By parts: products of real and complex numbers are made as of complex ones, which takes longer.
+        found = torch.view_as_complex(found[..., None] * torch.view_as_real(spectrum))
         pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
         return overlap_add(pieces, stride)
 

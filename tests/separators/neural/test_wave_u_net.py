@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from separators.evaluation import si_sdr
-from separators.neural.wave_u_net import WaveUNet, load, save, separate_segments
+from separators.neural.wave_u_net import INSTRUMENTS, VOICES, WaveUNet, load, save, separate_segments
 from separators.neural.wave_u_net_network import (
     Architecture,
     ChannelNorm,
@@ -23,6 +23,8 @@ SAME = 1e-4
 """Largest difference between two ways to compute the same stems in float32."""
 LINE_DB = -80.0
 """Allowed level of lines at the rate of segments or blocks, relative to the stem."""
+LEVEL_DB = -40.0
+"""Allowed difference where a network hears the same at another level, relative to the stem."""
 
 GAINED_DB = 2.0
 """SI-SDR improvement of a plain synthetic band, well below what the weights reach."""
@@ -269,11 +271,25 @@ shipped = pytest.mark.skipif(
 
 @shipped
 def test_shipped_weights_have_a_card_and_overlap_enough():
-    network = load(FOLDER / "wave-u-net.safetensors")
-    assert (FOLDER / "wave-u-net.md").is_file()
-    assert (FOLDER / "wave-u-net.safetensors").stat().st_size < 20e6
+    heard = 0
+    for name in (VOICES, INSTRUMENTS):
+        assert (FOLDER / f"{name}.md").is_file()
+        assert (FOLDER / f"{name}.safetensors").stat().st_size < 20e6
+        heard += load(FOLDER / f"{name}.safetensors").context
     # A quarter of the blocks' overlap is all the context a block's edge has.
-    assert network.context <= WaveUNet.overlap_seconds * RATE / 4
+    assert heard <= WaveUNet.overlap_seconds * RATE / 4
+
+
+@shipped
+def test_four_stems_have_the_vocals_of_two_and_the_instruments_of_what_they_leave():
+    mixture = noise(2, RATE)
+    two, four = WaveUNet(stems=2).separate(mixture, RATE), WaveUNet().separate(mixture, RATE)
+    assert np.array_equal(four["vocals"], two["vocals"])
+    left = WaveUNet(weights=str(FOLDER / f"{INSTRUMENTS}.safetensors")).separate(two["accompaniment"], RATE)
+    for name in ("drums", "bass"):
+        # Alone, what is left is heard at another level.
+        difference_db = 20 * np.log10(np.linalg.norm(four[name] - left[name]) / np.linalg.norm(left[name]))
+        assert difference_db < LEVEL_DB, f"{name}: {difference_db:.0f} dB"
 
 
 @shipped
