@@ -22,7 +22,13 @@ import pedalboard
 
 from plugin_bridge.plugins import pickling
 from plugin_bridge.plugins.array_contract import LayoutMemory
-from plugin_bridge.plugins.containers import check_members, inside, run_native
+from plugin_bridge.plugins.containers import (
+    check_members,
+    inside,
+    run_native,
+    run_native_stems,
+    say_by_stem,
+)
 from plugin_bridge.plugins.processor import SeparatorPlugin
 from plugin_bridge.plugins.python_plugin import (
     RunsInPython,
@@ -43,7 +49,8 @@ class Board(RunsInPython, pedalboard.Pedalboard):
 
     Runs of native plug-ins are executed natively, so that a board of native plug-ins gives the
     same bits as Pedalboard's own, and may stand in a native ``Mix`` or ``Chain`` too. The channel
-    count may grow on the way; hosted plug-ins behind a separator get one stem after the other.
+    count may grow on the way; plug-ins behind a separator that take fewer channels, and all hosted ones, get
+    one stem after the other.
     Raises RuntimeError where a Python plug-in sits in a native container, or one instance is used
     twice.
     """
@@ -112,11 +119,17 @@ class Board(RunsInPython, pedalboard.Pedalboard):
             if not in_python:
                 plugins = list(group)
                 size = self._steady(plugins[0], min(buffer_size, audio.shape[1]), reset)
-                audio = run_native(plugins, audio, sample_rate, size, reset)
+                # Separators take whole signals only, so behind them nothing is kept from call to call.
+                if stems > 1:
+                    audio = run_native_stems(plugins, audio, sample_rate, size, stems)
+                else:
+                    audio = run_native(plugins, audio, sample_rate, size, reset)
                 continue
             for plugin in group:
-                # Separators take whole signals only, so behind them nothing is kept from call to call.
                 parts = np.split(audio, stems) if getattr(plugin, "by_stem", False) else [audio]
+                most = getattr(plugin, "most_channels", None)
+                if len(parts) > 1 and most is not None and most < len(audio):
+                    say_by_stem(plugin, audio)
                 made = [run_python(plugin, part, sample_rate, buffer_size, reset) for part in parts]
                 before, audio = len(audio), np.concatenate(made)
                 if getattr(plugin, "gives_stems", False) and len(audio) % before == 0:

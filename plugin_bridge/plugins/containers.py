@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
 import numpy as np
@@ -10,6 +11,7 @@ import pedalboard
 
 from plugin_bridge.plugins.python_plugin import PythonPlugin, RunsInPython, is_tripwire, runs_in_python
 from separators import Audio
+from separators.remarks import remark
 
 
 def inside(
@@ -63,21 +65,51 @@ def python_in_native(plugin: pedalboard.Plugin, container: pedalboard.Plugin | N
     return f"{who} cannot run inside a native {where}, which would skip it; put it into a Board"
 
 
+class ChannelsError(ValueError):
+    """A native plug-in does not take so many channels."""
+
+
+def run_native_stems(
+    plugins: Sequence[pedalboard.Plugin], audio: Audio, sample_rate: float, buffer_size: int, stems: int
+) -> Audio:
+    """:func:`run_native` on ``stems`` stems, one behind the other, of a whole signal.
+
+    A plug-in that takes fewer channels than all of them have gets stem by stem, and that is said.
+    """
+    with suppress(ChannelsError):
+        return run_native(plugins, audio, sample_rate, buffer_size, True)
+    for plugin in plugins:
+        try:
+            audio = run_native([plugin], audio, sample_rate, buffer_size, True)
+        except ChannelsError:
+            parts = np.split(audio, stems)
+            made = [run_native([plugin], part, sample_rate, buffer_size, True) for part in parts]
+            say_by_stem(plugin, audio)
+            audio = np.concatenate(made)
+    return audio
+
+
+def say_by_stem(plugin: pedalboard.Plugin, audio: Audio) -> None:
+    """Say that ``plugin`` takes fewer channels than ``audio`` has."""
+    name = getattr(plugin, "name", "") or type(plugin).__name__
+    remark(f"{name} takes fewer channels than the {len(audio)} of all stems, and gets stem by stem")
+
+
 def run_native(
     plugins: Sequence[pedalboard.Plugin], audio: Audio, sample_rate: float, buffer_size: int, reset: bool
 ) -> Audio:
     """Run ``audio`` ``(channels, frames)`` through native ``plugins``, whatever its shape.
 
-    Raises ValueError, naming the plug-in, where one cannot take that many channels.
+    Raises :class:`ChannelsError`, naming the plug-in, where one cannot take that many channels.
     """
     channels, frames = audio.shape
     if frames == 0:
         return audio.copy()
     for plugin, _ in inside(plugins):
         if isinstance(plugin, pedalboard.MP3Compressor) and channels > 2:
-            raise ValueError(
+            raise ChannelsError(
                 f"MP3Compressor takes 1 or 2 channels, not {channels}; "
-                "behind a separator, put it into the chain of a stem"
+                "stems behind a separator go through it one by one if both stand in one Board"
             )
     native = pedalboard.Chain([])
     if frames <= channels:
@@ -90,8 +122,7 @@ def run_native(
     except ValueError as error:
         if "channel" not in str(error):
             raise
-        raise ValueError(
+        raise ChannelsError(
             f"{error} The chain carries {channels} channels here; wrap the plug-in in a HostedPlugin, "
-            "which adapts mono and stereo and takes the stems behind a separator one by one, "
-            "or put it into the chain of a stem"
+            "which adapts mono and stereo, or put it into the chain of a stem"
         ) from None

@@ -69,6 +69,11 @@ class HostedPlugin(Hosted, PythonPlugin):
         self._running = RLock()  # as Pedalboard: calls from several threads take turns
         self._open(name, parameters, state, plugin_paths, class_id, load_seconds, call_seconds, memory_gb)
 
+    @property
+    def most_channels(self) -> int | None:  # type: ignore[override]
+        """The widest signal that it takes; None for mono ones, which have an instance for each channel."""
+        return None if 1 in self.channels else max(self.channels, default=None)
+
     def run(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
         """Process ``audio``; a whole signal, or with ``reset=False`` the next block of one."""
         channels, frames = audio.shape

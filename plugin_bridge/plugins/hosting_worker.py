@@ -43,8 +43,8 @@ class Host:
 
     def __init__(self, path: str, class_id: str) -> None:
         self._load: Callable[[], Any] = lambda: _load(path, class_id)
-        self._several = path.endswith(".vst3") and len(_names_in(path)) > 1
         self._instances: list[Any] = [self._load()]
+        self._several = path.endswith(".vst3") and len(_names_in(path)) > 1
         self._instrument = bool(self._instances[0].is_instrument)
         self._counts = [channels for channels in CHANNEL_COUNTS if self._takes(channels)]
         self._runs: list[pedalboard.Pedalboard] = []

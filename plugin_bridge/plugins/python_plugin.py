@@ -82,6 +82,8 @@ class PythonPlugin(RunsInPython, pedalboard.Chain):
     """Whether ``run`` continues a signal with ``reset=False``, returning fewer frames if need be."""
     by_stem = False
     """Whether a board runs it behind a separator for each stem on its own."""
+    most_channels: int | None = None
+    """The most channels that it takes, if there is a limit; a board says where it runs by stem for that."""
     gives_stems = False
     """Whether it turns its channels into stems of as many channels."""
     settable: ClassVar[tuple[str, ...]]

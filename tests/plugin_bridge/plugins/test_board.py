@@ -26,6 +26,7 @@ from pedalboard import (
 
 from plugin_bridge import Board, SeparatorPlugin, StemRack
 from plugin_bridge.plugins.python_plugin import PythonPlugin
+from separators.errors import SeparatorWarning
 from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 ROUNDING = 1e-6
@@ -247,12 +248,33 @@ def test_a_users_own_python_plugin_runs_in_a_board_only():
     assert isinstance(own, Backwards)
 
 
+FEWER = {
+    "alone": lambda: [MP3Compressor()],
+    "inside a chain": lambda: [Chain([Gain(1), MP3Compressor()])],
+    "between others": lambda: [Gain(-6), MP3Compressor(), Reverb(0.3), MP3Compressor(8), Gain(6)],
+}
+
+
+@pytest.mark.parametrize("chain", FEWER)
+@pytest.mark.parametrize("first", [Bands, lambda: StemRack(Bands())])
+def test_native_plugins_that_take_fewer_channels_get_one_stem_after_the_other(chain, first):
+    """As each stem's own chain does; and it is said, once a call for each of them."""
+    audio = noise(2, 6000)
+    make = FEWER[chain]
+    expected = Board([StemRack(Bands(), {"low": make(), "high": make()})])(audio, 44100)
+    with pytest.warns(SeparatorWarning, match="fewer channels than the 4 of all stems") as said:
+        out = Board([first(), *make()])(audio, 44100)
+    assert len(said) == (2 if chain == "between others" else 1)
+    np.testing.assert_allclose(out, expected, atol=ROUNDING)
+
+
 @pytest.mark.parametrize("plugin", [MP3Compressor, lambda: Chain([Gain(), MP3Compressor()])])
 def test_channel_limits_give_one_clear_error(plugin):
-    with pytest.raises(ValueError, match=r"MP3Compressor takes 1 or 2 channels, not 4; .* chain of a stem"):
-        Board([Bands(), plugin()])(noise(2, 3000), 44100)
-    out = Board([StemRack(Bands(), {"low": [plugin()]})])(noise(2, 3000), 44100)
-    assert out.shape == (4, 3000)
+    for board in (Board([plugin()]), Board([Gain(), Board([plugin()])])):
+        with pytest.raises(ValueError, match=r"MP3Compressor takes 1 or 2 channels, not 4; .* one by one"):
+            board(noise(4, 3000), 44100)
+    with pytest.raises(ValueError, match="takes 1 or 2 channels, not 3"):
+        Board([Bands(), plugin()])(noise(3, 3000), 44100)
 
 
 def test_a_signal_with_a_separator_cannot_be_continued():

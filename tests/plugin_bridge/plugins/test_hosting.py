@@ -15,6 +15,7 @@ from plugin_bridge import Board, HostedPlugin, StemRack, load_preset, save_prese
 from plugin_bridge.errors import PluginError
 from plugin_bridge.plugins.folders import find_plugin, installed, system_folders
 from separators import NMF
+from separators.remarks import heard_by
 from tests.plugin_bridge.plugins import in_process
 from tests.plugin_bridge.plugins.vst3 import REQUIRED, needs_vst3
 from tests.plugin_bridge.splitters import Bands, Shares, noise
@@ -230,10 +231,14 @@ def test_behind_a_separator_stems_go_through_one_by_one(comp, channels):
     audio = noise(channels, 20_000)
     stems = Shares(stems=3).separate(audio, RATE)
     expected = np.concatenate([comp(stem, RATE) for stem in stems.values()])
-    np.testing.assert_array_equal(Board([Shares(stems=3), comp])(audio, RATE), expected)
-    np.testing.assert_array_equal(
-        Board([Shares(stems=3), Board([pedalboard.Gain(0), comp])])(audio, RATE), expected
-    )
+    lines = []
+    with heard_by(lines.append):
+        np.testing.assert_array_equal(Board([Shares(stems=3), comp])(audio, RATE), expected)
+        np.testing.assert_array_equal(
+            Board([Shares(stems=3), Board([pedalboard.Gain(0), comp])])(audio, RATE), expected
+        )
+    said = f"ZamCompX2 takes fewer channels than the {3 * channels} of all stems, and gets stem by stem"
+    assert lines == [said, said]
     with pytest.raises(PluginError, match="not 6; stems behind a separator go through it one by one"):
         comp(noise(6, 100), RATE)
 

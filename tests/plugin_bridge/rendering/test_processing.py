@@ -21,6 +21,7 @@ from tests.plugin_bridge.plugins import in_process
 from tests.plugin_bridge.plugins.sound_fonts import sine_font
 from tests.plugin_bridge.plugins.vst3 import needs_vst3
 from tests.plugin_bridge.session_helpers import RATE, item, noise, project, read, save, track, write
+from tests.plugin_bridge.sessions.dawproject import helpers as dawprojects
 from tests.plugin_bridge.sessions.rpp.vst_blocks import chain, vst3
 
 CRASH, HANG, EAT = 1, 2, 3
@@ -101,6 +102,42 @@ def test_real_plugins_in_a_row_with_latency_are_bit_equal_too(alone, tmp_path, a
     np.testing.assert_array_equal(out, expected)
     assert np.abs(out - audio).max() > 0.01
     assert source.not_honoured == []
+
+
+@needs_vst3("ZamCompX2", "ZaMaximX2")
+def test_a_dawproject_with_states_renders_bit_equal_to_the_plugins_driven_with_them(alone, tmp_path, audio):
+    states = {
+        name: HostedPlugin(name, values)
+        for name, values in {
+            "ZamCompX2": {"threshold_db": -30, "ratio": 8},
+            "ZaMaximX2": {"threshold_db": -20},
+        }.items()
+    }
+    presets = {name: plugin.preset_data for name, plugin in states.items()}
+    devices = "".join(
+        f'<Vst3Plugin deviceID="{plugin.class_id}" deviceName="{name}" deviceRole="audioFX">'
+        f'<State path="plugins/{name}.vstpreset"/><Enabled value="true"/></Vst3Plugin>'
+        for name, plugin in states.items()
+    )
+    media = dawprojects.audio(SECONDS).replace('channels="1"', 'channels="2"')
+    members = {"audio/a.wav": dawprojects.wav(audio)}
+    path = dawprojects.save(
+        tmp_path / "song.dawproject",
+        dawprojects.project(
+            dawprojects.track(channel=f"><Devices>{devices}</Devices>"),
+            dawprojects.lanes(dawprojects.clip(duration=2 * SECONDS, inner=media)),
+        ),
+        members | {f"plugins/{name}.vstpreset": preset for name, preset in presets.items()},
+    )
+    expected = audio
+    for name, preset in presets.items():
+        expected = alone(in_process.run_state, find_plugin(name), preset, expected, dawprojects.RATE)
+    out, source = rendered(path, Processing(effects=True))
+    np.testing.assert_array_equal(out, expected)
+    assert np.abs(out - audio).max() > 0.01
+    assert source.not_honoured == []
+    (job,) = bounce(path, tmp_path / "out", with_fx=True).jobs
+    np.testing.assert_array_equal(read(job.outputs[0]), expected)
 
 
 def test_bounce_with_effects_says_only_what_is_left_out(own_plugins, tmp_path, audio):
