@@ -55,7 +55,7 @@ def render_ardour(
     frames = round((span.seconds + span.length) * rate) - round(span.seconds * rate)
     with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
         home = _copy_session(project.parent, Path(folder))
-        environment = {"XDG_CONFIG_HOME": str(_configuration(Path(folder)))}
+        environment = {"XDG_CONFIG_HOME": str(configuration(Path(folder)))}
         wanted = _wanted(root, session, tracks, mix)
         files = []
         for number, (name, snapshot) in enumerate(wanted):
@@ -84,7 +84,8 @@ def _copy_session(source: Path, folder: Path) -> Path:
     return home
 
 
-def _configuration(folder: Path) -> Path:
+def configuration(folder: Path) -> Path:
+    """A folder of settings, made in ``folder``, with which the tool seldom aborts."""
     home = folder / "configuration"
     for version in VERSIONS:
         (home / f"ardour{version}").mkdir(parents=True)

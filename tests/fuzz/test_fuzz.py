@@ -17,11 +17,14 @@ from tests.fuzz.running import Findings
 
 ROOT = Path(__file__).parents[2]
 COUNT = 200
+FEWER = {"aaf": 50}
+"""Each is read in a process of its own."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_files_are_read_or_refused_in_one_line(kind):
-    command = [sys.executable, "-m", "tests.fuzz", kind, "--here", "--count", str(COUNT)]
+    count = FEWER.get(kind, COUNT)
+    command = [sys.executable, "-m", "tests.fuzz", kind, "--here", "--count", str(count)]
     ended = subprocess.run(
         command,
         cwd=ROOT,
@@ -31,7 +34,7 @@ def test_mutated_files_are_read_or_refused_in_one_line(kind):
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"{kind}: {COUNT} mutations" in ended.stdout
+    assert f"{kind}: {count} mutations" in ended.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
