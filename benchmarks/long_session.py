@@ -4,9 +4,9 @@
 
 Ardour makes the session, with mono tracks of twenty regions each, other faders and other pans; their files
 are links to four, so that the disk holds little and all is read all the same. Its export tool and our
-commands then write float files. Seconds are those of the processor, since the machine may be busy; peak memory is the
-resident set. Ends with status 1 if our mix differs from Ardour's by more than -120 dB, if our tracks take
-longer than Ardour's mix, or if ten minutes take more memory than 1.25 times one. Needs Ardour 7.
+commands then write float files. Seconds are those of the processor, since the machine may be busy; peak
+memory is the resident set. Ends with status 1 if our mix differs from Ardour's by more than -120 dB, if our
+tracks take longer than Ardour's mix, or if ten minutes take more memory than 1.25 times one. Needs Ardour 7.
 """
 
 from __future__ import annotations

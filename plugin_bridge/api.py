@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ from plugin_bridge.jobs.plan import (
     session_parts,
 )
 from plugin_bridge.jobs.progress import Callback, Reporter
-from plugin_bridge.jobs.stems_project import write_project
+from plugin_bridge.jobs.stems_project import check_kind, write_project
 from plugin_bridge.presets.output import Output
 from plugin_bridge.rendering.processing import Processing
 from separators.parameters import Value
@@ -74,6 +74,9 @@ def render(
     layout: Layout | None = None,
     name: str | None = None,
     tail_seconds: float | Literal["auto"] | None = None,
+    session_format: Literal["rpp", "dawproject", "ardour"] | None = None,
+    renderer: Literal["own", "daw"] = "own",
+    time_limit: float = 600.0,
     plots: bool = False,
     report: bool = False,
     plugin_paths: Sequence[AnyPath] = (),
@@ -123,6 +126,11 @@ def render(
         ``{separator}``, ``{index}`` and ``{parent}``; None: the preset's, or ``{track}/{stem}``
     :param tail_seconds: how much longer than the input the stems become, by what the preset's chains leave
         ringing, or ``"auto"``: until that is 60 dB down; None: as the preset says
+    :param session_format: the kind of the project beside the stems; None: the session's own, where stems are
+        written into such, else REAPER's. Only Ardour's own sessions get an Ardour snapshot
+    :param renderer: ``"daw"``: the session's own DAW renders the tracks (Ardour, LMMS, REAPER; it must be
+        installed), on a copy, with all instruments and effects; then no project is written beside the stems
+    :param time_limit: seconds for each run of the DAW
     :param plots: draw spectrograms beside the stems
     :param report: make a page to listen to all stems in ``out`` (``Results.page``), by :func:`write_report`
     :param plugin_paths: folders to look for third-party plug-ins in, besides the system's
@@ -169,23 +177,34 @@ def render(
         plugin_paths=tuple(map(existing, plugin_paths)),
         bypass_broken=bypass_broken,
     )
-    planned: list[SeparateJob] = [
-        job
-        for selection in (zip(groups) if groups else [patterns])
-        for job in session_jobs(
-            session_parts(path, selection, target, roots, post_fader, processing=processing),
-            text,
-            settings,
-            as_one,
-        )
-    ]
+    if session_format is not None:
+        check_kind(path, roots, target, session_format)
 
-    def project_of(results: list[Result]) -> Path | None:
-        return write_project(planned, results, target)
+    def project_of(results: list[Result], remark: Callable[[str], None]) -> Path | None:
+        if renderer == "daw":  # behind the effects, which stems would pass twice
+            return None
+        return write_project(planned, results, target, session_format or "", remark)
 
     page_in = target if report else None
     who = Workers.chosen(jobs, cluster, memory)
-    return run(planned, target, text, project_of, page_in, dry_run=dry_run, workers=who, progress=progress)
+    with ExitStack() as opened:
+        if renderer == "daw":
+            _refuse_for_daw(dry_run, processing)
+            path = opened.enter_context(_rendered_by_daw(path, groups or patterns, False, time_limit))
+            patterns, post_fader = (), False
+        planned: list[SeparateJob] = [
+            job
+            for selection in (zip(groups) if groups else [patterns])
+            for job in session_jobs(
+                session_parts(path, selection, target, roots, post_fader, processing=processing),
+                text,
+                settings,
+                as_one,
+            )
+        ]
+        return run(
+            planned, target, text, project_of, page_in, dry_run=dry_run, workers=who, progress=progress
+        )
 
 
 def separate(
@@ -343,9 +362,6 @@ def bounce(
     :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
     :param tail_seconds: how much longer than the session the files become, by what that chain leaves ringing
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
-    :param renderer: ``"daw"``: the session's own DAW renders (Ardour, LMMS, REAPER; it must be installed), on
-        a copy, so that instruments and all effects are heard
-    :param time_limit: seconds for each run of the DAW
     :raises SessionError: the project cannot be read
     :raises JobsFailedError: some jobs failed; the others are done, and the error holds the results of all
     :raises JobError: nothing fits ``tracks``
@@ -378,10 +394,7 @@ def bounce(
     beside: list[Job] = [MidiJob(path, target, roots)] if midi else []
     with ExitStack() as opened:
         if renderer == "daw":
-            if dry_run:
-                raise JobError("what the DAW will write is not known before; leave out dry_run")
-            if processing.is_asked_for:
-                raise JobError("the DAW renders its own plug-ins; leave out those that are asked for here")
+            _refuse_for_daw(dry_run, processing)
             path = opened.enter_context(_rendered_by_daw(path, patterns, mix, time_limit))
             patterns, mix, post_fader = (), False, False
         parts = (
@@ -392,6 +405,14 @@ def bounce(
         who = Workers.chosen(jobs, cluster, memory)
         planned = [*bounce_jobs(parts, settings, text), *beside]
         return run(planned, target, text, dry_run=dry_run, workers=who, progress=progress)
+
+
+def _refuse_for_daw(dry_run: bool, processing: Processing) -> None:
+    """Raise :class:`JobError` for what makes no sense where the DAW renders."""
+    if dry_run:
+        raise JobError("what the DAW will write is not known before; leave out dry_run")
+    if processing.is_asked_for:
+        raise JobError("the DAW renders its own plug-ins; leave out those that are asked for here")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def run(
     planned: Sequence[Job],
     out: Path,
     preset: PresetText | None = None,
-    project_of: Callable[[list[Result]], Path | None] = lambda results: None,
+    project_of: Callable[[list[Result], Callable[[str], None]], Path | None] = lambda results, remark: None,
     page_in: Path | None = None,
     *,
     dry_run: bool,
@@ -46,7 +46,7 @@ def run(
     notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
     with locked(out):
         done, page = carry_out(plan, progress, workers, page_in)
-        return unless_failed(Results(done, project_of(done), notes, page))
+        return unless_failed(Results(done, project_of(done, notes.append), notes, page))
 
 
 def carry_out(

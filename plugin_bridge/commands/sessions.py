@@ -20,6 +20,23 @@ post_fader_option = click.option(
     "--post-fader", is_flag=True, help="With the tracks' volume, pan, polarity, mute and solo."
 )
 
+renderer_options = options.together(
+    click.option(
+        "--renderer",
+        type=click.Choice(["own", "daw"]),
+        default="own",
+        show_default=True,
+        help="daw: the project's own DAW renders (Ardour, LMMS, REAPER), with all instruments and effects.",
+    ),
+    click.option(
+        "--time-limit",
+        type=click.FloatRange(min=1),
+        default=600,
+        show_default=True,
+        help="Seconds for each run of the DAW.",
+    ),
+)
+
 
 @click.command(cls=Command)
 @project_argument
@@ -43,6 +60,12 @@ post_fader_option = click.option(
 @options.parameter_options
 @options.align_option
 @options.device_option
+@click.option(
+    "--session-format",
+    type=click.Choice(["rpp", "dawproject", "ardour"]),
+    help="The kind of the project beside the stems; by default the session's own, else a REAPER project.",
+)
+@renderer_options
 @options.plots_option
 @options.report_option
 @options.run_options
@@ -127,20 +150,7 @@ def render(
     metavar="TEMPLATE",
     help="Names of the results, with {track} {index} {parent}.",
 )
-@click.option(
-    "--renderer",
-    type=click.Choice(["own", "daw"]),
-    default="own",
-    show_default=True,
-    help="daw: the project's own DAW renders (Ardour, LMMS, REAPER), with all instruments and effects.",
-)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=1),
-    default=600,
-    show_default=True,
-    help="Seconds for each run of the DAW.",
-)
+@renderer_options
 @options.jobs_option
 @click.option("--strict", is_flag=True, help="Fail where something cannot be honoured.")
 @options.quiet_option

@@ -14,9 +14,9 @@ from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, manifests
 from plugin_bridge.naming import printable
-from plugin_bridge.sessions.formats import stems_projects, write_stems
+from plugin_bridge.sessions.formats import WRITTEN, stems_projects, write_stems
 from plugin_bridge.sessions.model import Session
-from plugin_bridge.sessions.placed import PlacedStem
+from plugin_bridge.sessions.placed import PlacedStem, Remark
 
 BACKUP = "-bak"
 """Behind the suffix of the state before the last save; REAPER's own way."""
@@ -31,13 +31,20 @@ class _Set:
     """The manifest's."""
 
 
-def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: Path) -> Path | None:
+def write_project(
+    jobs: Sequence[SeparateJob],
+    results: Sequence[Result],
+    out: Path,
+    kind: str = "",
+    remark: Remark = lambda text: None,
+) -> Path | None:
     """Write the project for all stems of one session that lie in ``out``; returns its path, if there is one.
 
     ``jobs`` are those that just ran, with their ``results``; what earlier ones made is found by its
     manifests. Of a track with the stems of several presets, those of ``jobs``, else the newest, are heard;
     the others are muted. The project is left alone if it is there and no job made anything new, since it may
-    hold the user's work by now; one that must change is kept as a backup. Raises
+    hold the user's work by now; one that must change is kept as a backup. ``kind`` names its
+    format, where it is not to be the session's own; what that cannot hold is said to ``remark``. Raises
     :class:`~plugin_bridge.errors.SessionError`.
     """
     source = jobs[0].parts[0].input
@@ -50,19 +57,28 @@ def write_project(jobs: Sequence[SeparateJob], results: Sequence[Result], out: P
     }
     if not placed:
         return None
-    projects = stems_projects(session, out)
+    projects = stems_projects(session, out, kind)
     for project in projects:
         if project.exists() and all(result.status == "skipped" for result in results):
             return project
         try:
             if project.exists():
                 project.replace(project.with_suffix(project.suffix + BACKUP))
-            return write_stems(session, placed, project)
+            return write_stems(session, placed, project, remark)
         except (OSError, SessionError):
             # An old version, or a folder that nothing may be written to: then as a REAPER project.
             if project == projects[-1]:
                 raise
     return None
+
+
+def check_kind(path: Path, media_roots: tuple[Path, ...], out: Path, kind: str) -> None:
+    """Raise :class:`SessionError`, before any work, if this session's stems get no project of this kind."""
+    if kind not in WRITTEN:
+        raise SessionError(
+            f"{kind!r} is no kind of project that stems are written into: {', '.join(WRITTEN)}"
+        )
+    stems_projects(read_session(path, media_roots), out, kind)
 
 
 def _sets(session: Session, out: Path, fresh: set[Path]) -> dict[str, list[_Set]]:

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.sessions.model import PanMode, Track
+from plugin_bridge.sessions.plain import ardour_side
 from separators.base import Audio
 
 Place = float | NDArray[np.float64]
 """-1 left to +1 right; one for all frames, or one for each."""
-ARDOUR_SCALE = 2 - 4 * 10 ** (-3 / 20)
-"""Of Ardour's panners, which are -3 dB in the middle."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,7 @@ def _linear(place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 def _ardour(place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     way = (place + 1) / 2
-    return _ardour_side(1 - way), _ardour_side(way)
-
-
-def _ardour_side(way: NDArray[np.float64]) -> NDArray[np.float64]:
-    return way * (ARDOUR_SCALE * way + 1 - ARDOUR_SCALE)
+    return ardour_side(1 - way), ardour_side(way)
 
 
 def _single(gain: Place) -> NDArray[np.float32]:

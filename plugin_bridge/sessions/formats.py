@@ -14,11 +14,12 @@ from plugin_bridge.sessions.ableton import read_ableton
 from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.ardour.writer import write_stems_snapshot
 from plugin_bridge.sessions.audacity.reader import read_audacity
+from plugin_bridge.sessions.dawproject.project import write_stems_in_dawproject
 from plugin_bridge.sessions.dawproject.reader import read_dawproject
 from plugin_bridge.sessions.dawproject.writer import write_stems_project as write_dawproject
 from plugin_bridge.sessions.folder import read_folder
 from plugin_bridge.sessions.model import Session
-from plugin_bridge.sessions.placed import PlacedStem, StemsWriter
+from plugin_bridge.sessions.placed import FreshWriter, PlacedStem, Remark, StemsWriter
 from plugin_bridge.sessions.rpp.reader import read_rpp
 from plugin_bridge.sessions.rpp.writer import write_stems_project as write_rpp
 from plugin_bridge.sessions.unread import UNREAD
@@ -42,6 +43,8 @@ class Format:
     """None if no reader knows it."""
     write_stems: StemsWriter | None = None
     """Puts stems back into such a project; without it a REAPER project is written."""
+    write_fresh: FreshWriter | None = None
+    """Puts the stems of another DAW's session into a new project of this kind."""
     stems_beside: bool = False
     """Whether that must lie beside the user's project, rather than beside the stems."""
     export: str = ""
@@ -51,14 +54,19 @@ class Format:
     backups: tuple[str, ...] = ()
     """Suffixes of what the DAW keeps beside a project; opened when named, and not looked for in folders."""
 
+    @property
+    def name(self) -> str:
+        """What sessions and options call it: ``rpp``."""
+        return self.suffixes[0].removeprefix(".")
+
     def __str__(self) -> str:
         return f"{self.project} ({', '.join(self.suffixes)})"
 
 
 FORMATS = (
-    Format("REAPER project", (".rpp",), read_rpp, write_rpp, backups=(".rpp-bak",)),
+    Format("REAPER project", (".rpp",), read_rpp, write_rpp, write_rpp, backups=(".rpp-bak",)),
     Format("Ardour session", (".ardour",), read_ardour, write_stems_snapshot, stems_beside=True),
-    Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject),
+    Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject, write_stems_in_dawproject),
     Format("Ableton Live set", (".als",), read_ableton),
     Format("Audacity project", (".aup3",), read_audacity),
     Format("AAF file", (".aaf",), read_aaf),
@@ -68,6 +76,10 @@ FORMATS = (
     ),
 )
 """Every format by its suffixes; those with a reader first. A folder of audio files is a session, too."""
+
+
+WRITTEN = tuple(row.name for row in FORMATS if row.write_stems)
+"""The kinds of projects that stems are written into."""
 
 
 def format_of(path: Path) -> Format | None:
@@ -81,11 +93,23 @@ def readable() -> str:
     return " or ".join(str(row) for row in FORMATS if row.read)
 
 
-def stems_projects(session: Session, out: Path) -> list[Path]:
-    """Where the project with a session's stems may be written: one of its own kind first, then REAPER's."""
+def stems_projects(session: Session, out: Path, kind: str = "") -> list[Path]:
+    """Where the project with a session's stems may be written: one of its own kind first, then REAPER's.
+
+    Only one where ``kind`` says which: one of :data:`WRITTEN`. Raises :class:`SessionError` if sessions of
+    other DAWs are not written as such.
+    """
     rpp = FORMATS[0]
     row = format_of(session.path)
     rows = [row] if row and row.write_stems and session.format != "folder" else []
+    if kind:
+        wanted = next(one for one in FORMATS if one.name == kind)
+        if wanted not in rows and wanted.write_fresh is None:
+            known = " or ".join(one.name for one in FORMATS if one.write_fresh)
+            raise SessionError(
+                f"{session.path}: stems go into {wanted.project}s of {wanted.project}s only; choose {known}"
+            )
+        rows, rpp = [wanted], wanted
     return [
         (session.path.resolve().parent if kind.stems_beside else out)
         / f"{safe_name(session.name)}{STEMS_SUFFIX}{kind.suffixes[0]}"
@@ -93,15 +117,22 @@ def stems_projects(session: Session, out: Path) -> list[Path]:
     ]
 
 
-def write_stems(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
+def write_stems(
+    session: Session,
+    placed: Mapping[str, Sequence[PlacedStem]],
+    out_path: Path,
+    remark: Remark = lambda text: None,
+) -> Path:
     """Write ``session`` with its stems to ``out_path``, of the format of its suffix; returns that.
 
-    ``placed`` maps track identifiers to the stems made of the track before its fader. Raises
-    :class:`SessionError`.
+    ``placed`` maps track identifiers to the stems made of the track before its fader. What the project of
+    another kind cannot hold is said to ``remark``. Raises :class:`SessionError`.
     """
     row = format_of(out_path)
     if row is None or row.write_stems is None:
         raise SessionError(f"{out_path}: stems are not written into such a project")
+    if session.format != row.name and row.write_fresh is not None:
+        return row.write_fresh(session, placed, out_path, remark)
     return row.write_stems(session, placed, out_path)
 
 

@@ -25,3 +25,7 @@ class PlacedStem:
 
 StemsWriter = Callable[[Session, Mapping[str, Sequence[PlacedStem]], Path], Path]
 """Writes a session with its stems to a path and returns that; see :func:`.rpp.writer.write_stems_project`."""
+Remark = Callable[[str], None]
+"""Called with what a project of another kind cannot hold, one line each."""
+FreshWriter = Callable[[Session, Mapping[str, Sequence[PlacedStem]], Path, Remark], Path]
+"""The same for a session of another DAW, as a new project."""

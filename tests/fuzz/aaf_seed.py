@@ -91,7 +91,7 @@ def contents() -> list[bytes]:
 def read_contents(path: Path) -> None:
     """Puts the row back into the file, each piece where it was.
 
-    The file's own dictionary of classes, which is the standard's, is not read again: it takes most of the time.
+    The file's own dictionary of classes, which is the standard's, is not read: that takes most of the time.
     """
     data, whole = path.read_bytes(), bytearray(files()[0])
     for place in _places():

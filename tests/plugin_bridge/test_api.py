@@ -32,7 +32,9 @@ from plugin_bridge import (
 )
 from plugin_bridge.cli import main
 from plugin_bridge.jobs.manifest import Manifest
+from plugin_bridge.rendering.tracks import MixSource
 from separators import ICA
+from tests.plugin_bridge import ardour_helpers as ardour
 from tests.plugin_bridge.command_helpers import RATE, STEM_FILES, files, noise, write
 from tests.plugin_bridge.session_helpers import read
 
@@ -69,6 +71,38 @@ def test_a_session_rendered_gives_stems_manifests_and_a_project(session, preset,
     assert results.tracks[0].start_seconds == 3601
     assert set(open_session(results.project, media_roots=[tmp_path]).tracks[1].name) <= set("Duo source-1")
     assert [job.status for job in render(session, preset, tmp_path / "out").jobs] == ["skipped"] * 2
+
+
+@pytest.mark.parametrize("kind", ["rpp", "dawproject"])
+def test_the_kind_of_the_project_beside_the_stems_can_be_chosen(session, preset, tmp_path, kind):
+    results = render(session, preset, tmp_path / "out", session_format=kind)
+    assert results.project == tmp_path / "out" / f"Song_stems.{kind}"
+    again = open_session(results.project, media_roots=[tmp_path])
+    assert (again.format, again.not_honoured) == (kind, [])
+    names = ["Duo", "Duo source-1", "Duo source-2", "Keys", "Keys source-1", "Keys source-2"]
+    assert [(track.name, track.muted) for track in again.walk()] == [
+        (name, "source" not in name) for name in names
+    ]
+    with MixSource(open_session(session)) as one, MixSource(again) as other:
+        assert np.abs(one.read(0, one.frames) - other.read(0, one.frames)).max() < SUM
+
+
+def test_a_kind_that_cannot_be_written_is_said_before_any_work(session, preset, tmp_path):
+    with pytest.raises(SessionError, match="Ardour sessions only; choose rpp or dawproject"):
+        render(session, preset, tmp_path / "out", session_format="ardour")
+    with pytest.raises(SessionError, match="'flp' is no kind of project that stems"):
+        render(session, preset, tmp_path / "out", session_format="flp")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_project_of_another_kind_cannot_hold_is_said(preset, tmp_path):
+    write(ardour.media(tmp_path / "s"), noise())
+    strip = '<Processor type="lv2" active="1" name="Echo" unique-id="urn:echo"/>'
+    routes = [ardour.master(), ardour.route("Voice", 1, playlist=10, strip=strip)]
+    text = ardour.session(routes, [ardour.playlist(10, ardour.region())])
+    path = ardour.save(tmp_path / "s", text)
+    results = render(path, preset, tmp_path / "out", session_format="rpp")
+    assert "Voice: plug-in Echo is not written" in results.notes
 
 
 def test_paths_may_be_texts_and_patterns_one_text(session, preset, tmp_path):

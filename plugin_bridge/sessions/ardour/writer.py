@@ -1,6 +1,7 @@
 """Stems as a new snapshot beside the user's: originals muted, stems as tracks under them.
 
-The snapshot is the user's session with what is new put in; the file that was read is never written to. A
+The snapshot is the user's session with what is new put in; the file that was read is never written to. The
+stems lie among the session's own audio, as links where the disk allows it, so that the folder can be moved. A
 stem's track is a copy of its source's: fader, pan, plug-ins, automation, sends, outputs.
 """
 
@@ -15,6 +16,7 @@ from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.sessions.ardour.copies import Identifiers, copied_route, set_muted, take_plugin_states
 from plugin_bridge.sessions.ardour.fields import SUPERCLOCKS
+from plugin_bridge.sessions.ardour.media import SessionMedia
 from plugin_bridge.sessions.ardour.times import number
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem
@@ -26,7 +28,7 @@ COLORS = (0xE05050FF, 0x50A0E0FF, 0x60C060FF, 0xE0B040FF, 0xA070D0FF, 0x40C0B0FF
 """Of stems whose track has none: red, green, blue and how solid, a byte each."""
 REGION = {
     "type": "audio", "muted": "0", "opaque": "1", "locked": "0", "automatic": "0", "import": "0",
-    "external": "1", "hidden": "0", "first-edit": "nothing", "layering-index": "0", "envelope-active": "0",
+    "external": "0", "hidden": "0", "first-edit": "nothing", "layering-index": "0", "envelope-active": "0",
     "default-fade-in": "0", "default-fade-out": "0", "fade-in-active": "0", "fade-out-active": "0",
 }  # fmt: skip
 GROUP = {
@@ -61,11 +63,12 @@ def write_stems_snapshot(
     for identifier in placed:
         if identifier not in routes:
             raise SessionError(f"{session.path}: no track {identifier!r} to put stems under")
-    snapshot = _Snapshot(root, session.sample_rate, by_superclocks=int(version[0]) >= 7)
-    for identifier, stems in placed.items():
-        snapshot.add(routes[identifier], stems)
-    snapshot.finish()
+    media = SessionMedia(out_path.parent, root.get("name", "") or session.name)
+    snapshot = _Snapshot(root, session.sample_rate, media, by_superclocks=int(version[0]) >= 7)
     try:
+        for identifier, stems in placed.items():
+            snapshot.add(routes[identifier], stems)
+        snapshot.finish()
         for old, new in snapshot.identifiers.plugins:
             take_plugin_states(out_path.parent, old, new)
         write_atomically(out_path, b'<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root))
@@ -79,13 +82,14 @@ def write_stems_snapshot(
 class _Snapshot:
     """The session's tree, into which stems are put."""
 
-    def __init__(self, root: Element, sample_rate: int, *, by_superclocks: bool) -> None:
+    def __init__(self, root: Element, sample_rate: int, media: SessionMedia, *, by_superclocks: bool) -> None:
         self.root = root
         self.sample_rate = sample_rate
+        self.media = media
         self.by_superclocks = by_superclocks
         self.identifiers = Identifiers(root)
         self.names = {route.get("name", "") for route in root.iterfind("Routes/Route")}
-        self._sources: dict[tuple[Path, int], str] = {}
+        self._sources: dict[tuple[str, int], str] = {}
         self._followers: dict[str, list[Element]] = {}
 
     def add(self, route: Element, stems: Sequence[PlacedStem]) -> None:
@@ -103,6 +107,7 @@ class _Snapshot:
             copy.set("mode", "Normal")
             if stem.muted:
                 set_muted(copy, True)
+            _without_trim(copy)
             made.append(copy)
         set_muted(route, True)
         for control in route.iterfind("Controllable"):
@@ -158,7 +163,8 @@ class _Snapshot:
                 channels, frames = source.channels, source.frames
         except AudioFileError as error:
             raise SessionError(f"the stem {stem.name}: {error}") from error
-        sources = {f"source-{number}": self._source(stem.path, number) for number in range(channels)}
+        file = self.media.take(stem.path, name)
+        sources = {f"source-{number}": self._source(file, number) for number in range(channels)}
         sources |= {f"master-{key}": value for key, value in sources.items()}
         whole = {**REGION, **sources, "channels": str(channels), "name": name, "scale-amplitude": "1"}
         regions = _child(self.root, "Regions")
@@ -202,11 +208,10 @@ class _Snapshot:
     def _clocks(self, frames: int) -> str:
         return f"a{round(frames * SUPERCLOCKS / self.sample_rate)}"
 
-    def _source(self, path: Path, channel: int) -> str:
-        key = (path.absolute(), channel)
+    def _source(self, name: str, channel: int) -> str:
+        key = (name, channel)
         if key not in self._sources:
             self._sources[key] = self.identifiers.new()
-            name = str(path.absolute())
             SubElement(
                 _child(self.root, "Sources"),
                 "Source",
@@ -216,6 +221,13 @@ class _Snapshot:
                 },
             )  # fmt: skip
         return self._sources[key]
+
+
+def _without_trim(route: Element) -> None:
+    """A trim that nobody moves comes before all else: it is in the stems already."""
+    for processor in route.iterfind("Processor[@type='trim']"):
+        for control in processor.iterfind("Controllable[@name='trimcontrol']"):
+            control.set("value", "1")
 
 
 def _child(parent: Element, tag: str) -> Element:

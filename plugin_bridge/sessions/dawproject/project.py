@@ -6,22 +6,26 @@ one line each.
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from plugin_bridge.audio.files import AudioInfo, read_info
-from plugin_bridge.errors import AudioFileError
+from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.dawproject import archive
 from plugin_bridge.sessions.dawproject.devices import BUILT_IN, FORMATS
-from plugin_bridge.sessions.dawproject.writer import AUDIO, DECLARATION, written
+from plugin_bridge.sessions.dawproject.reader import read_dawproject
+from plugin_bridge.sessions.dawproject.writer import AUDIO, DECLARATION, write_stems_project, written
+from plugin_bridge.sessions.fades import nearest_shape
 from plugin_bridge.sessions.model import (
     ChannelMode,
     Clip,
     Envelope,
     FadeShape,
+    PanMode,
     Parameter,
     PointShape,
     Scale,
@@ -30,6 +34,8 @@ from plugin_bridge.sessions.model import (
     TempoChange,
     Track,
 )
+from plugin_bridge.sessions.placed import PlacedStem, Remark
+from plugin_bridge.sessions.plain import as_balance, behind_the_pan, one_frame_later
 from plugin_bridge.version import number
 
 VERSION = "1.0"
@@ -60,6 +66,26 @@ def write_dawproject(session: Session, out_path: Path) -> list[str]:
     return document.lost
 
 
+def write_stems_in_dawproject(
+    session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path, remark: Remark
+) -> Path:
+    """Write another DAW's ``session`` with its stems as a new DAWproject to ``out_path`` and return that.
+
+    ``placed`` maps track identifiers to the stems made of the track before its fader. What DAWproject has no
+    words for is said to ``remark``. Raises :class:`~plugin_bridge.errors.SessionError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
+        plain = Path(folder, out_path.name)
+        for line in write_dawproject(session, plain):
+            remark(line)
+        names = {track.identifier: f"t{index}" for index, track in enumerate(session.walk())}
+        for identifier in placed:
+            if identifier not in names:
+                raise SessionError(f"{session.path}: no track {identifier!r} to put stems under")
+        inside = {names[identifier]: stems for identifier, stems in placed.items()}
+        return write_stems_project(read_dawproject(plain), inside, out_path)
+
+
 class _Document:
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -68,6 +94,7 @@ class _Document:
         self.states: dict[str, bytes] = {}
         self._infos: dict[Path, AudioInfo] = {}
         self._ids = 0
+        self._plain = {track.identifier: as_balance(track) for track in session.walk()}
         self.ids = {track.identifier: f"t{index}" for index, track in enumerate(session.walk())}
         self.root = Element("Project", version=VERSION)
         SubElement(self.root, "Application", name="Stembridge", version=number())
@@ -104,9 +131,9 @@ class _Document:
             made.append(self._track(child, f"{identifier}-channel"))
         for unsaid, is_there in {
             "its polarity": track.inverted,
-            "its trim": track.trim != 1,
+            "its trim": track.trim != 1 and not _takes_trim(track),
             "its VCA": bool(track.vcas),
-            "its pan law": track.pan != 0 and track.pan_law != 1,
+            "its pan law": self._plain[track.identifier] is None,
         }.items():
             if is_there:
                 self.lost.append(f"{track.name}: {unsaid} is not written")
@@ -123,12 +150,17 @@ class _Document:
         if track.sends_to_parent:
             channel.set("destination", destination)
         self._devices(channel, track)
+        volume, pan = self._plain[track.identifier] or (track.volume, track.pan)
+        if _takes_trim(track):
+            volume *= track.trim
         SubElement(channel, "Mute", value=_bool(track.muted), id=f"{identifier}-mute", name="Mute")
-        SubElement(channel, "Pan", _pan(track.pan), id=f"{identifier}-pan", name="Pan")
+        SubElement(channel, "Pan", _pan(pan), id=f"{identifier}-pan", name="Pan")
         sends = [send for send in track.sends if send.target in self.ids]
         if sends:
             parent = SubElement(channel, "Sends")
-            for send in sends:
+            for send in (behind_the_pan(track, one) for one in sends):
+                if send.tap is Tap.PRE_PAN:
+                    self.lost.append(f"{track.name}: a send from before its pan is written before its fader")
                 kind = "post" if send.tap is Tap.POST_FADER else "pre"
                 target = f"{self.ids[send.target]}-channel"
                 element = SubElement(parent, "Send", destination=target, type=kind, id=self._id())
@@ -139,7 +171,7 @@ class _Document:
             channel,
             "Volume",
             unit="linear",
-            value=repr(track.volume),
+            value=repr(volume),
             id=f"{identifier}-volume",
             name="Volume",
         )
@@ -191,6 +223,8 @@ class _Document:
             if known is None or envelope.relative:
                 self.lost.append(f"{track.name}: its automation of {envelope.parameter.value} is not written")
                 continue
+            if envelope.parameter in (Parameter.VOLUME, Parameter.PAN) and not _is_plain(track):
+                self.lost.append(f"{track.name}: its automation moves without its pan law")
             lanes.append(self._points(track, envelope, {"parameter": f"{identifier}-{known[1]}"}))
         if track.notes:
             self.lost.append(f"{track.name}: its notes are not written")
@@ -203,6 +237,7 @@ class _Document:
         for unsaid in _unsaid(clip):
             self.lost.append(f"{track.name}: {clip.name or clip.source.name}: {unsaid} is not written")
         seconds = info.frames / info.sample_rate
+        clip = one_frame_later(clip, self.session.sample_rate)
         made = Element(
             "Clip",
             time=repr(clip.position),
@@ -336,6 +371,18 @@ class _Document:
             SubElement(meters, "TimeSignaturePoint", meter, time=repr(change.seconds))
 
 
+def _is_plain(track: Track) -> bool:
+    """Whether a balance without a pan law is what the track has."""
+    return track.pan_mode is PanMode.BALANCE and track.pan_law == 1
+
+
+def _takes_trim(track: Track) -> bool:
+    """Whether the fader can do the trim's work: nothing leaves before it, and nothing moves it."""
+    moves = any(one.parameter is Parameter.VOLUME for one in track.envelopes)
+    leaves = (behind_the_pan(track, send).tap for send in track.sends)
+    return not moves and all(tap is Tap.POST_FADER for tap in leaves)
+
+
 def _bool(value: bool) -> str:
     return "true" if value else "false"
 
@@ -365,7 +412,8 @@ def _unsaid(clip: Clip) -> Iterator[str]:
         yield "its pitch shift"
     if clip.gain < 0:
         yield "its polarity"
-    if any(fade.seconds and fade.shape is not FadeShape.LINEAR for fade in (clip.fade_in, clip.fade_out)):
+    shapes = {nearest_shape(fade).shape for fade in (clip.fade_in, clip.fade_out) if fade.seconds}
+    if shapes - {FadeShape.LINEAR}:
         yield "the shape of its fades"
     if any(mark.slope for mark in clip.stretch):
         yield "that its stretch rises"

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from plugin_bridge.naming import relative_name, told_apart
 from plugin_bridge.sessions.fades import NAMED_BEND, nearest_shape
-from plugin_bridge.sessions.model import ChannelMode, Clip, Fade, FadeShape, Session, TempoChange, Track
+from plugin_bridge.sessions.model import (
+    ChannelMode,
+    Clip,
+    Fade,
+    FadeShape,
+    Overlap,
+    Session,
+    TempoChange,
+    Track,
+)
+from plugin_bridge.sessions.plain import one_frame_later
+from plugin_bridge.sessions.rpp.fresh_strips import Remark, Strips, number
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES, PAIRS, SINGLE_CHANNELS
 from plugin_bridge.sessions.rpp.text import quoted
 
@@ -29,17 +41,12 @@ def guid(*words: object) -> str:
     return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, text)).upper() + "}"
 
 
-def number(value: float) -> str:
-    """A number as REAPER writes it.
+def project_text(session: Session, folder: Path, remark: Remark = lambda text: None) -> str:
+    """The project, to be saved in ``folder``: tracks with clips or children, strips, tempo, markers.
 
-    >>> number(1.0), number(0.1), number(-0.0)
-    ('1', '0.1', '0')
+    What such a project cannot hold is said to ``remark``, one line each.
     """
-    return f"{value + 0.0:.14f}".rstrip("0").rstrip(".")
-
-
-def project_text(session: Session, folder: Path) -> str:
-    """The project, to be saved in ``folder``: tracks with clips or children, strips, tempo, markers."""
+    strips = Strips(session, list(_walk(written_tracks(session))), remark)
     lines = [
         HEADER,
         f"  PROJOFFS {number(session.start)} 0 0",
@@ -47,20 +54,41 @@ def project_text(session: Session, folder: Path) -> str:
         "  PANMODE 3",
         f"  SAMPLERATE {session.sample_rate} 1 0",
         *_tempo(session.tempo),
-        f"  MASTER_VOLUME {number(session.master_volume)} {number(session.master_pan)} -1 -1 1",
+        *strips.master(),
     ]
     for index, marker in enumerate(session.markers, start=1):
         is_region = int(marker.length > 0)
         lines.append(f"  MARKER {index} {number(marker.seconds)} {quoted(marker.name)} {is_region}")
         if is_region:
             lines.append(f'  MARKER {index} {number(marker.seconds + marker.length)} "" 1')
-    lines += _tracks(written_tracks(session), 0, folder)
+    writer = _Tracks(session, strips, folder, remark)
+    lines += writer.lines(written_tracks(session), 0)
+    for name, strip in strips.vcas():
+        identifier = guid("vca", name)
+        lines += [
+            f"  <TRACK {identifier}",
+            f"    NAME {quoted(name)}",
+            *strip,
+            f"    TRACKID {identifier}",
+            "  >",
+        ]
     return "\n".join([*lines, ">", ""])
+
+
+def _walk(tracks: Iterable[Track]) -> Iterator[Track]:
+    for track in tracks:
+        yield track
+        yield from _walk(track.children)
 
 
 def written_tracks(session: Session) -> list[Track]:
     """The top-level tracks that a fresh project shows: not those that hold notes only."""
-    return [track for track in session.tracks if track.clips or track.children]
+    targets = {send.target for track in session.walk() for send in track.sends}
+    return [
+        track
+        for track in session.tracks
+        if track.clips or track.children or track.is_bus or track.identifier in targets
+    ]
 
 
 def _tempo(changes: list[TempoChange]) -> Iterator[str]:
@@ -75,30 +103,57 @@ def _tempo(changes: list[TempoChange]) -> Iterator[str]:
         yield "  >"
 
 
-def _tracks(tracks: list[Track], closes_before: int, folder: Path) -> Iterator[str]:
-    """``closes_before`` folders end with the last of these tracks, beside their own."""
-    for index, track in enumerate(tracks):
-        closes = closes_before if index + 1 == len(tracks) else 0
-        depth = 1 if track.children else -closes
-        identifier = guid("track", track.identifier)
-        yield f"  <TRACK {identifier}"
-        yield f"    NAME {quoted(track.name)}"
-        if track.color:
-            red, green, blue = (int(track.color[at : at + 2], 16) for at in (1, 3, 5))
-            yield f"    PEAKCOL {0x1000000 | blue << 16 | green << 8 | red}"
-        yield f"    VOLPAN {number(track.volume)} {number(track.pan)} -1 -1 1"
-        yield f"    MUTESOLO {int(track.muted)} {int(track.soloed)} 0"
-        yield f"    IPHASE {int(track.inverted)}"
-        yield f"    ISBUS {is_bus(depth)}"
-        yield f"    NCHAN {max(2, track.channels + track.channels % 2)}"
-        yield f"    TRACKID {identifier}"
-        yield f"    MAINSEND {int(track.sends_to_parent)} 0"
+class _Tracks:
+    """The tracks of a project with their items."""
+
+    def __init__(self, session: Session, strips: Strips, folder: Path, remark: Remark) -> None:
+        self.rate = session.sample_rate
+        self.strips = strips
+        self.folder = folder
+        self.remark = remark
+
+    def lines(self, tracks: list[Track], closes_before: int) -> Iterator[str]:
+        """``closes_before`` folders end with the last of these tracks, beside their own."""
+        for index, track in enumerate(tracks):
+            closes = closes_before if index + 1 == len(tracks) else 0
+            depth = 1 if track.children else -closes
+            identifier = guid("track", track.identifier)
+            yield f"  <TRACK {identifier}"
+            yield f"    NAME {quoted(track.name)}"
+            if track.color:
+                red, green, blue = (int(track.color[at : at + 2], 16) for at in (1, 3, 5))
+                yield f"    PEAKCOL {0x1000000 | blue << 16 | green << 8 | red}"
+            yield from self.strips.of(track)
+            yield f"    ISBUS {is_bus(depth)}"
+            yield f"    NCHAN {max(2, track.channels + track.channels % 2)}"
+            yield f"    TRACKID {identifier}"
+            yield from self._items(track)
+            yield "  >"
+            yield from self.lines(track.children, closes + 1)
+
+    def _items(self, track: Track) -> Iterator[str]:
+        if track.notes:
+            self.remark(f"{track.name}: its notes are not written")
+        if any(clip.overlap is not Overlap.MIX for clip in track.clips) and _overlap(track.clips):
+            self.remark(f"{track.name}: its clips that overlap are written as mixed")
         clips = [side for clip in track.clips for side in _sides(clip)]
         for position, clip in enumerate(clips):
-            if clip.length > 0:
-                yield from item_lines(clip, folder, guid("item", track.identifier, position))
-        yield "  >"
-        yield from _tracks(track.children, closes + 1, folder)
+            if clip.material is not None or clip.session is not None:
+                self.remark(f"{track.name}: {clip.name or clip.source.name} is no file, and not written")
+            elif clip.length > 0:
+                inner = self.strips.take(track, clip.envelopes, clip.rate)
+                plain = one_frame_later(clip, self.rate)
+                yield from item_lines(plain, self.folder, guid("item", track.identifier, position), inner)
+
+
+def _overlap(clips: list[Clip]) -> bool:
+    """Whether any two of the clips meet."""
+    end = -math.inf
+    for clip in sorted(clips, key=lambda one: one.position):
+        if clip.position < end - 1e-9:
+            return True
+        end = max(end, clip.position + clip.length)
+    return False
 
 
 def _sides(clip: Clip) -> list[Clip]:
@@ -127,8 +182,8 @@ def is_bus(depth: int) -> str:
     return f"{0 if depth == 0 else 1 if depth > 0 else 2} {depth}"
 
 
-def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
-    """An ``<ITEM`` of one take, indented as inside a track."""
+def item_lines(clip: Clip, folder: Path, identifier: str, inner: Iterable[str] = ()) -> Iterator[str]:
+    """An ``<ITEM`` of one take with ``inner`` lines of its own, indented as inside a track."""
     yield "    <ITEM"
     yield f"      POSITION {number(clip.position)}"
     yield "      SNAPOFFS 0"
@@ -153,6 +208,7 @@ def item_lines(clip: Clip, folder: Path, identifier: str) -> Iterator[str]:
             for one in clip.stretch
         )
         yield f"      SM {' + '.join(markers)}"
+    yield from inner
     is_section = clip.reversed or clip.section_start > 0 or clip.section_length is not None
     if is_section:
         whole = clip.section_start == 0 and clip.section_length is None

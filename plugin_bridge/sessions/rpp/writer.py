@@ -16,7 +16,7 @@ from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.model import Clip, Session
-from plugin_bridge.sessions.placed import PlacedStem
+from plugin_bridge.sessions.placed import PlacedStem, Remark
 from plugin_bridge.sessions.rpp.envelopes import SENDS
 from plugin_bridge.sessions.rpp.project import (
     guid,
@@ -34,21 +34,29 @@ STRIP_LINES = (
     "NCHAN", "FX", "MAINSEND", "HWOUT", "GROUP_FLAGS", "GROUP_FLAGS_HIGH",
 )  # fmt: skip
 STRIP_BLOCKS = (
-    "VOLENV", "VOLENV2", "VOLENV3", "PANENV", "PANENV2", "WIDTHENV", "WIDTHENV2", "MUTEENV",
+    "VOLENV2", "VOLENV3", "PANENV", "PANENV2", "WIDTHENV", "WIDTHENV2", "MUTEENV",
     "DUALPANENV", "DUALPANENVL", "DUALPANENV2", "DUALPANENVL2", "FXCHAIN",
 )  # fmt: skip
-"""What a stem takes over from its track, word by word: the strip, its automation, its effects."""
+"""What a stem takes over from its track, word by word: the strip, its automation, its effects.
+
+The volume before effects is in the stems already."""
 IDENTITIES = ("EGUID", "FXID")
 """Lines in those blocks that must not occur twice in a project; REAPER makes new ones."""
 
 
-def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedStem]], out_path: Path) -> Path:
+def write_stems_project(
+    session: Session,
+    placed: Mapping[str, Sequence[PlacedStem]],
+    out_path: Path,
+    remark: Remark = lambda text: None,
+) -> Path:
     """Write ``session`` with its stems to ``out_path`` and return that.
 
     ``placed`` maps track identifiers to the stems made of the track before its fader. Each original
     becomes muted, and its stems follow it (a folder's follow its last child) with its colour, volume, pan,
     polarity, mute, sends, groups, automation and effects. An original that others send to stays open for
-    them: its items are muted in its place, and its children no longer play into it. Raises
+    them: its items are muted in its place, and its children no longer play into it. What of another DAW's
+    session a REAPER project cannot hold is said to ``remark``. Raises
     :class:`SessionError` if an identifier is unknown, if the session's file has changed since it was read, or
     if nothing can be written.
     """
@@ -58,7 +66,7 @@ def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedSt
             raise SessionError(f"{out_path}: is the session itself, which is never written to")
         text = read_text(session.path)
     else:
-        text = project_text(session, out_path.parent)
+        text = project_text(session, out_path.parent, remark)
     lines = split_lines(text)
     root = parse(lines, session.path)
     tracks = [block for _, block in track_blocks(root)]

@@ -10,7 +10,7 @@ import plugin_bridge
 from plugin_bridge.daw.reaper import rendering_text
 from plugin_bridge.daw.rendering import render_by_daw
 from plugin_bridge.daw.running import Run, render, run_program
-from plugin_bridge.errors import SessionError
+from plugin_bridge.errors import JobError, SessionError
 from tests.plugin_bridge.session_helpers import item, noise, project, read, save, track, write
 
 
@@ -98,6 +98,27 @@ def test_reaper_is_asked_on_a_copy_and_its_tracks_are_bounced(program, sound, tm
     assert results.jobs[0].status == "done"
     assert np.array_equal(read(tmp_path / "out" / "1 Voice.wav"), read(sound))
     assert path.read_bytes() == before
+
+
+def test_stems_are_made_of_what_the_daw_renders(program, sound, tmp_path):
+    write(tmp_path / "a.wav", noise(1))
+    path = save(tmp_path, project(track("Voice", item()), track("Bass", item())))
+    program(
+        "reaper",
+        "text = open(sys.argv[-1]).read()\n"
+        "folder = text.split('RENDER_FILE ')[1].splitlines()[0].strip('\"')\n"
+        f"shutil.copy({str(sound)!r}, folder + '/Voice.wav')",
+    )
+    options = {"renderer": "daw", "tracks": "V*"}
+    results = plugin_bridge.render(path, "blind-4", tmp_path / "out", **options)
+    (track_made,) = results.tracks
+    assert track_made.track == "Voice"
+    assert np.abs(sum(map(read, track_made.stems.values())) - read(sound)).max() < 1e-6
+    # They are behind the track's effects, through which a project would send them once more.
+    assert results.project is None
+    assert not list((tmp_path / "out").glob("*.rpp"))
+    with pytest.raises(JobError, match="leave out dry_run"):
+        plugin_bridge.render(path, "blind-4", tmp_path / "out", dry_run=True, **options)
 
 
 def test_what_reaper_renders_stands_in_the_copy(tmp_path):

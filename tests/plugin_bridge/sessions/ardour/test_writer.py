@@ -1,3 +1,4 @@
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 
@@ -30,7 +31,7 @@ def song(tmp_path):
     to = ["Bus/audio_in 1", "Bus/audio_in 2"]
     routes = [
         ardour.master(),
-        ardour.route("Voice", 1, playlist=10, to=to, strip=strip, gain=0.5, pan=0.3, soloed=0, polarity="1"),
+        ardour.route("Voice", 1, playlist=10, to=to, strip=strip, gain=0.5, pan=0.3, polarity="1", trim=2),
         ardour.route("Bus", 2, channels=2, flags="AudioBus"),
         ardour.route("Echo", 3, channels=2, flags="AudioBus"),
     ]
@@ -47,7 +48,7 @@ def song(tmp_path):
     part = audio[:, RATE // 2 : RATE // 2 + RATE]
     stems = [
         PlacedStem(name, write(tmp_path / "stems" / f"{name}.wav", level * part), 1.0, 1.0, 1 / gain)
-        for name, level, gain in (("voice", 0.25, 1.0), ("rest", 0.375, 0.5))
+        for name, level, gain in (("voice", 0.5, 1.0), ("rest", 0.75, 0.5))  # behind the trim
     ]
     return path, stems
 
@@ -63,6 +64,33 @@ def test_the_mix_of_the_snapshot_is_that_of_the_session(song):
     written = write_stems_snapshot(read_ardour(path), {"1": stems}, path.with_name("song_stems.ardour"))
     assert path.read_bytes() == before
     assert np.abs(rendered(written) - rendered(path)).max() < SUM_TOLERANCE
+
+
+def test_a_session_that_is_moved_takes_its_stems_along(song, tmp_path_factory):
+    path, stems = song
+    written = write_stems_snapshot(read_ardour(path), {"1": stems}, path.with_name("song_stems.ardour"))
+    media = ardour.media(path.parent).parent
+    assert len(list(media.iterdir())) == 3
+    write_stems_snapshot(read_ardour(path), {"1": stems}, written)
+    assert len(list(media.iterdir())) == 3
+    before = rendered(written)
+    shutil.rmtree(path.parent / "stems")
+    moved = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shutil.move(path.parent, moved)
+    session = read_ardour(moved / written.name)
+    assert not [line for line in session.not_honoured if "Echo" not in line]
+    assert np.array_equal(rendered(moved / written.name), before)
+
+
+def test_audio_is_never_put_outside_the_session(song, tmp_path_factory):
+    path, stems = song
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "media"
+    shutil.move(path.parent / "interchange", elsewhere)
+    (path.parent / "interchange").mkdir()
+    (path.parent / "interchange" / "a").symlink_to(elsewhere / "song")
+    write_stems_snapshot(read_ardour(path), {"1": stems}, path.with_name("song_stems.ardour"))
+    assert [file.name for file in (elsewhere / "song" / "audiofiles").iterdir()] == ["a.wav"]
+    assert len(list(ardour.media(path.parent).parent.iterdir())) == 2
 
 
 def test_stems_are_named_coloured_tracks_under_their_muted_source(song):
@@ -82,7 +110,7 @@ def test_stems_are_named_coloured_tracks_under_their_muted_source(song):
         assert track.color.startswith("#")
         (clip,) = track.clips
         assert (clip.position, clip.length, clip.gain) == (1.0, 1.0, stem.gain)
-        assert clip.source == stem.path.resolve()
+        assert clip.source.samefile(stem.path)
 
 
 def test_nothing_has_an_id_twice_and_plugin_states_are_copied(song):

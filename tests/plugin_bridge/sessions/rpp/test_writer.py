@@ -193,6 +193,16 @@ def test_sends_still_name_their_sources_and_stems_send_too(full, tmp_path):
     assert lines[lines.index("    <AUXVOLENV") - 1].startswith("    AUXRECV 0 ")
 
 
+def test_the_volume_before_effects_is_in_the_stems_and_not_on_them(tmp_path):
+    write(tmp_path / "a.wav", noise(1))
+    strip = "<VOLENV\nACT 1 -1\nPT 0 0.5 0\nPT 1 0.1 0\n>\n<PANENV2\nACT 1 -1\nPT 0 0.5 0\n>"
+    session = open_session(save(tmp_path, project(track("T", item(), strip=strip))))
+    (one,) = session.tracks
+    placed = {one.identifier: stems_of(session, one, tmp_path)}
+    again = open_session(write_stems_project(session, placed, tmp_path / "x.rpp"))
+    assert np.abs(mix(again) - mix(session)).max() < 1e-6
+
+
 def test_all_else_of_the_users_project_survives_word_by_word(full, tmp_path):
     kit = by_name(full)["Kit L"]
     folder = full.path.parent
