@@ -20,12 +20,14 @@ from plugin_bridge.audio.boxes import whole_span
 from plugin_bridge.audio.formats import Format
 from plugin_bridge.audio.info import AudioInfo, check_measures, cut_short
 from plugin_bridge.audio.sequential import SequentialReader
+from plugin_bridge.audio.stem_mp4 import read_titles
 from plugin_bridge.audio.window import Window
 from plugin_bridge.errors import AudioFileError
 from separators.base import Audio
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 EXACT = frozenset({"wavpack", "tta", "ape", "au"})
@@ -156,6 +158,7 @@ def _read_media(path: Path, format: Format, size: int, changed: int) -> AudioInf
         if first is None:
             raise AudioFileError(f"{path}: its sound is empty; export it again")
         metadata = {**container.metadata, **stream.metadata}
+        left_out = _left_out(path, container)
         frames = min(frames, _gapless(metadata.get("iTunSMPB", "")) or frames)
         coding = stream.codec_context.name
     channels = first.audio.shape[0]
@@ -178,7 +181,32 @@ def _read_media(path: Path, format: Format, size: int, changed: int) -> AudioInf
         MediaSamples(path, format, span, first.sample_rate, channels, frames),
         first.mask,
         tags={TAGS[name.lower()]: [text] for name, text in metadata.items() if name.lower() in TAGS and text},
+        left_out=left_out,
     )
+
+
+def _left_out(path: Path, container: InputContainer) -> str:
+    """What is said of a file that holds several sounds; a Stem file's first is the mix of the others."""
+    sounds = container.streams.audio
+    if len(sounds) < 2:
+        return ""
+    with suppress(AudioFileError):
+        read_titles(path)
+        return ""
+    first, *others = (
+        f"{number} ({', '.join(told)})" if told else str(number)
+        for number, told in enumerate(map(_told, sounds), 1)
+    )
+    return (
+        f"{path.name} holds {len(sounds)} sounds: {first} is read, {' and '.join(others)} left out; "
+        "save those as files of their own, if they are meant"
+    )
+
+
+def _told(stream: AudioStream) -> list[str]:
+    """What a sound is called, and in which language it is."""
+    found = (stream.metadata.get(key, "") for key in ("title", "handler_name", "language"))
+    return [text for text in found if text not in ("", "und", "SoundHandler")]
 
 
 def _claimed_seconds(container: InputContainer, format: Format) -> float:

@@ -70,6 +70,8 @@ class AudioInfo:
     """The first frame's place on the session's timeline, in samples since midnight; None without a stamp."""
     tags: dict[str, list[str]] = field(default_factory=dict)
     """Text tags by lower-case name: ``title``, ``artist``, ..."""
+    left_out: str = ""
+    """What else sounds in the file and is not read, in one line."""
 
     @property
     def bit_depth(self) -> str:

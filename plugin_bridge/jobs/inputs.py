@@ -43,7 +43,7 @@ class Opened:
     track: str = ""
     """The identifier of a session's track before its fader, whose place the stems can take."""
     not_honoured: tuple[str, ...] = ()
-    """What the session holds for this track and rendering leaves out."""
+    """What the file or the session holds for this track and is left out."""
     signature: list[int] | None = None
     """Of the file; None of anything but a file as it is."""
     notes: tuple[str, ...] = ()
@@ -96,6 +96,7 @@ class FileInput:
                 info.tags,
                 info.channel_mask,
                 score=self._score,
+                not_honoured=(printable(info.left_out),) if info.left_out else (),
                 signature=signature,
             )
 

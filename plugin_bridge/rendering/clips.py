@@ -56,6 +56,8 @@ class ClipSource:
         self.channels = 2 if is_panned and width == 1 else width
         info = getattr(source, "info", None)
         self.channel_mask: int = info.channel_mask if info and self.channels == source.channels else 0
+        self.left_out: str = info.left_out if info else ""
+        """What else sounds in the file."""
         self._input = self._open(source)
 
     def hide(self, gaps: Sequence[Gap]) -> None:

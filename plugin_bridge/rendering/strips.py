@@ -289,6 +289,9 @@ class Strip:
         """What this strip does otherwise than a DAW would."""
         if self._is_panned and self.mixed_channels > 2 and self.track.pan:
             yield f"{self.track.name}: pan moves only the first two of {self.mixed_channels} channels"
+        for clip in self.clips:
+            if clip.left_out:
+                yield f"{self.track.name}: {clip.left_out}"
         yield from self.processing.not_honoured
 
     def conversions(self) -> Iterator[str]:

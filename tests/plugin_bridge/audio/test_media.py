@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import plugin_bridge
 from plugin_bridge.audio import ffmpeg
 from plugin_bridge.audio.files import AudioFileSource, read_info
 from plugin_bridge.errors import AudioFileError
@@ -203,6 +204,40 @@ def test_tags_and_loudspeakers_are_kept(tmp_path):
     info = read_info(path)
     assert info.tags == {"title": ["Song"], "albumartist": ["Band"]}
     assert (info.channels, info.channel_mask) == (6, 0x3F)
+
+
+def two_sounds(path, first, second):
+    """A film's file with a sound in English and its commentary."""
+    with av.open(path, "w") as file:
+        streams = [file.add_stream("flac", rate=RATE, layout="stereo") for _ in (first, second)]
+        streams[0].metadata["language"] = "eng"
+        streams[1].metadata.update({"language": "fra", "title": "Commentary"})
+        for stream, samples in zip(streams, (first, second), strict=True):
+            values = np.ascontiguousarray(np.rint(samples * 32768).astype("i2").T.reshape(1, -1))
+            frame = av.AudioFrame.from_ndarray(values, "s16", "stereo")
+            frame.sample_rate, frame.pts = RATE, 0
+            file.mux(stream.encode(frame))
+        for stream in streams:
+            file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_a_second_sound_is_said_and_strict_refuses_it(tmp_path, name):
+    first, second = audio(16)[:, :4000], -audio(16)[:, :4000]
+    path = two_sounds(tmp_path / name, first, second)
+    info = read_info(path)
+    with AudioFileSource(path) as source:
+        np.testing.assert_array_equal(source.read(0, source.frames), first)
+    title = "Commentary, " if name == "a.mkv" else ""
+    said = f"{name} holds 2 sounds: 1 (eng) is read, 2 ({title}fra) left out; save those"
+    assert info.left_out.startswith(said)
+    results = plugin_bridge.separate(path, "stereo-unpan", tmp_path / "out")
+    assert results.jobs[0].not_honoured == [info.left_out]
+    with pytest.raises(plugin_bridge.JobsFailedError, match="holds 2 sounds"):
+        plugin_bridge.separate(path, "stereo-unpan", tmp_path / "strict", strict=True)
+    (job,) = plugin_bridge.bounce(tmp_path, tmp_path / "bounced").jobs
+    assert job.not_honoured == [f"a: {info.left_out}"]
 
 
 def test_a_film_without_sound_is_an_error(tmp_path):
