@@ -24,8 +24,8 @@ class StemRack(PythonPlugin):
     """A separator with a chain of plug-ins for each stem.
 
     ``chains`` maps stem names to lists of plug-ins; stems without a chain stay as they are.
-    With ``remix`` the result has the input's channels: the input, in which every stem with a chain
-    is replaced by what its chain makes of it. So an empty rack returns its input, bit by bit.
+    With ``remix`` the result has the input's channels: the sum of the stems, each as its chain makes it. An
+    empty rack returns its input, bit by bit.
     Without ``remix`` all stems are passed on as ``(stems * channels, frames)``.
     """
 
@@ -92,11 +92,9 @@ class StemRack(PythonPlugin):
                 )
         if not self.remix:
             return np.concatenate([made.get(name, stems[name]) for name in stems])
-        mixed = audio.astype(np.float64)
-        for name, processed in made.items():
-            mixed += processed
-            mixed -= stems[name]
-        return mixed.astype(np.float32)
+        # As jobs sum, so that a limiter behind it, which may amplify a lot, gets the same bits from both.
+        parts = [made.get(name, stem) for name, stem in stems.items()]
+        return np.asarray(np.stack(parts).sum(axis=0, dtype=np.float64), np.float32)
 
     def reset(self) -> None:
         """Reset every chain."""

@@ -20,10 +20,15 @@ DEPENDENT = 1e-7
 
 ALIKE = 1.001
 """Levels within this ratio are the same: a recording that is double, and not panned."""
+DITHERED = 4
+"""Rounding adds noise of a twelfth of its step's square to every channel; dither makes it three times as much."""
 
+EMPTY = 1e-4
+"""A source with less than this part of the power of every channel (-40 dB) is none."""
 BLOCK = 8192
 """Frames whose products are summed in float32."""
 CONSTANT = "no channel holds more than a constant, so there are no sources; each is what one channel holds"
+PANNED = "all channels hold one signal at different levels, a panned one perhaps: there is one source"
 MOMENT_SECONDS, MOMENTS = 0.05, 2
 """What tells channels apart must last longer than so many of such moments: a click is no source."""
 LEAST_MOMENTS = 20
@@ -63,11 +68,21 @@ def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
 
 
 def is_panned(audio: Audio) -> bool:
-    """Whether all channels of ``audio`` ``(channels, frames)`` hold one signal, and not all as loudly."""
+    """Whether all channels of ``audio`` ``(channels, frames)`` hold one signal, and not all as loudly.
+
+    What rounding adds to each of them is no signal.
+    """
     cov = covariance(audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32))
     level = np.sqrt(np.diag(cov))
-    values = np.linalg.eigvalsh(cov / np.outer(level, level))
-    return bool(values[-2] <= DEPENDENT and level.max() > ALIKE * level.min())
+    dependent = np.linalg.eigvalsh(cov / np.outer(level, level))[-2] <= DEPENDENT
+    rounded = np.linalg.eigvalsh(cov)[-2] <= DITHERED * _step(audio) ** 2 / 12
+    return bool((dependent or rounded) and level.max() > ALIKE * level.min())
+
+
+def _step(audio: Audio) -> float:
+    """The step of the grid that integers of a file lie on; of other audio as good as 0."""
+    steps = np.abs(np.diff(audio, axis=1))
+    return float(np.min(steps, where=steps > 0, initial=np.inf)) if steps.any() else 0.0
 
 
 def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) -> None:
@@ -88,6 +103,16 @@ def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) 
         warn(
             f"channels {listed} hold the same but for a moment of {MOMENTS * MOMENT_SECONDS:g} s, a click "
             "perhaps, so one source is that moment; take it out or leave out what is double"
+        )
+
+
+def say_if_empty(shares: Matrix) -> None:
+    """Say so if a source hardly adds to any channel, given its share of their powers ``(channels, sources)``."""
+    weakest = float(shares.max(axis=0).min())
+    if weakest < EMPTY:
+        warn(
+            f"one source lies {-10 * np.log10(max(weakest, 1e-30)):.0f} dB below every channel, so "
+            f"there are fewer sources than {shares.shape[1]}"
         )
 
 

@@ -20,8 +20,11 @@ from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
 from separators.ica.channels import (
     CONSTANT,
+    PANNED,
+    is_panned,
     nearest_channels,
     refuse_double,
+    say_if_empty,
     sounding_channels,
     warn,
 )
@@ -66,7 +69,8 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
 
     A silent channel is a source of its own. Raises :class:`separators.errors.ChannelError`
     if channels are mixtures of each other without delay; warns with
-    :class:`separators.errors.SeparatorWarning` if the sample is too short.
+    :class:`separators.errors.SeparatorWarning` if the sample is too short, and if it holds one
+    source only, at different levels, or fewer than there are channels.
     """
     channels, length = sample.shape
     stft = STFT(settings.fft_size or window_for(sample_rate))
@@ -78,6 +82,9 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
         warn(CONSTANT)
     elif len(active) > 1:
         heard = sample[active]
+        if is_panned(heard):
+            warn(PANNED)
+            return _one_source
         refuse_double(heard, sample_rate, len(active), active)
         windows = stft.frames(length)
         wanted = math.ceil(stft.bins * len(active) ** 2 * windows / MAXIMUM_PRODUCTS)
@@ -103,8 +110,16 @@ def _demixing(spectra: Spectrum, settings: Settings) -> Demixing:
     power = np.square(np.abs(demixing)).sum(axis=2)  # of the sources, since what they are made of is white
     demixing = demixing @ white
     strength = np.einsum("bcs,bs->cs", np.square(np.abs(np.linalg.inv(demixing))), power)
+    say_if_empty(strength / strength.sum(axis=1, keepdims=True))
     ordered: Demixing = demixing[:, np.argsort(nearest_channels(strength))]
     return ordered
+
+
+def _one_source(block: Audio) -> Audio:
+    """All in the first stem."""
+    out = np.zeros((len(block), *block.shape), np.float32)
+    out[0] = block
+    return out
 
 
 def _images(stft: STFT, demixing: Demixing) -> Transform:

@@ -15,6 +15,7 @@ from separators.base import Audio, Transform
 from separators.blas_threads import on_one_thread
 from separators.ica.channels import (
     CONSTANT,
+    PANNED,
     Matrix,
     Numbers,
     covariance,
@@ -22,6 +23,7 @@ from separators.ica.channels import (
     nearest_channels,
     principal_components,
     refuse_double,
+    say_if_empty,
     sounding_channels,
     warn,
 )
@@ -33,8 +35,6 @@ MINIMUM_FITTED = 32768
 """Frames that subsampling leaves at least, where there are as many."""
 FRAMES_PER_ENTRY = 32
 """A sample with fewer frames per entry of the unmixing matrix says nothing about it."""
-EMPTY = 1e-4
-"""A source with less than this part of the power of every channel (-40 dB) is none."""
 BLOCK = 8192
 """Frames that the transform works on at a time, so that they stay in the cache."""
 
@@ -100,7 +100,7 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
     if len(active) < channels:
         sample = sample[active]
     if is_panned(sample):
-        warn("all channels hold one signal at different levels, a panned one perhaps: there is one source")
+        warn(PANNED)
         images = np.zeros_like(own)
         images[0] = np.eye(channels)
         return images
@@ -112,7 +112,7 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
     if len(sounding_channels(fitted)) < len(active):  # what sounds is shorter than the stride
         fitted = sample
     unmixing, mixing = _unmix(sample, fitted, sample_rate, found, settings, active)
-    _say_if_empty(mixing, covariance(fitted))
+    say_if_empty(np.square(mixing) / np.diag(covariance(fitted))[:, None])
     nearest = nearest_channels(np.abs(mixing))
     if count == channels:
         images, places = own, active[nearest]
@@ -132,16 +132,6 @@ def _say_if_delayed(sample: Audio, sample_rate: int, numbers: Numbers) -> None:
             f"channels {numbers[delay.first] + 1} and {numbers[delay.second] + 1} hear the same sound "
             f"{1000 * delay.seconds:.1f} ms apart, which model instantaneous cannot undo; microphones that "
             "stand apart need model convolutive (preset mic-bleed or mic-bleed-hq)"
-        )
-
-
-def _say_if_empty(mixing: Matrix, power: Matrix) -> None:
-    """Say so if a source hardly adds to any channel, given the channels' covariance ``power``."""
-    shares = (np.square(mixing) / np.diag(power)[:, None]).max(axis=0)
-    if shares.min() < EMPTY:
-        warn(
-            f"one source lies {-10 * np.log10(max(shares.min(), 1e-30)):.0f} dB below every channel, so "
-            f"there are fewer sources than {len(shares)}"
         )
 
 

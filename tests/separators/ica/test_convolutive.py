@@ -5,6 +5,7 @@ from separators import ICA
 from separators.errors import ChannelError, ParameterError, SeparatorWarning
 from separators.evaluation import si_sdr
 from separators.ica import convolutive
+from separators.remarks import heard_by
 from separators.streaming import ArraySource, separate_blocks
 
 RATE = 16000
@@ -134,6 +135,31 @@ def test_a_silent_channel_stays_apart(two):
 def test_the_same_signal_in_two_channels_is_named(two):
     with pytest.raises(ChannelError, match="channels 1 and 2 hold the same signal"):
         ICA(model="convolutive").separate(two[0, [0, 0]], RATE)
+
+
+def test_a_panned_recording_is_one_source(two):
+    mixture = two[0, [0, 0]] * np.array([[1], [0.6]], np.float32)
+    with pytest.warns(SeparatorWarning, match="one signal at different levels"):
+        stems = ICA(model="convolutive").separate(mixture, RATE)
+    np.testing.assert_allclose(stems["source-1"], mixture, rtol=1e-6)
+    assert not stems["source-2"].any()
+
+
+@pytest.mark.parametrize("gains", [(1, 0.6), (1, 0.1)])
+@pytest.mark.parametrize("peak", [0.5, 0.02])
+def test_so_it_is_when_rounded_to_16_bits(two, gains, peak):
+    """The rounding is no second source."""
+    voice = two[0, 0] * peak / np.abs(two[0, 0]).max()
+    mixture = np.rint(np.outer(gains, voice) * 32768).astype(np.float32) / 32768
+    with pytest.warns(SeparatorWarning, match=r"there is one source|there are fewer sources than 2"):
+        stems = ICA(model="convolutive").separate(mixture, RATE)
+    assert difference_db(np.sum(list(stems.values()), axis=0), mixture) < SUM_DB
+
+
+def test_two_voices_in_a_room_are_two_sources_even_if_one_is_soft(two):
+    for level in (1, 0.1):
+        with heard_by(pytest.fail):
+            ICA(model="convolutive").separate(two[0] + level * two[1], RATE)
 
 
 def test_too_short_a_sample_warns_and_keeps_the_channels(two):
