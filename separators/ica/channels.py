@@ -21,7 +21,7 @@ DEPENDENT = 1e-7
 ALIKE = 1.001
 """Levels within this ratio are the same: a recording that is double, and not panned."""
 DITHERED = 4
-"""Rounding adds noise of a twelfth of its step's square to every channel; dither makes it three times as much."""
+"""Rounding adds noise of a twelfth of its step's square to every channel, with dither three times that."""
 
 EMPTY = 1e-4
 """A source with less than this part of the power of every channel (-40 dB) is none."""
@@ -107,7 +107,7 @@ def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) 
 
 
 def say_if_empty(shares: Matrix) -> None:
-    """Say so if a source hardly adds to any channel, given its share of their powers ``(channels, sources)``."""
+    """Say so if a source hardly adds to any channel; ``shares`` of power are ``(channels, sources)``."""
     weakest = float(shares.max(axis=0).min())
     if weakest < EMPTY:
         warn(
