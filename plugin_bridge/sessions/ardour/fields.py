@@ -15,8 +15,8 @@ TICKS = 1920
 """Per quarter note."""
 TRUE_WORDS = frozenset({"1", "yes", "y", "true"})
 
-AUDIO_PLACES = "audiofiles"
-"""In ``interchange/<any name>/``: where a session keeps its own audio."""
+AUDIO_PLACES, MIDI_PLACES = "audiofiles", "midifiles"
+"""In ``interchange/<any name>/``: where a session keeps its own audio, and its MIDI."""
 
 ROLES = {"MasterOut": "master", "MonitorOut": "monitor", "Auditioner": "monitor", "SurroundMaster": "monitor"}
 """Flags of a route that is neither track nor bus."""

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.ardour.fields import NEWEST, OLDEST, ROLES
+from plugin_bridge.sessions.ardour.midi import MidiReader
 from plugin_bridge.sessions.ardour.regions import RegionReader, is_true
 from plugin_bridge.sessions.ardour.routing import Routing, audio_ports
 from plugin_bridge.sessions.ardour.sources import Sources
@@ -51,9 +52,9 @@ class _SessionReader:
         if ramped:
             self._remark("Session", "a tempo that moves between two changes is read as steps")
         options = {one.get("name"): one.get("value") for one in root.iterfind("Config/Option")}
-        self.regions = RegionReader(
-            Sources(root, media), self.clock, is_true(options.get("use-region-fades") or "1")
-        )
+        sources = Sources(root, media)
+        self.regions = RegionReader(sources, self.clock, is_true(options.get("use-region-fades") or "1"))
+        self.midi = MidiReader(sources, self.regions)
         self._read_markers()
         self._read_vcas()
         self._read_routes()
@@ -161,8 +162,8 @@ class _SessionReader:
 
         if playlist.get("type", "audio") == "audio":
             track.clips = self.regions.clips(playlist, track.channels, remark)
-        elif count := len(list(playlist.iterfind("Region"))):
-            remark(f"MIDI regions are left out: {count}")
+        else:
+            track.notes = self.midi.notes(playlist, remark)
 
     def _connect(self, tracks: dict[str, Track], routing: Routing, roles: dict[str, str]) -> None:
         """Put each track where its output goes: below its bus, or at the top below the master."""
@@ -179,6 +180,7 @@ class _SessionReader:
             if not to_master and to_buses:
                 parents[identifier] = to_buses.pop(0).target
             track.sends += [Send(one.target) for one in to_buses]
+            self._remark_on_outputs(track)
             if any(not one.is_plain for one in connections):
                 self._remark(track.name, "its outputs are connected crosswise, and played straight")
         _solo_feeders(tracks, parents)
@@ -189,6 +191,16 @@ class _SessionReader:
                 track.sends_to_parent = False
             parent = tracks.get(parents.get(identifier, ""))
             (self.session.tracks if parent is None else parent.children).append(track)
+
+    def _remark_on_outputs(self, track: Track) -> None:
+        """What plays and is not heard in the mix."""
+        if not (track.clips or track.notes):
+            return
+        outside = ", ".join(track.hardware_outputs)
+        if outside:
+            self._remark(track.name, f"what goes to {outside:.200} is not played")
+        if not track.sends_to_parent and not track.sends and not outside:
+            self._remark(track.name, "its outputs are connected to nothing, and it is silent in the mix")
 
     def _depth(self, identifier: str, parents: dict[str, str]) -> int:
         depth = 0

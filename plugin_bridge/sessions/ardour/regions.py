@@ -75,7 +75,7 @@ class RegionReader:
 
     def _clip(self, region: Element, layer: int, channels: int, remark: Remark) -> Clip:
         name = region.get("name", "")
-        position, length, offset = self._place(region)
+        position, length, offset = self.place(region)
         parts = [self.sources.audio(identifier) for identifier in _source_ids(region)]
         problem = next((part.problem for part in parts if part.problem), "")
         if not parts:
@@ -102,7 +102,7 @@ class RegionReader:
             envelopes=self._envelope(region, length),
         )
 
-    def _place(self, region: Element) -> tuple[float, float, float]:
+    def place(self, region: Element) -> tuple[float, float, float]:
         """Position, length and offset, seconds; never negative."""
         length_text, at, position_text = region.get("length", "0").partition("@")
         position = self.clock.position(position_text if at else region.get("position"), "a region's position")

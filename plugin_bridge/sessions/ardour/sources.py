@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from plugin_bridge.sessions.ardour.fields import AUDIO_PLACES
+from plugin_bridge.sessions.ardour.fields import AUDIO_PLACES, MIDI_PLACES
 from plugin_bridge.sessions.sources import MediaFolders
 
 MOST_FOLDERS = 1000
@@ -55,11 +56,19 @@ class Sources:
         number = int(channel) if channel.isdecimal() and len(channel) < 4 else 0
         return Source(path, number, self._widths[name], problem)
 
-    def _find(self, name: str, origin: str) -> tuple[Path, str]:
+    def midi(self, identifier: str) -> tuple[Path, str]:
+        """The MIDI file with this id, and why it cannot be read."""
+        element = self._elements.get(identifier)
+        if element is None:
+            return self._media.folder / "unnamed", f"source {identifier!r:.40} is not in the session"
+        places = [one.removesuffix(AUDIO_PLACES) + MIDI_PLACES for one in self._places]
+        return self._find(element.get("name", ""), element.get("origin", ""), places)
+
+    def _find(self, name: str, origin: str, places: Sequence[str] = ()) -> tuple[Path, str]:
         """Beside the session first; ``origin`` is where an embedded or imported file once lay."""
         first = self._media.find(name)
         if not Path(name).is_absolute():
-            candidates = [self._media.find(f"{place}/{name}") for place in self._places] + [first]
+            candidates = [self._media.find(f"{place}/{name}") for place in places or self._places] + [first]
         else:
             candidates = [first]
         if Path(origin).is_absolute():
