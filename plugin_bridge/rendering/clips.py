@@ -41,6 +41,7 @@ class ClipSource:
         """``late`` seconds are added to the clip's position."""
         self.clip = clip
         self.sample_rate = sample_rate
+        self.source = source
         self.source_rate = source.sample_rate
         position = clip.position + late
         self.start = round(position * sample_rate)

@@ -10,8 +10,9 @@ around a soloed track passes only that on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -69,7 +70,7 @@ class TrackSource:
 
     def _make(self, session: Session, everything: bool, receives: bool, media: Media | None = None) -> None:
         """The strip and all that feed it."""
-        media = media or Media(self.sample_rate, _open_mix)
+        media = media or Media(self.sample_rate, partial(_open_mix, self._processing))
         desk = Desk(session, self.sample_rate, media, None if receives else self.track, self._processing)
         track = Track(self.track.name, channels=self.track.channels) if self._is_silent else self.track
         strip = desk.strip(track, everything, own=self._tap is Tap.PRE_FADER)
@@ -104,16 +105,26 @@ class TrackSource:
         strip = self._strip
         self.channels: int = strip.channels if self._tap is Tap.POST_FADER else strip.mixed_channels
         self.channel_mask: int = self._strip.channel_mask
+        inner = list(self._inner())
         lines = [line for one in self._strips for line in one.not_honoured()]
-        self.not_honoured = list(dict.fromkeys([*self._left_out, *lines]))
+        lines += [f"{said}: {line}" for said, mix in inner for line in mix.not_honoured]
+        self.not_honoured: list[str] = list(dict.fromkeys([*self._left_out, *lines]))
         """What the reader could not know: one line each."""
-        self.honoured = {
+        self.honoured: set[str] = {
             f"{one.track.name}: {line}" for one in self._strips for line in one.processing.honoured
         }
+        self.honoured |= {f"{said}: {line}" for said, mix in inner for line in mix.honoured}
         """What the reader says and no longer holds."""
         conversions = (line for one in self._strips for line in one.conversions())
         self.conversions = list(dict.fromkeys(conversions))
         """The files that have another sample rate and are converted: one line each."""
+
+    def _inner(self) -> Iterator[tuple[str, MixSource]]:
+        """The sessions that clips play, with the track and the name that lines about them begin with."""
+        for strip in self._strips:
+            for clip in strip.clips:
+                if isinstance(clip.source, MixSource):
+                    yield f"{strip.track.name}: {clip.clip.source.name}", clip.source
 
     def still_true(self, lines: Iterable[str]) -> list[str]:
         """Those of the reader's ``lines`` of what cannot be honoured that hold here."""
@@ -195,6 +206,7 @@ class MixSource(TrackSource):
             inverted=session.master_inverted,
             muted=session.master_muted,
             envelopes=session.master_envelopes,
+            chain=session.master_chain,
             channels=session.master_channels,
         )
         self.sample_rate = sample_rate or session.sample_rate
@@ -213,10 +225,10 @@ class MixSource(TrackSource):
         return audio
 
 
-def _open_mix(media: Media, session: Session) -> MixSource:
+def _open_mix(processing: Processing, media: Media, session: Session) -> MixSource:
     if media.depth > MOST_SUBPROJECTS:
         raise AudioFileError(f"{session.path}: subprojects nested deeper than {MOST_SUBPROJECTS}")
-    return MixSource(session, sample_rate=media.sample_rate, _media=media)
+    return MixSource(session, sample_rate=media.sample_rate, processing=processing, _media=media)
 
 
 def sounds(track: Track, processing: Processing) -> bool:

@@ -430,6 +430,7 @@ class Session:
     """The mix is summed to mono at the very end."""
     master_channels: int = 2
     master_envelopes: list[Envelope] = field(default_factory=list)
+    master_chain: list[PluginState] = field(default_factory=list)
     vcas: list[Vca] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """One line for everything that reading decided and that is no fault: media found elsewhere, by track."""

@@ -154,6 +154,7 @@ class _SessionReader:
         session.master_inverted = track.inverted
         session.master_muted = track.muted
         session.master_envelopes = track.envelopes
+        session.master_chain = track.chain
         # A master that is panned without a panner would be balanced all the same: its pan is 0 then.
 
     def _read_playlist(self, playlist: Element, track: Track) -> None:

@@ -204,6 +204,7 @@ class _Document:
 
     def _master(self) -> Element:
         session = self.session
+        self.lost += [f"Master: plug-in {plugin.name} is not written" for plugin in session.master_chain]
         made = Element("Track", contentType="audio", loaded="true", id="master", name="Master")
         channel = SubElement(made, "Channel", audioChannels="2", role="master", id="master-channel")
         SubElement(channel, "Mute", value=_bool(session.master_muted), id="master-mute")

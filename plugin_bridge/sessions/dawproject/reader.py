@@ -163,7 +163,8 @@ class _ProjectReader:
         session.master_muted = values.boolean(channel.find("Mute"), False)
         self.channels[channel.get("id", "")] = None
         self._automatable(channel, session.master_envelopes, name)
-        for plugin in self.devices.read(channel, lambda text: self._remark("Master", text)):
+        session.master_chain = self.devices.read(channel, lambda text: self._remark("Master", text))
+        for plugin in session.master_chain:
             if not plugin.bypassed:
                 self._remark("Master", f"plug-in {plugin.name} is left out")
 

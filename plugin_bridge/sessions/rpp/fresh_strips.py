@@ -69,6 +69,8 @@ class Strips:
                 remark(f"{vca.name}: the mute and solo of a VCA are not written")
         if session.master_inverted:
             remark("Master: its polarity is not written")
+        for plugin in session.master_chain:
+            remark(f"Master: plug-in {plugin.name} is not written")
 
     def master(self) -> Iterator[str]:
         """The lines of the master."""

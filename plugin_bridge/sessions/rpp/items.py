@@ -127,7 +127,11 @@ class ItemReader:
             **playing,
             **_channels(take.line("CHANMODE"), remark),
         )
-        return self._with_source(clip, source)
+        clip = self._with_source(clip, source)
+        if clip.session is not None and not clip.muted:
+            for line in clip.session.not_honoured:
+                remark(f"{clip.source.name}: {line}")
+        return clip
 
     def _with_source(self, clip: Clip, source: Block) -> Clip:
         """``clip`` with what it plays."""

@@ -169,9 +169,12 @@ class _ProjectReader:
                 "Project", f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out"
             )
         for block in root.blocks("MASTERFXLIST"):
-            for plugin in read_chain(block):
-                if not plugin.bypassed:
-                    self._remark("Master", f"plug-in {plugin.name} is left out")
+            session.master_chain += read_chain(block)
+            for moved in automated(block):
+                self._remark("Master", f"envelopes of plug-in {moved} are left out")
+        for plugin in session.master_chain:
+            if not plugin.bypassed:
+                self._remark("Master", f"plug-in {plugin.name} is left out")
         for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")

@@ -171,6 +171,36 @@ def test_bypassed_plugins_stay_bypassed_and_the_mix_has_effects_before_faders(ow
         np.testing.assert_allclose(mix.read(1000, 5000), (0.5 * 4 + 1) * audio[:, 1000:6000], atol=1e-6)
 
 
+def test_effects_on_the_master_come_before_its_fader(own_plugins, tmp_path, audio):
+    loud = chain(vst3(preset_of(own_plugins, gain=4))).replace("<FXCHAIN", "<MASTERFXLIST")
+    text = project(track("A", item(length=SECONDS)), head=f"MASTER_VOLUME 0.5 0 -1 -1 1\n{loud}")
+    session = open_session(save(tmp_path, text))
+    (said,) = session.not_honoured
+    assert said.startswith("Master: plug-in VST3: FaultyGain")
+    with MixSource(session) as mix:
+        assert mix.still_true(session.not_honoured) == [said]
+        np.testing.assert_array_equal(mix.read(0, 5000), 0.5 * audio[:, :5000])
+    with MixSource(session, processing=effects(own_plugins)) as mix:
+        assert mix.still_true(session.not_honoured) == []
+        np.testing.assert_allclose(mix.read(0, 5000), 2 * audio[:, :5000], atol=1e-6)
+
+
+def test_effects_in_subprojects_are_heard_or_said(own_plugins, tmp_path, audio):
+    strip = chain(vst3(preset_of(own_plugins, gain=4)), '      <LV2 "LV2: Some EQ" urn:eq\n      >\n')
+    save(tmp_path, project(track("I", item(length=SECONDS), item(file="lost.wav"), strip=strip)), "sub.rpp")
+    inner = item(1.0, 2.0, source="<SOURCE RPP_PROJECT\nFILE sub.rpp\n>")
+    path = save(tmp_path, project(track("T", inner)))
+    session = open_session(path)
+    gain, eq, lost = session.not_honoured
+    assert gain.startswith("T: sub.rpp: I: plug-in VST3: FaultyGain")
+    assert eq == "T: sub.rpp: I: plug-in LV2: Some EQ is left out"
+    assert lost == "T: sub.rpp: I: lost.wav is missing"
+    out, source = rendered(path, effects(own_plugins))
+    np.testing.assert_array_equal(out, 4 * audio[:, : 2 * RATE])
+    assert source.still_true(session.not_honoured) == [lost]
+    assert source.not_honoured == [f"{eq}: only VST3 is hosted, not LV2"]
+
+
 def test_a_mono_clip_reaches_both_sides_of_a_stereo_plugin(own_plugins, tmp_path):
     write(tmp_path / "a.wav", mono := noise(SECONDS))
     path = save(
