@@ -308,7 +308,7 @@ def _load(path: Path) -> None:
 
 
 KINDS = {
-    "ardour": Kind(".ardour", ardour_seed.sessions, _project, (SessionError,)),
+    "ardour": Kind(".ardour", ardour_seed.sessions, ardour_seed.read, (SessionError,)),
     "rpp": Kind(".rpp", _projects, _rendered_project, (SessionError, AudioFileError)),
     "dawproject": Kind(".dawproject", sessions.dawprojects, sessions.read_session, (SessionError,)),
     "dawproject-xml": Kind(
