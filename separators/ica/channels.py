@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -25,6 +27,9 @@ DITHERED = 4
 
 EMPTY = 1e-4
 """A source with less than this part of the power of every channel (-40 dB) is none."""
+STEPS_LOOKED_AT, FLOAT_ROUNDING = 1 << 16, 2e-7
+"""Differences of samples from which the step is read, and those that are none."""
+
 BLOCK = 8192
 """Frames whose products are summed in float32."""
 CONSTANT = "no channel holds more than a constant, so there are no sources; each is what one channel holds"
@@ -35,11 +40,26 @@ LEAST_MOMENTS = 20
 """In fewer it is not judged."""
 
 
-def sounding_channels(audio: Audio) -> Numbers:
-    """The numbers, from 0, of the channels of ``audio`` ``(channels, frames)`` that are not silent."""
-    power = np.var(audio, axis=1, dtype=np.float64)
-    sounding: Numbers = np.flatnonzero(power > SILENT * power.max())
-    return sounding
+@dataclass(frozen=True)
+class Heard:
+    """The channels of a recording that are not silent."""
+
+    numbers: Numbers
+    """From 0."""
+    centred: Audio
+    """Without their means."""
+    covariance: Matrix
+
+
+def heard_in(audio: Audio) -> Heard:
+    """The channels of ``audio`` ``(channels, frames)`` that sound."""
+    centred = audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    cov = covariance(centred)
+    power = np.diag(cov)
+    numbers: Numbers = np.flatnonzero(power > SILENT * power.max())
+    if len(numbers) < len(audio):
+        centred, cov = centred[numbers], cov[np.ix_(numbers, numbers)]
+    return Heard(numbers, centred, cov)
 
 
 def covariance(centred: Audio) -> Matrix:
@@ -67,39 +87,44 @@ def principal_components(cov: Matrix, count: int, numbers: Numbers) -> Matrix:
     return components
 
 
-def is_panned(audio: Audio) -> bool:
-    """Whether all channels of ``audio`` ``(channels, frames)`` hold one signal, and not all as loudly.
+def is_panned(heard: Heard) -> bool:
+    """Whether all channels hold one signal, and not all as loudly.
 
     What rounding adds to each of them is no signal.
     """
-    cov = covariance(audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32))
-    level = np.sqrt(np.diag(cov))
-    dependent = np.linalg.eigvalsh(cov / np.outer(level, level))[-2] <= DEPENDENT
-    rounded = np.linalg.eigvalsh(cov)[-2] <= DITHERED * _step(audio) ** 2 / 12
-    return bool((dependent or rounded) and level.max() > ALIKE * level.min())
+    level = np.sqrt(np.diag(heard.covariance))
+    if level.max() <= ALIKE * level.min():
+        return False
+    if np.linalg.eigvalsh(heard.covariance / np.outer(level, level))[-2] <= DEPENDENT:
+        return True
+    second = np.linalg.eigvalsh(heard.covariance)[-2]
+    return bool(second <= DITHERED * _step(heard.centred) ** 2 / 12)
 
 
 def _step(audio: Audio) -> float:
     """The step of the grid that integers of a file lie on; of other audio as good as 0."""
-    steps = np.abs(np.diff(audio, axis=1))
-    return float(np.min(steps, where=steps > 0, initial=np.inf)) if steps.any() else 0.0
+    some = audio[:, :: max(1, audio.shape[1] // STEPS_LOOKED_AT)]
+    # Taking the mean away has rounded once more, by as much as float32 does at the level of what is there.
+    steps = np.abs(np.diff(some, axis=1))
+    steps = steps[steps > FLOAT_ROUNDING * np.abs(some).max()]
+    return float(steps.min()) if len(steps) else 0.0
 
 
-def refuse_double(audio: Audio, sample_rate: int, count: int, numbers: Numbers) -> None:
-    """Raise :class:`ChannelError` if ``audio`` ``(channels, frames)`` holds fewer than ``count`` signals.
+def refuse_double(heard: Heard, sample_rate: int, count: int) -> None:
+    """Raise :class:`ChannelError` if the channels hold fewer than ``count`` signals.
 
-    If all but a moment of it does, such as a click, that is said. ``numbers`` name the channels, from 0.
+    If all but a moment of them does, such as a click, that is said.
     """
-    centred = audio - audio.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    cov = covariance(centred)
-    weakest = principal_components(cov, count, numbers)[0]
-    level = np.sqrt(np.diag(cov))
+    weakest = principal_components(heard.covariance, count, heard.numbers)[0]
+    level = np.sqrt(np.diag(heard.covariance))
     power = float(np.linalg.norm(weakest * level) ** -2)
     moment = max(1, round(MOMENT_SECONDS * sample_rate))
-    signal = np.square(weakest.astype(np.float32) @ centred)
-    moments = np.sort(np.add.reduceat(signal, np.arange(0, len(signal), moment), dtype=np.float64))
+    signal = weakest.astype(np.float32) @ heard.centred
+    whole = len(signal) // moment
+    parts = signal[: whole * moment].reshape(whole, moment)
+    moments = np.sort(np.einsum("mf,mf->m", parts, parts).astype(np.float64))
     if len(moments) >= LEAST_MOMENTS and power * moments[:-MOMENTS].sum() <= DEPENDENT * moments.sum():
-        listed = ", ".join(map(str, numbers + 1))
+        listed = ", ".join(map(str, heard.numbers + 1))
         warn(
             f"channels {listed} hold the same but for a moment of {MOMENTS * MOMENT_SECONDS:g} s, a click "
             "perhaps, so one source is that moment; take it out or leave out what is double"

@@ -21,11 +21,11 @@ from separators.blas_threads import on_one_thread
 from separators.ica.channels import (
     CONSTANT,
     PANNED,
+    heard_in,
     is_panned,
     nearest_channels,
     refuse_double,
     say_if_empty,
-    sounding_channels,
     warn,
 )
 from separators.ica.demixing import Demixing, PairProducts, whitening
@@ -75,21 +75,21 @@ def fit(sample: Audio, sample_rate: int, settings: Settings) -> Transform:
     channels, length = sample.shape
     stft = STFT(settings.fft_size or window_for(sample_rate))
     demixing = np.tile(np.eye(channels, dtype=np.complex128), (stft.bins, 1, 1))
-    active = sounding_channels(sample)
+    heard = heard_in(sample)
+    active = heard.numbers
     if length < WINDOWS_PER_CHANNEL * channels * stft.hop:
         warn(f"{length} frames are too few to learn a room from; every source is what one channel holds")
     elif not len(active):
         warn(CONSTANT)
     elif len(active) > 1:
-        heard = sample[active]
         if is_panned(heard):
             warn(PANNED)
             return _one_source
-        refuse_double(heard, sample_rate, len(active), active)
+        refuse_double(heard, sample_rate, len(active))
         windows = stft.frames(length)
         wanted = math.ceil(stft.bins * len(active) ** 2 * windows / MAXIMUM_PRODUCTS)
         every = max(1, min(wanted, windows // (WINDOWS_PER_CHANNEL * channels)))
-        spectra = np.ascontiguousarray(stft.forward(heard).transpose(1, 0, 2)[:, :, ::every])
+        spectra = np.ascontiguousarray(stft.forward(sample[active]).transpose(1, 0, 2)[:, :, ::every])
         demixing[:, active[:, None], active] = _demixing(spectra, settings)
     return _images(stft, demixing)
 

@@ -19,12 +19,12 @@ from separators.ica.channels import (
     Matrix,
     Numbers,
     covariance,
+    heard_in,
     is_panned,
     nearest_channels,
     principal_components,
     refuse_double,
     say_if_empty,
-    sounding_channels,
     warn,
 )
 from separators.ica.delays import largest_delay
@@ -92,24 +92,25 @@ def image_matrices(sample: Audio, sample_rate: int, count: int, settings: Settin
         warn(f"{frames} frames are too few to find sources in; every source is what one channel holds")
         return own
 
-    active = sounding_channels(sample)
+    heard = heard_in(sample)
+    active = heard.numbers
     if not len(active):
         warn(CONSTANT)
     if len(active) < 2:
         return own
     if len(active) < channels:
         sample = sample[active]
-    if is_panned(sample):
+    if is_panned(heard):
         warn(PANNED)
         images = np.zeros_like(own)
         images[0] = np.eye(channels)
         return images
     found = min(count, len(active))
-    refuse_double(sample, sample_rate, found, active)
+    refuse_double(heard, sample_rate, found)
     _say_if_delayed(sample, sample_rate, active)
     stride = max(1, min(settings.subsample, frames // MINIMUM_FITTED))
     fitted = sample[:, ::stride]
-    if len(sounding_channels(fitted)) < len(active):  # what sounds is shorter than the stride
+    if len(heard_in(fitted).numbers) < len(active):  # what sounds is shorter than the stride
         fitted = sample
     unmixing, mixing = _unmix(sample, fitted, sample_rate, found, settings, active)
     say_if_empty(np.square(mixing) / np.diag(covariance(fitted))[:, None])
