@@ -14,7 +14,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,15 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.processes import ENVIRONMENT, Cluster, processes
 from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 
 RATE = 8000
 PRESET = 'title = "Un-pan"\npurpose = "benchmark"\n[separator]\nname = "ica"\n'
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(Path(__file__).parents[1]),
-    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
-}
 
 
 def make_inputs(folder: Path, jobs: int, seconds: float) -> None:
@@ -47,92 +42,15 @@ def make_inputs(folder: Path, jobs: int, seconds: float) -> None:
 
 
 def separate(folder: Path, out: str, *more: str) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-m",
-        "plugin_bridge",
-        "separate",
-        "in",
-        "-p",
-        "unpan.toml",
-        "-o",
-        out,
-        "--json",
-    ]
-    log = (folder / f"{out}.log").open("w")
-    return subprocess.Popen(
-        [*command, *more], cwd=folder, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT
-    )
+    words = ("separate", "in", "-p", "unpan.toml", "-o", out, "--json", *more)
+    command = [sys.executable, "-m", "plugin_bridge", *words]
+    with (folder / f"{out}.log").open("w") as log:
+        return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT)
 
 
 def samples(path: Path) -> bytes:
     with AudioFileSource(path) as source:
         return source.read(0, source.frames).tobytes()
-
-
-def processes(of: int, words: bytes) -> list[int]:
-    """The processes below ``of`` whose command line holds ``words``."""
-    found = []
-    with suppress(OSError):
-        for children in Path(f"/proc/{of}/task").glob("*/children"):
-            for child in map(int, children.read_text().split()):
-                with suppress(OSError):
-                    if words in Path(f"/proc/{child}/cmdline").read_bytes():
-                        found.append(child)
-                found += processes(child, words)
-    return found
-
-
-class Cluster:
-    """A scheduler and workers, each a process of its own, which are started again when they end."""
-
-    def __init__(self, folder: Path, workers: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.folder = folder
-        self.workers: list[subprocess.Popen | None] = [None] * workers
-        self.scheduler: subprocess.Popen | None = None
-        self.keep()
-
-    def _start(self, *words: str) -> subprocess.Popen:
-        log = (self.folder / "dask.log").open("a")
-        command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
-        return subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, cwd=self.folder)
-
-    def keep(self) -> None:
-        if self.scheduler is None or self.scheduler.poll() is not None:
-            address = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
-            self.scheduler = self._start("dask_scheduler", *address)
-        for number, worker in enumerate(self.workers):
-            if worker is None or worker.poll() is not None:
-                options = (
-                    "--nthreads",
-                    "1",
-                    "--no-dashboard",
-                    "--local-directory",
-                    str(self.folder / "dask"),
-                )
-                self.workers[number] = self._start("dask_worker", self.address, *options)
-
-    def worker_processes(self) -> list[int]:
-        return [pid for one in self.workers if one for pid in processes(one.pid, b"spawn_main")]
-
-    def kill_scheduler(self) -> None:
-        if self.scheduler is not None:
-            self.scheduler.kill()
-            self.scheduler.wait()
-
-    def close(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            if process is not None:
-                process.terminate()
-        for process in (*self.workers, self.scheduler):
-            if process is not None:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
-                process.kill()
 
 
 def disturb(folder: Path, jobs: int, where: str, every: float, main_kills: int) -> dict[str, float]:

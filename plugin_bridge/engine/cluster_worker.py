@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -84,10 +85,11 @@ def _attempt(function: Callable[[Job], Result], job: Job, report: Callable[[str,
 
 def _limit_threads(neighbours: int) -> None:
     """A worker has one thread for jobs, and its libraries as many as its share of the machine."""
-    import torch
-
     threads = max(1, (os.cpu_count() or 1) // neighbours)
-    if torch.get_num_threads() != threads:
+    torch = sys.modules.get("torch")
+    if torch is None:  # which takes longer to load than many a job: it reads this when one needs it
+        os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    elif torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 
 
