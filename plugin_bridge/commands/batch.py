@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @click.argument("job_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="JOBS.toml")
 @options.work_options
 @options.dry_run_option
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print events, one JSON object a line (docs/operations.md)."
-)
+@options.events_option
 def batch(
     job_file: Path,
     jobs: int,
@@ -52,8 +50,7 @@ def batch(
         None,
         dry_run=False,
         quiet=quiet,
-        as_json=False,
-        events=as_json,
+        as_json=as_json,
         jobs=jobs,
         cluster=cluster,
         memory=memory,

@@ -34,7 +34,7 @@ def example_session() -> Path:
 @click.command(cls=Command)
 @options.out_option
 @options.work_options
-@options.json_option
+@options.events_option
 def demo(
     out: Path,
     jobs: int,
@@ -72,7 +72,7 @@ def demo(
         made = session_jobs(parts, preset_text(preset), settings, together)
         planned += made
         known += [row.get("sources", {})] * len(made)
-    done = run(planned, workers=Workers.chosen(jobs, cluster, memory), quiet=quiet)
+    done = run(planned, workers=Workers.chosen(jobs, cluster, memory), quiet=quiet, as_json=as_json)
     page = None
     if any(result.tracks for result in done):
         with reporter(quiet) as progress:

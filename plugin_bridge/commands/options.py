@@ -128,9 +128,11 @@ tail_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 events_option = click.option(
-    "--events",
+    "--json",
+    "as_json",
     is_flag=True,
-    help="Print what happens, when it happens, as one JSON object a line (docs/operations.md).",
+    help="Print what happens, when it happens, as one JSON object a line, the last with all results "
+    "(docs/operations.md); with --quiet that one alone.",
 )
 format_options = together(
     click.option(
@@ -295,7 +297,6 @@ work_options = together(
 run_options = together(
     work_options,
     dry_run_option,
-    json_option,
     events_option,
 )
 

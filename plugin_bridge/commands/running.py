@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ def run_call(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
-    events: bool = False,
     **workers: Any,
 ) -> int:
     """Make one of the calls of :mod:`plugin_bridge.api` and report; returns the exit status."""
@@ -35,26 +34,27 @@ def run_call(
     if dry_run:
         _show_plan(call(dry_run=True).jobs, as_json)
         return 0
-    with shown(quiet, events) as progress:
+    with shown(quiet, as_json) as progress:
         try:
             results = call(progress=progress, **workers)
         except JobsFailedError as error:
             results = error.results
-    return report(results, out, quiet=quiet or events, as_json=as_json, events=events)
+    return report(results, out, quiet=quiet, as_json=as_json)
 
 
 @contextmanager
-def shown(quiet: bool, events: bool) -> Iterator[Reporter]:
+def shown(quiet: bool, as_json: bool) -> Iterator[Reporter]:
     """How far the jobs are, on standard error or as events; within, Ctrl-C ends the program soon."""
     from plugin_bridge.engine.events import EventReporter
     from plugin_bridge.engine.stopping import prompt_stop
     from plugin_bridge.jobs.progress import reporter
 
-    progress = EventReporter(sys.stdout) if events else reporter(quiet)
+    events = EventReporter(sys.stdout)
+    progress = events if as_json and not quiet else reporter(quiet)
 
     def stopped() -> None:
-        if isinstance(progress, EventReporter):
-            progress.write("end", status="stopped")
+        if as_json:
+            events.write("end", status="stopped")
 
     def last_words() -> None:
         stopped()
@@ -68,12 +68,12 @@ def shown(quiet: bool, events: bool) -> Iterator[Reporter]:
             raise
 
 
-def run(jobs: Sequence[Job], *, workers: Workers, quiet: bool = False) -> list[Result]:
-    """Check the plan and run it, with progress on standard error."""
+def run(jobs: Sequence[Job], *, workers: Workers, quiet: bool, as_json: bool) -> list[Result]:
+    """Check the plan and run it, with progress on standard error or as events."""
     from plugin_bridge.engine.batch import run_plan
     from plugin_bridge.jobs.plan import checked
 
-    with shown(quiet, events=False) as progress:
+    with shown(quiet, as_json) as progress:
         return run_plan(checked(jobs), progress, workers)
 
 
@@ -98,8 +98,7 @@ def report(
     out: Path | None,
     *,
     quiet: bool,
-    as_json: bool = False,
-    events: bool = False,
+    as_json: bool,
     **more: Any,
 ) -> int:
     """Print what was done, what was not honoured and, last, what failed; returns the exit status.
@@ -107,17 +106,7 @@ def report(
     ``more`` goes into the JSON.
     """
     if as_json:
-        say_json(
-            {
-                "status": "failed" if results.failed else "done",
-                "jobs": [result.as_json() for result in results.jobs],
-                "notes": results.notes,
-                "further_outputs": _further(results),
-                **more,
-            }
-        )
-    elif events:
-        _say_end(results)
+        _say_end(results, more)
     elif not quiet:
         _summarise(results, out)
     for result in results.jobs:
@@ -134,12 +123,8 @@ def _projects(results: Results) -> list[Path]:
     return [*([results.project] if results.project else []), *results.projects]
 
 
-def _further(results: Results) -> list[str]:
-    return [str(path) for path in (*_projects(results), results.page) if path]
-
-
-def _say_end(results: Results) -> None:
-    """The last event: how all of it ended; of each job its own event told."""
+def _say_end(results: Results, more: Mapping[str, Any]) -> None:
+    """The last event: how all of it ended, whole, for those who read no other."""
     from plugin_bridge.engine.events import EventReporter
 
     counts = Counter(result.status for result in results.jobs)
@@ -150,8 +135,10 @@ def _say_end(results: Results) -> None:
         skipped=counts["skipped"],
         left_out=counts["left out"],
         failed=[{"job": result.job, "error": result.error} for result in results.failed],
+        jobs=[result.as_json() for result in results.jobs],
         notes=results.notes,
-        further_outputs=_further(results),
+        further_outputs=[str(path) for path in (*_projects(results), results.page) if path],
+        **more,
     )
 
 

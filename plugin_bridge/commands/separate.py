@@ -48,7 +48,6 @@ def separate(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
-    events: bool,
     **chosen: Any,
 ) -> int:
     """Separate audio files, and all audio files in folders, into stems.
@@ -60,7 +59,7 @@ def separate(
 
     parameters = options.parameters(preset, assignments, one_shots, score, align, device)
     call = partial(plugin_bridge.separate, paths, preset, out, parameters=parameters, device=device, **chosen)
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @click.command(cls=Command, epilog=READ)
@@ -82,7 +81,6 @@ def process(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
-    events: bool,
     **chosen: Any,
 ) -> int:
     """Run audio files, and all audio files in folders, through a chain of plug-ins.
@@ -95,6 +93,6 @@ def process(
 
     try:
         call = partial(plugin_bridge.process, paths, preset, out, **chosen)
-        return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
+        return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
     except PresetError as error:
         raise click.BadParameter(str(error)) from None

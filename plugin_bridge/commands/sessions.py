@@ -84,7 +84,6 @@ def render(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
-    events: bool,
     **chosen: Any,
 ) -> int:
     """Separate the tracks of a DAW session into stems.
@@ -108,7 +107,7 @@ def render(
         device=device,
         **chosen,
     )
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)
 
 
 @click.command(cls=Command)
@@ -155,7 +154,6 @@ def render(
 @click.option("--strict", is_flag=True, help="Fail where something cannot be honoured.")
 @options.quiet_option
 @options.dry_run_option
-@options.json_option
 @options.events_option
 def bounce(
     project: Path,
@@ -166,7 +164,6 @@ def bounce(
     quiet: bool,
     dry_run: bool,
     as_json: bool,
-    events: bool,
     **chosen: Any,
 ) -> int:
     """Write the tracks of a DAW session, or its mix, without separating them.
@@ -179,4 +176,4 @@ def bounce(
     if mix and tracks:
         raise click.UsageError("--mix is all tracks; leave out --tracks")
     call = partial(plugin_bridge.bounce, project, out, tracks=tracks, mix=mix, **chosen)
-    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json, events=events)
+    return run_call(call, out, jobs=jobs, dry_run=dry_run, quiet=quiet, as_json=as_json)

@@ -42,9 +42,7 @@ LOCKED_SECONDS = 1.0
     help="Seconds without a change after which a file or session is taken.",
 )
 @click.option("--poll", is_flag=True, help="Look every interval: for folders whose system says no changes.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print events, one JSON object a line (docs/operations.md)."
-)
+@options.events_option
 def watch(
     folder: Path,
     preset: Preset,
@@ -94,7 +92,7 @@ def watch(
     return 0
 
 
-def _look(watched: Watched, workers: Workers, quiet: bool, events: bool) -> None:
+def _look(watched: Watched, workers: Workers, quiet: bool, as_json: bool) -> None:
     """Do what is due."""
     from plugin_bridge.engine.batch import run_plan
     from plugin_bridge.errors import BridgeError
@@ -109,7 +107,7 @@ def _look(watched: Watched, workers: Workers, quiet: bool, events: bool) -> None
     told = False
     while plan:
         try:
-            with locked(watched.out), shown(quiet, events) as progress:
+            with locked(watched.out), shown(quiet, as_json) as progress:
                 done = run_plan(plan, progress, workers)
                 results = Results(done, projects=watched.finished(done))
         except FolderTakenError as error:
@@ -118,6 +116,6 @@ def _look(watched: Watched, workers: Workers, quiet: bool, events: bool) -> None
                 told = True
             time.sleep(LOCKED_SECONDS)
             continue
-        report(results, watched.out, quiet=quiet or events, events=events)
+        report(results, watched.out, quiet=quiet, as_json=as_json)
         sys.stdout.flush()
         return

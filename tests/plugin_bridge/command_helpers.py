@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,11 @@ def run(*arguments, status=0):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
     return result
+
+
+def results_of(stdout):
+    """What ``--json`` says in its last line: how all jobs ended."""
+    return json.loads(stdout.splitlines()[-1])
 
 
 def error_of(*arguments, status=1):

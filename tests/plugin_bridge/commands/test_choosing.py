@@ -9,7 +9,7 @@ import pytest
 
 from plugin_bridge.commands.catalogue import HEADINGS
 from plugin_bridge.presets.preset import TRACK_STEMS, Preset
-from tests.plugin_bridge.command_helpers import RATE, error_of, files, noise, run, write
+from tests.plugin_bridge.command_helpers import RATE, error_of, files, noise, results_of, run, write
 
 IN_WORDS = {"drums-out", "midi-stems", "music-4-demucs", "vocals-spleeter"}
 """They sum stems, need a score, or a model that is not in the package."""
@@ -115,7 +115,7 @@ def test_where_a_preset_falls_short_is_said_once_in_a_run(preset, tmp_path):
     preset.write_text('caution = "It is only a test."\n' + preset.read_text())
     arguments = ("separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out")
     assert run(*arguments).stdout.count("It is only a test.") == 1
-    assert json.loads(run(*arguments, "--json").stdout)["notes"] == [
+    assert results_of(run(*arguments, "--json").stdout)["notes"] == [
         f"preset {preset.stem}: It is only a test."
     ]
     assert "test" not in run(*arguments, "-q").output

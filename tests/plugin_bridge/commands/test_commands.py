@@ -19,7 +19,16 @@ import numpy as np
 import pytest
 
 from plugin_bridge.audio.files import AudioFileSource
-from tests.plugin_bridge.command_helpers import STEM_FILES, UNPAN, error_of, files, noise, run, write
+from tests.plugin_bridge.command_helpers import (
+    STEM_FILES,
+    UNPAN,
+    error_of,
+    files,
+    noise,
+    results_of,
+    run,
+    write,
+)
 from tests.plugin_bridge.processes import started
 from tests.plugin_bridge.session_helpers import read
 
@@ -104,7 +113,7 @@ def test_wrong_usage_is_said_and_exits_with_2(arguments, complaint, tmp_path, mo
 
 def test_a_folder_keeps_its_tree_and_json_lists_what_was_written(tree, preset, tmp_path):
     out = tmp_path / "out"
-    result = json.loads(run("separate", tree, "-p", preset, "-o", out, "--json").stdout)
+    result = results_of(run("separate", tree, "-p", preset, "-o", out, "--json").stdout)
     assert result["status"] == "done"
     written = [Path(path).relative_to(out).as_posix() for job in result["jobs"] for path in job["outputs"]]
     assert sorted(written) == [
@@ -161,7 +170,7 @@ def test_a_dry_run_says_exactly_what_a_run_will_write(tree, preset, tmp_path):
 
 def test_results_inside_the_input_folder_are_no_inputs(tree, preset):
     for _ in range(2):
-        result = json.loads(run("separate", tree, "-p", preset, "-o", tree / "stems", "--json").stdout)
+        result = results_of(run("separate", tree, "-p", preset, "-o", tree / "stems", "--json").stdout)
         assert len(result["jobs"]) == 2
     assert "choose another --out" in error_of("separate", tree, "-p", preset, "-o", tree)
 
@@ -209,7 +218,7 @@ def test_what_looks_like_audio_and_is_left_out_is_said(odd_folder, preset, tmp_p
     assert result.stderr.count("left out: ") == 4
     again = run(*arguments, "--quiet", status=1)
     assert again.stderr.count("left out: ") == 4
-    jobs = json.loads(run(*arguments, "--json", status=1).stdout)["jobs"]
+    jobs = results_of(run(*arguments, "--json", status=1).stdout)["jobs"]
     assert [job["status"] for job in jobs].count("left out") == 4
     strict = run(*arguments, "--strict", status=1)
     assert "1 up to date, 5 failed" in strict.stdout
@@ -267,7 +276,7 @@ def test_failures_come_last_and_in_the_json_and_the_rest_is_done(tree, preset, t
     assert "2 done, 1 failed" in result.stdout
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"failed: {tree / 'mono.wav'}: ica needs at least 2 channels")
-    result = json.loads(
+    result = results_of(
         run("separate", tree, "-p", preset, "-o", tmp_path / "out", "--json", status=1).stdout
     )
     assert result["status"] == "failed"
@@ -287,7 +296,7 @@ def test_a_common_gain_is_said(tree, preset, tmp_path):
 def test_names_that_are_no_utf8_work_and_are_printable(preset, tmp_path):
     write(tmp_path / "in" / "a.wav", noise()).rename(tmp_path / "in" / os.fsdecode(b"a\xff.wav"))
     (tmp_path / "in" / "b.wav").touch()
-    result = json.loads(
+    result = results_of(
         run("separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out", "--json", status=1).stdout
     )
     assert [job["status"] for job in result["jobs"]] == ["done", "failed"]
@@ -478,7 +487,7 @@ def test_names_that_are_no_text_are_told_apart(preset, tmp_path):
     for number, name in enumerate((b"\xff take", b"\xfe take", "Träck".encode("latin-1"))):
         write(inbox / f"{os.fsdecode(name)}.wav", noise(seed=number))
     result = run("separate", inbox, "-p", preset, "-o", out, "--json", status=1)
-    jobs = json.loads(result.stdout)["jobs"]
+    jobs = results_of(result.stdout)["jobs"]
     assert len({job["job"] for job in jobs}) == 3
     # Both takes are called the same once their names are text.
     assert sorted(job["status"] for job in jobs) == ["done", "done", "failed"]

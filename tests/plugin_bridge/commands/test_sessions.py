@@ -10,7 +10,17 @@ import pytest
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.picture import SessionPicture
-from tests.plugin_bridge.command_helpers import MIXING, RATE, UNPAN, error_of, files, noise, run, write
+from tests.plugin_bridge.command_helpers import (
+    MIXING,
+    RATE,
+    UNPAN,
+    error_of,
+    files,
+    noise,
+    results_of,
+    run,
+    write,
+)
 from tests.plugin_bridge.session_helpers import read
 
 START = 3600 * RATE
@@ -78,7 +88,7 @@ def test_a_project_that_may_hold_work_is_kept(session, preset, tmp_path):
 
 
 def test_tracks_are_chosen_by_pattern_in_any_case(session, preset, tmp_path):
-    result = json.loads(
+    result = results_of(
         run("render", session, "-p", preset, "-o", tmp_path / "out", "--tracks", "du*", "--json").stdout
     )
     assert [job["job"] for job in result["jobs"]] == ["Duo"]
@@ -115,7 +125,7 @@ def test_each_pattern_of_together_is_a_recording_of_its_own(preset, tmp_path):
         for mic, audio in zip("ab", noise(seconds=4, seed=take), strict=True):
             write(folder / f"{take} {mic}.wav", audio[None])
     arguments = ["render", folder, "-p", preset, "-o", tmp_path / "out"]
-    planned = json.loads(run(*arguments, "--together", "1*", "--together", "2*", "--json").stdout)
+    planned = results_of(run(*arguments, "--together", "1*", "--together", "2*", "--json").stdout)
     assert [job["job"] for job in planned["jobs"]] == ["1 a, 1 b", "2 a, 2 b"]
     assert "would be written for" in error_of(*arguments, "--together", "1*", "--together", "*")
     assert "separated together, at least two, and this is one" in error_of(*arguments, "--together", "1 a")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin_bridge.command_helpers import UNPAN, noise, write
+from tests.plugin_bridge.command_helpers import UNPAN, noise, results_of, write
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -106,7 +106,7 @@ def test_names_of_any_bytes_are_rendered_bounced_and_found_again(preset, tmp_pat
     for status in ("done", "skipped"):
         done = run("render", folder, "-p", preset, *arguments, "--json", **options)
         assert done.returncode == 0, done.stderr
-        assert [job["status"] for job in json.loads(done.stdout)["jobs"]] == [status] * 3
+        assert [job["status"] for job in results_of(done.stdout)["jobs"]] == [status] * 3
         assert "\x1b" not in done.stdout + done.stderr
     (project,) = (tmp_path / "out").glob("*.rpp")
     assert project.read_bytes().count(b"<TRACK") == 3 + 6

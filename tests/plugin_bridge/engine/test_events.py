@@ -34,7 +34,7 @@ def test_a_batch_tells_its_beginning_each_job_and_its_end(tmp_path, preset, comm
         said = run("batch", path, "--json", status=1).stdout
     else:
         said = run(
-            "separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out", "--events", status=1
+            "separate", tmp_path / "in", "-p", preset, "-o", tmp_path / "out", "--json", status=1
         ).stdout
     found = events(said)
     assert [found[0]["event"], found[-1]["event"]] == ["begin", "end"]
@@ -45,6 +45,22 @@ def test_a_batch_tells_its_beginning_each_job_and_its_end(tmp_path, preset, comm
     assert {event["event"] for event in found} >= {"progress"}
     assert (found[-1]["status"], found[-1]["done"]) == ("failed", 1)
     assert found[-1]["failed"][0]["job"].endswith("bad.wav")
+    assert {job["job"].rpartition("/")[2]: job["status"] for job in found[-1]["jobs"]} == ended
+
+
+@pytest.mark.parametrize("command", ["render", "separate", "process", "bounce"])
+def test_every_command_that_does_jobs_prints_events_and_quietly_the_last_one(tmp_path, preset, command):
+    write(tmp_path / "in" / "song.wav", noise(seconds=0.5))
+    chain = tmp_path / "chain.toml"
+    chain.write_text('title = "Louder"\npurpose = "tests"\n[[chain]]\nplugin = "Gain"\ngain_db = 6\n')
+    chosen = {"process": ("-p", chain), "bounce": ()}.get(command, ("-p", preset))
+    words = (command, tmp_path / "in", *chosen, "-o", tmp_path / "out", "--json")
+    found = events(run(*words).stdout)
+    assert [event["event"] for event in found if event["event"] != "progress"] == ["begin", "job", "end"]
+    (quiet,) = events(run(*words, "--quiet").stdout)
+    assert quiet["event"] == "end"
+    assert [job["job"] for job in quiet["jobs"]] == [job["job"] for job in found[-1]["jobs"]]
+    assert {job["status"] for job in quiet["jobs"]} <= {"skipped", "done"}
 
 
 def test_a_stage_is_told_at_once_and_then_not_too_often_and_nothing_after_the_end():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -18,7 +17,7 @@ from click.testing import CliRunner
 from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 from plugin_bridge.cli import main
 from plugin_bridge.jobs.workspace import PREFIX
-from tests.plugin_bridge.command_helpers import UNPAN
+from tests.plugin_bridge.command_helpers import UNPAN, results_of
 from tests.plugin_bridge.processes import started
 
 RATE = 44100
@@ -128,7 +127,7 @@ def test_after_a_kill_the_same_command_finishes_the_batch(songs, preset, tmp_pat
 
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
-    status = {Path(job["tracks"][0]["manifest"]): job["status"] for job in json.loads(again.stdout)["jobs"]}
+    status = {Path(job["tracks"][0]["manifest"]): job["status"] for job in results_of(again.stdout)["jobs"]}
     assert {path for path, word in status.items() if word == "skipped"} == set(done)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert not temporaries(out)
@@ -146,7 +145,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(songs, preset, tmp_path):
     with start("separate", songs, "-p", preset, "-o", out, "--jobs", 2, "--json") as process:
         wait_until(lambda: at_work(out))
         os.kill(next(pid for pid in children(process.pid) if is_worker(pid)), signal.SIGKILL)
-        result = json.loads(process.communicate(timeout=120)[0])
+        result = results_of(process.communicate(timeout=120)[0])
     assert process.returncode == 0
     # A job that was complete when its worker died, but not yet reported, is found done.
     assert {job["status"] for job in result["jobs"]} <= {"done", "skipped"}

@@ -1,6 +1,5 @@
 """Jobs that follow a score: of the session, beside the file, on the command line."""
 
-import json
 from functools import partial
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from separators import registry
 from separators.evaluation import si_sdr
 from tests.plugin_bridge import session_helpers
-from tests.plugin_bridge.command_helpers import error_of, run
+from tests.plugin_bridge.command_helpers import error_of, results_of, run
 from tests.plugin_bridge.session_helpers import read
 from tests.separators.score.midi_files import melody, played, save_midi
 
@@ -58,7 +57,7 @@ def test_changed_notes_make_new_stems_and_unchanged_ones_do_not(song, tmp_path):
     command = ["separate", song, "-p", "midi-stems", "-o", tmp_path / "out", "--json", "--score"]
 
     def status(path):
-        return json.loads(run(*command, path).stdout)["jobs"][0]["status"]
+        return results_of(run(*command, path).stdout)["jobs"][0]["status"]
 
     assert status(score) == "done"
     assert status(score) == "skipped"

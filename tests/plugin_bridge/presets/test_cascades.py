@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from plugin_bridge.naming import Template
 from plugin_bridge.sessions import open_session
 from separators import Cascade, registry
 from tests.plugin_bridge import session_helpers as made
+from tests.plugin_bridge.command_helpers import results_of
 from tests.plugin_bridge.splitters import Bands, Shares, noise
 
 RATE = 44100
@@ -62,7 +62,7 @@ def preset(tmp_path):
 def run(*arguments):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 0, (result.stdout, result.stderr, result.exception)
-    return json.loads(result.stdout)
+    return results_of(result.stdout)
 
 
 def read(path):

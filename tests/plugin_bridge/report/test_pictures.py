@@ -14,7 +14,7 @@ from plugin_bridge.audio.files import AudioWriter
 from plugin_bridge.report.pictures import draw_spectrogram, new_figure, save_factors
 from plugin_bridge.report.spectrogram import Spectrogram
 from separators.nmf.factors import Factors
-from tests.plugin_bridge.command_helpers import UNPAN, run
+from tests.plugin_bridge.command_helpers import UNPAN, results_of, run
 
 RATE = 8000
 DRUMS = 'title = "d"\npurpose = "tests"\n[separator]\nname = "nmf"\nmode = "drums"\niterations = 2\n'
@@ -70,7 +70,7 @@ def test_pictures_are_drawn_once_and_old_ones_do_not_outlive_their_stems(tmp_pat
     command = ("separate", track, "-p", preset, "-o", out, "--json")
 
     def status(*more):
-        return json.loads(run(*command, *more).stdout)["jobs"][0]["status"]
+        return results_of(run(*command, *more).stdout)["jobs"][0]["status"]
 
     assert status() == "done"
     assert names(out / "a") == STEMS
