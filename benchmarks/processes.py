@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from plugin_bridge.engine.cluster import PRELOAD
+
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -42,6 +44,8 @@ class Cluster:
         self.workers: list[subprocess.Popen | None] = [None] * workers
         self.scheduler: subprocess.Popen | None = None
         self._options = (
+            "--preload",
+            PRELOAD,
             "--nthreads",
             "1",
             "--no-dashboard",

@@ -31,6 +31,8 @@ PATIENCE_SECONDS = 300.0
 """How long a cluster may be without scheduler or worker."""
 RESTART_SECONDS = 60.0
 """After so long without a worker an embedded cluster is made anew."""
+PRELOAD = run_errand.__module__
+"""What workers load before they take jobs."""
 STOP_SECONDS = 1.2
 """How long jobs that were told to stop are waited for."""
 SETTINGS = {
@@ -95,7 +97,7 @@ class _ClusterWorkers(WorkerExecutor):
                 protocol="tls://",
                 security=Security.temporary(),  # nobody else on this machine may hand it work
                 silence_logs=logging.CRITICAL,
-                preload=["plugin_bridge.engine.cluster_worker"],
+                preload=[PRELOAD],
             )
         )
 

@@ -102,6 +102,7 @@ def stop_errands(topic: str, seconds: float) -> None:
 
 
 def dask_setup(worker: Any) -> None:
-    """Called in the workers of an embedded cluster: Ctrl-C is its parent's business, which tells them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import plugin_bridge.jobs.separation  # noqa: F401  (so that the first job need not)
+    """Called before a worker takes jobs, where ``--preload`` names this module: an embedded cluster does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of its parent, which tells it
+    # So that the first job need not: a worker that is killed meanwhile has had none that would be blamed.
+    import plugin_bridge.jobs.separation  # noqa: F401
