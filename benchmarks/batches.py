@@ -1,0 +1,232 @@
+"""How fast batches are: planning, the engine's own time for each job, resuming, two workers beside one.
+
+    python -m benchmarks.batches [plan] [overhead] [resume] [workers] [--jobs N]
+
+Makes its own audio. Without names all four run. Wall clocks say little on a machine that others use, so that
+the load is printed, and beside the wall clock's seconds those of the processor; of two workers also the ratio
+that their processors' seconds give: how long the busier of the two and what is done before they begin would
+take with a core for each. Ends with status 1 if a figure is short of what it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import processor
+from benchmarks.processes import ENVIRONMENT, processes
+from plugin_bridge.audio.files import AudioWriter
+from plugin_bridge.engine.batch import run_jobs
+from plugin_bridge.engine.contract import Workers
+from plugin_bridge.engine.workers import LocalWorkers
+from plugin_bridge.jobs.contract import Result, Survey
+from plugin_bridge.jobs.progress import Report, Reporter
+
+RATE = 44100
+PRESET = 'title = "Un-pan"\npurpose = "benchmark"\n[separator]\nname = "ica"\n'
+TICKS = os.sysconf("SC_CLK_TCK")
+PLANNING = """
+import json, resource, sys, time
+import plugin_bridge
+begin, before = time.perf_counter(), time.process_time()
+planned = plugin_bridge.separate(sys.argv[1], sys.argv[2], sys.argv[3], dry_run=True).jobs
+print(json.dumps({
+    "jobs": len(planned), "seconds": time.perf_counter() - begin, "cpu": time.process_time() - before,
+    "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+}))
+"""
+
+
+def write(path: Path, seconds: float, rate: int = RATE) -> Path:
+    sources = 0.05 * np.random.default_rng(0).laplace(size=(2, round(seconds * rate)))
+    audio = (np.array([[1, 0.3], [0.4, 1]]) @ sources).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with AudioWriter(path, rate, 2, bit_depth="24") as writer:
+        writer.write(audio)
+    return path
+
+
+def copies(folder: Path, count: int, seconds: float, rate: int = RATE) -> Path:
+    content = write(folder / "00000.wav", seconds, rate).read_bytes()
+    for number in range(1, count):
+        (folder / f"{number:05d}.wav").write_bytes(content)
+    (folder.parent / "unpan.toml").write_text(PRESET)
+    return folder
+
+
+def of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+# -- planning ----------------------------------------------------------------------------------------
+
+
+def plan(jobs: int, folder: Path) -> bool:
+    """10,000 trivial jobs in under 10 s and under 300 MB."""
+    inputs = copies(folder / "in", jobs, 0.01, 8000)
+    command = [sys.executable, "-c", PLANNING, inputs, folder / "unpan.toml", folder / "out"]
+    said = subprocess.run(
+        list(map(str, command)), env=ENVIRONMENT, check=True, capture_output=True, text=True
+    )
+    found = json.loads(said.stdout.splitlines()[-1])
+    print(
+        f"plan: {found['jobs']} jobs in {found['cpu']:.1f} s of the processor ({found['seconds']:.1f} s), "
+        f"{found['mb']:.0f} MB"
+    )
+    return found["jobs"] == jobs and found["cpu"] < 10 and found["mb"] < 300
+
+
+# -- the engine's own time ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A job that does nothing."""
+
+    label: str
+
+    def run(self, report: Report) -> Result:
+        report("working", 0.0)
+        return Result(self.label, "done")
+
+    def inputs(self) -> list[Path]:
+        return []
+
+    def survey(self) -> Survey:
+        return Survey()
+
+
+def overhead(jobs: int, folder: Path) -> bool:
+    """At most 20 ms a job, the workers' share included; their start is not."""
+    batch = [Nothing(f"job {number}") for number in range(jobs)]
+    pool: list[LocalWorkers] = []
+
+    def started(count: int) -> LocalWorkers:
+        pool.append(LocalWorkers(count, lambda event: None))
+        return pool[-1]
+
+    first = _Timed()
+    begin = time.process_time() + of_children()
+    results = run_jobs(batch, first, Workers(2), pools=started)
+    seconds = (time.perf_counter() - first.first) / (jobs - 1)
+    cpu = (time.process_time() + of_children() - begin) / jobs
+    print(
+        f"overhead: {1000 * seconds:.2f} ms a job on the clock, {1000 * cpu:.2f} ms of the processors, the "
+        f"workers' start among them ({jobs} jobs that do nothing, two workers)"
+    )
+    return all(result.status == "done" for result in results) and min(seconds, cpu) <= 0.02
+
+
+class _Timed(Reporter):
+    first = 0.0
+
+    def finish(self, job: str, outcome: str) -> None:
+        self.first = self.first or time.perf_counter()
+
+
+# -- resuming ----------------------------------------------------------------------------------------
+
+
+def separate(folder: Path, out: str, *more: str) -> tuple[dict, float, float]:
+    """The last event of a run, and its seconds on the clock and of processors."""
+    words = ["separate", "in", "-p", "unpan.toml", "-o", out, "--json", "--quiet", *more]
+    command = [sys.executable, "-m", "plugin_bridge", *words]
+    begin, before = time.perf_counter(), of_children()
+    said = subprocess.run(command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(said.stdout), time.perf_counter() - begin, of_children() - before
+
+
+def resume(jobs: int, folder: Path) -> bool:
+    """A finished batch of 1,000 jobs in under 5 s, nothing done again."""
+    copies(folder / "in", jobs, 0.05, 8000)
+    time.sleep(2.5)  # files that have just been written are read again: their times cannot be trusted yet
+    separate(folder, "out")
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.is_file()}
+    said, seconds, cpu = separate(folder, "out")
+    same = stamps == {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.is_file()}
+    print(
+        f"resume: {said['skipped']} of {jobs} up to date in {cpu:.1f} s of the processor ({seconds:.1f} s), "
+        f"files {'untouched' if same else 'CHANGED'}"
+    )
+    return said["skipped"] == jobs and same and cpu < 5
+
+
+# -- workers -----------------------------------------------------------------------------------------
+
+
+class _Watch(threading.Thread):
+    """The processors' seconds of each worker process below this one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.seconds: dict[int, float] = {}
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.wait(0.1):
+            for pid in processes(os.getpid(), b"spawn_main"):
+                with suppress(OSError, IndexError):
+                    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    self.seconds[pid] = (int(stat[11]) + int(stat[12])) / TICKS
+
+
+def workers(jobs: int, folder: Path) -> bool:
+    """Two workers on two cores do at least 1.8 times as much as one."""
+    copies(folder / "in", jobs, 60)
+    _, serial, serial_cpu = separate(folder, "serial")
+    watch = _Watch()
+    watch.start()
+    _, parallel, parallel_cpu = separate(folder, "parallel", "--jobs", "2")
+    watch.done.set()
+    watch.join()
+    busy = sorted(watch.seconds.values())[-2:]
+    alone = parallel_cpu - sum(busy)  # the parent: it plans before the workers begin
+    ratio, ideal = serial / parallel, serial_cpu / (max(busy) + alone)
+    print(
+        f"workers: {jobs} jobs of a minute in {serial:.0f} s by one, {parallel:.0f} s by two: {ratio:.2f} "
+        f"times as fast; of the processors {serial_cpu:.1f} s, and {busy[-1]:.1f} and {busy[0]:.1f} s in the "
+        f"workers and {alone:.1f} s beside them: {ideal:.2f} times with a core for each"
+    )
+    return max(ratio, ideal) >= 1.8
+
+
+PARTS = {
+    "plan": (plan, 10_000),
+    "overhead": (overhead, 1_000),
+    "resume": (resume, 1_000),
+    "workers": (workers, 40),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PARTS))
+    parser.add_argument("--jobs", type=int, help="of each, in place of what is asked for")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.names) - set(PARTS):
+        parser.error(f"no {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    good = True
+    for name in chosen.names or PARTS:
+        part, jobs = PARTS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            good &= part(chosen.jobs or jobs, Path(folder))
+        sys.stdout.flush()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
