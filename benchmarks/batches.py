@@ -19,14 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.machine import processor
-from benchmarks.processes import ENVIRONMENT, processes
+from benchmarks.processes import ENVIRONMENT, processes, used
 from plugin_bridge.audio.files import AudioWriter
 from plugin_bridge.engine.batch import run_jobs
 from plugin_bridge.engine.contract import Workers
@@ -36,7 +35,6 @@ from plugin_bridge.jobs.progress import Report, Reporter
 
 RATE = 44100
 PRESET = 'title = "Un-pan"\npurpose = "benchmark"\n[separator]\nname = "ica"\n'
-TICKS = os.sysconf("SC_CLK_TCK")
 PLANNING = """
 import json, resource, sys, time
 import plugin_bridge
@@ -178,9 +176,7 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self.done.wait(0.1):
             for pid in processes(os.getpid(), b"spawn_main"):
-                with suppress(OSError, IndexError):
-                    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                    self.seconds[pid] = (int(stat[11]) + int(stat[12])) / TICKS
+                self.seconds[pid] = max(used(pid), self.seconds.get(pid, 0))
 
 
 def workers(jobs: int, folder: Path) -> bool:

@@ -23,11 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import ENVIRONMENT, Cluster, processes
+from benchmarks.processes import ENVIRONMENT, Cluster, processes, used
 from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 
 RATE = 8000
 PRESET = 'title = "Un-pan"\npurpose = "benchmark"\n[separator]\nname = "ica"\n'
+LOADED_SECONDS = 3.0
+"""Of a processor: workers that are still loading are left alone, else a busy machine never has one."""
 
 
 def make_inputs(folder: Path, jobs: int, seconds: float) -> None:
@@ -75,9 +77,10 @@ def disturb(folder: Path, jobs: int, where: str, every: float, main_kills: int) 
                     if seen.setdefault(path, stamp) != stamp:
                         again.add(path)
             if time.monotonic() - last > every:
-                last = time.monotonic()
                 alive = cluster.worker_processes() if cluster else processes(process.pid, b"spawn_main")
+                alive = [pid for pid in alive if used(pid) > LOADED_SECONDS]
                 if alive:
+                    last = time.monotonic()
                     with suppress(ProcessLookupError):
                         os.kill(generator.choice(alive), signal.SIGKILL)
                         counts["workers killed"] += 1

@@ -31,6 +31,15 @@ def processes(of: int, words: bytes) -> list[int]:
     return found
 
 
+def used(pid: int) -> float:
+    """Seconds of processors that a process has used; 0 if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Cluster:
     """A scheduler and workers, each a process of its own, which are started again when they end."""
 
