@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
 
 
@@ -17,18 +17,23 @@ class Settling:
         self._since: dict[Path, tuple[Hashable, float]] = {}
         self._taken: dict[Path, Hashable] = {}
 
-    def look(self, there: Mapping[Path, Hashable]) -> tuple[list[Path], list[Path]]:
+    def look(
+        self, there: Mapping[Path, Hashable], busy: Collection[Path] = ()
+    ) -> tuple[list[Path], list[Path]]:
         """Compare with what is ``there`` now: what has settled since it was taken, and what is gone.
 
-        What has settled counts as taken from now on.
+        What has settled counts as taken from now on. What somebody is at work with, ``busy``, is neither.
         """
         now = self._clock()
-        gone = [path for path in self._taken.keys() | self._since.keys() if path not in there]
+        known = self._taken.keys() | self._since.keys()
+        gone = [path for path in known if path not in there and path not in busy]
         for path in gone:
             self._taken.pop(path, None)
             self._since.pop(path, None)
         settled = []
         for path, sign in there.items():
+            if path in busy:
+                continue
             if self._taken.get(path) == sign:
                 self._since.pop(path, None)
                 continue

@@ -8,9 +8,10 @@ when to look, so that none can be missed, and a new start finds all that came me
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+import time
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plugin_bridge.audio.finding import search
@@ -26,6 +27,8 @@ from plugin_bridge.jobs.stems_project import write_project
 from plugin_bridge.naming import TakenNames, printable, safe_name
 from plugin_bridge.sessions.formats import is_project
 
+LOOKING = 20
+"""A folder is looked at for one part in so many of the time."""
 Sign = tuple[int, int, int]
 """Size, time of change and number of a file."""
 
@@ -44,6 +47,15 @@ class Look:
         return {**self.files, **self.sessions, **dict.fromkeys(self.left_out, "left out")}
 
 
+@dataclass
+class _SessionJobs:
+    """The jobs of one session, which get a project beside their stems when all have ended."""
+
+    jobs: list[SeparateJob]
+    out: Path
+    results: dict[str, Result] = field(default_factory=dict)
+
+
 class Watched:
     """A folder, where its results go, and what is known of it so far."""
 
@@ -51,13 +63,15 @@ class Watched:
         self, folder: Path, out: Path, preset: PresetText, settings: Settings, settle_seconds: float
     ) -> None:
         self.folder, self.out = folder, out
+        self.interval = settle_seconds
         self._preset, self._settings = preset, settings
         self._settling = Settling(settle_seconds)
         self._names = TakenNames()
         self._first = True
         self._failed: set[Path] = set()
         self._owners: dict[str, Path] = {}
-        self._sessions: list[tuple[list[SeparateJob], Path]] = []
+        self._sessions: list[_SessionJobs] = []
+        self._running: dict[str, Path] = {}
 
     @property
     def waiting(self) -> bool:
@@ -65,9 +79,12 @@ class Watched:
         return self._settling.waiting
 
     def due(self) -> list[Planned]:
-        """What is to be done now; :meth:`finished` must be told how it went."""
+        """What is to be done now; :meth:`finished` must be told how it went.
+
+        What changes or goes while it is worked with is looked at when that has ended.
+        """
         look = self._look()
-        settled, gone = self._settling.look(look.signs)
+        settled, gone = self._settling.look(look.signs, {*self._running.values()})
         if gone:
             for path in gone:
                 self._release(path)
@@ -78,29 +95,33 @@ class Watched:
             return []
         places = {path: number for number, path in enumerate([*look.files, *look.sessions], 1)}
         jobs: list[Job] = []
-        self._sessions = []
         for path in settled:
             self._release(path)
             made = list(self._jobs(path, look, places.get(path, 0)))
             self._owners |= {job.label: path for job in made}
+            self._running |= {job.label: path for job in made}
             jobs += made
         if self._first:  # names stay with those whose results are there already
             jobs.sort(key=lambda job: not _owns(job))
             self._first = False
         return checked(jobs, self._names)
 
-    def finished(self, results: list[Result]) -> list[Path]:
+    def finished(self, results: Sequence[Result]) -> list[Path]:
         """Remember what failed; returns the projects that were written beside sessions' stems."""
         for result in results:
+            self._running.pop(result.job, None)
             path = self._owners.get(result.job)
             if path is not None:
                 (self._failed.add if result.status == "failed" else self._failed.discard)(path)
-        by_label = {result.job: result for result in results}
         projects = []
-        for jobs, out in self._sessions:
-            done = [by_label[job.label] for job in jobs if job.label in by_label]
-            with suppress(BridgeError):  # it may have changed meanwhile, and then it settles again
-                projects.append(write_project(jobs, done, out))
+        for session in list(self._sessions):
+            labels = {job.label for job in session.jobs}
+            session.results |= {result.job: result for result in results if result.job in labels}
+            if labels <= session.results.keys():
+                self._sessions.remove(session)
+                done = [session.results[job.label] for job in session.jobs]
+                with suppress(BridgeError):  # it may have changed meanwhile, and then it settles again
+                    projects.append(write_project(session.jobs, done, session.out))
         return [project for project in projects if project is not None]
 
     def _release(self, path: Path) -> None:
@@ -159,8 +180,33 @@ class Watched:
         together = self._preset.preset.together
         made = session_jobs(parts, self._preset, self._settings, together)
         jobs = [replace(job, label=f"{label_of(path)}: {job.label}") for job in made]
-        self._sessions.append((jobs, out))
+        self._sessions.append(_SessionJobs(jobs, out))
         yield from jobs
+
+
+class Feed:
+    """What comes into a watched folder while jobs run, for :func:`~plugin_bridge.engine.batch.run_plan`."""
+
+    def __init__(self, watched: Watched) -> None:
+        self.projects: list[Path] = []
+        """Those beside the stems of sessions that are done."""
+        self._watched = watched
+        self._next = 0.0
+
+    def __call__(self, ended: Sequence[Result]) -> list[Planned]:
+        """Take note of what has ended; returns what is due now, if it is time to look."""
+        if ended:
+            self.projects += self._watched.finished(ended)
+        begin = time.monotonic()
+        if begin < self._next:
+            return []
+        try:
+            return self._watched.due()
+        except BridgeError:  # the folder cannot be read now; who looks next says so
+            return []
+        finally:
+            took = time.monotonic() - begin
+            self._next = begin + max(self._watched.interval, LOOKING * took)
 
 
 def _sign(path: Path) -> Sign:

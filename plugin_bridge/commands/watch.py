@@ -93,7 +93,8 @@ def watch(
 
 
 def _look(watched: Watched, workers: Workers, quiet: bool, as_json: bool) -> None:
-    """Do what is due."""
+    """Do what is due, and what comes meanwhile."""
+    from plugin_bridge.batches.watching import Feed
     from plugin_bridge.engine.batch import run_plan
     from plugin_bridge.errors import BridgeError
     from plugin_bridge.jobs.contract import Results
@@ -105,11 +106,12 @@ def _look(watched: Watched, workers: Workers, quiet: bool, as_json: bool) -> Non
         say(f"failed: {error}", err=True)
         return
     told = False
+    feed = Feed(watched)
     while plan:
         try:
             with locked(watched.out), shown(quiet, as_json) as progress:
-                done = run_plan(plan, progress, workers)
-                results = Results(done, projects=watched.finished(done))
+                done = run_plan(plan, progress, workers, feed)
+                results = Results(done, projects=feed.projects)
         except FolderTakenError as error:
             if not told:
                 say(f"waiting: {error}", err=True)

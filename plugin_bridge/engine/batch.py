@@ -8,9 +8,10 @@ one from its neighbours. The longest job is begun first, so that the last one to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
+from functools import partial
 
 from plugin_bridge.engine.contract import WorkerExecutor, WorkerLostError, Workers
 from plugin_bridge.engine.worker import run_in_worker
@@ -20,6 +21,8 @@ from plugin_bridge.jobs.plan import Planned
 from plugin_bridge.jobs.progress import Cancelled, Event, Reporter
 from plugin_bridge.jobs.workspace import sweep
 
+More = Callable[[Sequence[Result]], Sequence[Planned]]
+"""Asked again and again while jobs run: told of those that have ended since, it gives those that came."""
 ExecutorFactory = Callable[[int], Executor]
 """Makes an executor of so many workers; used as a context manager, and again after one broke."""
 ATTEMPTS = 3
@@ -36,8 +39,9 @@ def run_jobs(
     workers: Workers | int = 1,
     pools: ExecutorFactory | None = None,
     seconds: Mapping[str, float] | None = None,
+    more: More | None = None,
 ) -> list[Result]:
-    """Run ``jobs`` and return their results in the same order.
+    """Run ``jobs``, and those that ``more`` gives meanwhile, and return their results in the same order.
 
     One worker runs in this process; more run in processes of their own, on a cluster, or in the executors
     that ``pools`` makes. ``seconds`` of audio by the jobs' labels decide what is begun first. An interrupt
@@ -45,11 +49,11 @@ def run_jobs(
     is raised. Raises :class:`~plugin_bridge.engine.contract.NoWorkersError` if a cluster has none.
     """
     who = Workers(workers) if isinstance(workers, int) else workers
-    count = who.count if who.cluster else min(who.count, len(jobs))
+    count = who.count if who.cluster or more else min(who.count, len(jobs))
     reporter.weigh(seconds or {})
     reporter.begin(len(jobs))
     if pools is None and (not jobs or (count <= 1 and not who.cluster and not who.memory_bytes)):
-        return [_here(job, reporter) for job in jobs]
+        return _here(jobs, reporter, more or _no_more)
 
     def update(event: Event) -> None:
         with suppress(Cancelled):  # in a thread that nobody waits for; see Reporter.check
@@ -64,23 +68,54 @@ def run_jobs(
 
         return LocalWorkers(count, update, who.memory_bytes)
 
-    return _Batch(jobs, reporter, pools or own, count, seconds or {}).run()
+    return _Batch(jobs, reporter, pools or own, count, seconds or {}, more or _no_more).run()
 
 
-def run_plan(plan: Sequence[Planned], reporter: Reporter, workers: Workers) -> list[Result]:
-    """Run the jobs of a plan, the longest first."""
-    seconds = {one.job.label: one.survey.seconds for one in plan}
-    results = run_jobs([one.job for one in plan], reporter, workers, seconds=seconds)
+def run_plan(
+    plan: Sequence[Planned], reporter: Reporter, workers: Workers, more: More | None = None
+) -> list[Result]:
+    """Run the jobs of a plan, and those that ``more`` gives meanwhile, the longest first."""
+    all_of_it = list(plan)
+
+    def noted(ended: Sequence[Result]) -> Sequence[Planned]:
+        came = more(ended) if more else ()
+        all_of_it.extend(came)
+        return came
+
+    jobs = [one.job for one in plan]
+    results = run_jobs(jobs, reporter, workers, seconds=_seconds(plan), more=noted if more else None)
     # What killed workers left is removed by the next job, but for what the last ones left.
-    for folder in {part.folder for one in plan if isinstance(one.job, SeparateJob) for part in one.job.parts}:
+    jobs = [one.job for one in all_of_it]
+    for folder in {part.folder for job in jobs if isinstance(job, SeparateJob) for part in job.parts}:
         sweep(folder)
     return results
 
 
-def _here(job: Job, reporter: Reporter) -> Result:
-    result = attempt(job, lambda stage, fraction: reporter.update(Event(job.label, stage, fraction)))
-    reporter.end(result)
-    return result
+def _seconds(plan: Sequence[Planned]) -> dict[str, float]:
+    """Of audio, by the jobs' labels."""
+    return {one.job.label: one.survey.seconds for one in plan}
+
+
+def _no_more(ended: Sequence[Result]) -> Sequence[Planned]:
+    return ()
+
+
+def _here(jobs: Sequence[Job], reporter: Reporter, more: More) -> list[Result]:
+    """One after the other, in this process."""
+    waiting, results = deque(jobs), []
+    while waiting:
+        job = waiting.popleft()
+        result = attempt(job, partial(_report, reporter, job.label))
+        reporter.end(result)
+        results.append(result)
+        if came := more([result]):
+            reporter.more(_seconds(came))
+            waiting.extend(one.job for one in came)
+    return results
+
+
+def _report(reporter: Reporter, label: str, stage: str, fraction: float) -> None:
+    reporter.update(Event(label, stage, fraction))
 
 
 class _Batch:
@@ -93,16 +128,19 @@ class _Batch:
         pools: ExecutorFactory,
         workers: int,
         seconds: Mapping[str, float],
+        more: More,
     ) -> None:
-        self._jobs = jobs
+        self._jobs = list(jobs)
         self._reporter = reporter
         self._pools = pools
         self._workers = workers
+        self._more = more
+        self._ended: list[Result] = []
         self._results: dict[int, Result] = {}
         self._deaths = [0] * len(jobs)
         self._memory = [0] * len(jobs)
-        order = sorted(range(len(jobs)), key=lambda number: -seconds.get(jobs[number].label, 0.0))
-        self._waiting = deque(order)
+        self._seconds = dict(seconds)
+        self._waiting = deque(self._longest_first(range(len(jobs))))
         self._suspects: deque[int] = deque()
 
     def run(self) -> list[Result]:
@@ -114,7 +152,26 @@ class _Batch:
                     if isinstance(executor, WorkerExecutor):
                         executor.stop()  # else leaving it would wait until the running jobs are done
                     raise
+            self._take_more()
         return [self._results[number] for number in range(len(self._jobs))]
+
+    def _longest_first(self, numbers: Iterable[int]) -> list[int]:
+        return sorted(numbers, key=lambda number: -self._seconds.get(self._jobs[number].label, 0.0))
+
+    def _take_more(self) -> None:
+        """Tell of what has ended, and take what came."""
+        ended, self._ended = self._ended, []
+        came = self._more(ended)
+        if not came:
+            return
+        lengths = _seconds(came)
+        self._reporter.more(lengths)
+        self._seconds |= lengths
+        numbers = range(len(self._jobs), len(self._jobs) + len(came))
+        self._jobs += [one.job for one in came]
+        self._deaths += [0] * len(came)
+        self._memory += [0] * len(came)
+        self._waiting = deque(self._longest_first([*self._waiting, *numbers]))
 
     def _use(self, executor: Executor) -> None:
         """Work until all is done or the executor breaks."""
@@ -141,6 +198,7 @@ class _Batch:
                 except (BrokenExecutor, CancelledError):
                     broken = True
                     self._lost(number, 1)
+            self._take_more()
 
     def _next(self, flying: int, capacity: int) -> int | None:
         """The job to begin now, if there is one; a suspect only if it is alone."""
@@ -157,6 +215,7 @@ class _Batch:
 
     def _end(self, number: int, result: Result) -> None:
         self._results[number] = result
+        self._ended.append(result)
         self._reporter.end(result)
 
     def _killed(self, number: int) -> Result:

@@ -18,13 +18,13 @@ STEP_SECONDS = 0.1
 
 
 class EventReporter(Reporter):
-    """Writes events to a stream: ``begin``, then ``progress``, ``job`` and ``log``; callers say ``end``."""
+    """Writes events to a stream: ``begin``, ``progress``, ``job``, ``more``, ``log``; callers say ``end``."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
         self._pace = Pace()
-        self._jobs = 0
+        self._jobs = self._count = 0
         self._ended: set[str] = set()
         self._said: dict[str, tuple[str, float]] = {}
 
@@ -34,10 +34,18 @@ class EventReporter(Reporter):
 
     def begin(self, jobs: int) -> None:
         """The event ``begin``."""
-        self._jobs = jobs
+        self._jobs, self._count = jobs, 0
         self._ended, self._said = set(), {}
         self._pace.begin(jobs)
         self.write("begin", jobs=jobs, audio_seconds=self._pace.audio_seconds)
+
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """The event ``more``."""
+        with self._lock:
+            self._jobs += len(seconds)
+            self._ended -= seconds.keys()
+            self._pace.more(seconds)
+            self._write("more", jobs=self._jobs, audio_seconds=self._pace.audio_seconds)
 
     def update(self, event: Event) -> None:
         """The event ``progress``."""
@@ -62,9 +70,10 @@ class EventReporter(Reporter):
         """The event ``job``."""
         with self._lock:
             self._ended.add(result.job)
+            self._count += 1
             self._said.pop(result.job, None)
             self._pace.update(result.job, 1.0, free=result.status != "done")
-            self._write("job", ended=len(self._ended), jobs=self._jobs, **self._figures(), **result.as_json())
+            self._write("job", ended=self._count, jobs=self._jobs, **self._figures(), **result.as_json())
 
     def finish(self, job: str, outcome: str) -> None:
         """Said by :meth:`end` already."""

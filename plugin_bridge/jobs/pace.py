@@ -29,6 +29,13 @@ class Pace:
         self._total = sum(self._seconds.values()) + self._average * (jobs - len(self._seconds))
         self._done = self._free = 0.0
 
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """These jobs came while others were at work."""
+        self._seconds |= {job: length for job, length in seconds.items() if length > 0}
+        self._total += sum(self._seconds.get(job, self._average) for job in seconds)
+        for job in seconds:  # which may have been done before, as it was then
+            self._fractions.pop(job, None)
+
     def update(self, job: str, fraction: float, free: bool = False) -> None:
         """So much of a job is done; ``free`` if it was there already, which says nothing of the speed."""
         weight, before = self._seconds.get(job, self._average), self._fractions.get(job, 0.0)

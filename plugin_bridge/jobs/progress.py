@@ -57,6 +57,9 @@ class Reporter:
     def begin(self, jobs: int) -> None:
         """So many jobs are to be done."""
 
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """These jobs came while others were at work, by their labels, with so much audio each."""
+
     def update(self, event: Event) -> None:
         """A job is further than before."""
 
@@ -86,6 +89,11 @@ class CallbackReporter(Reporter):
         self._callback = callback
         self._lock = threading.Lock()
         self._ended: set[str] = set()
+
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """They may be jobs that had ended before."""
+        with self._lock:
+            self._ended -= seconds.keys()
 
     def update(self, event: Event) -> None:
         """Call it, unless the job's worker is heard late; raises :class:`Cancelled` if it raises."""
@@ -132,6 +140,12 @@ class LineReporter(Reporter):
         """Count from here."""
         self._jobs, self._ended = jobs, 0
         self._pace.begin(jobs)
+
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """Count them, too."""
+        with self._lock:
+            self._jobs += len(seconds)
+            self._pace.more(seconds)
 
     def update(self, event: Event) -> None:
         """A line at most for each stage and each quarter."""
@@ -187,6 +201,8 @@ class BarReporter(Reporter):
         self._tasks: dict[str, TaskID] = {}
         self._fractions: dict[str, float] = {}
         self._begun: dict[str, float] = {}
+        self._jobs = 0
+        self._before = 0.0
         self._pace = Pace()
 
     def __enter__(self) -> Self:
@@ -205,7 +221,19 @@ class BarReporter(Reporter):
     def begin(self, jobs: int) -> None:
         """Show the bar of the whole batch, unless that is one job."""
         self._pace.begin(jobs)
+        self._jobs = jobs
         self._all = self._progress.add_task("all", total=jobs, left="") if jobs > 1 else None
+
+    def more(self, seconds: Mapping[str, float]) -> None:
+        """Lengthen the bar of the whole batch."""
+        with self._lock:
+            self._pace.more(seconds)
+            self._jobs += len(seconds)
+            for job in seconds:  # which may have been done before, as it was then
+                self._before += self._fractions.pop(job, 0.0)
+            if self._all is None:
+                self._all = self._progress.add_task("all", total=self._jobs, left="")
+            self._progress.update(self._all, total=self._jobs)
 
     def update(self, event: Event) -> None:
         """Move the job's bar and the batch's."""
@@ -249,7 +277,9 @@ class BarReporter(Reporter):
             speed, left = self._pace.times_real_time, self._pace.seconds_left
             said = [] if left is None else [clock(left)]
             said += [] if speed is None else [f"{speed:.1f} x real time"]
-            self._progress.update(self._all, completed=sum(self._fractions.values()), left=", ".join(said))
+            self._progress.update(
+                self._all, completed=self._before + sum(self._fractions.values()), left=", ".join(said)
+            )
 
 
 def reporter(quiet: bool = False, stream: TextIO | None = None) -> Reporter:

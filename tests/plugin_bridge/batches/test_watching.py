@@ -6,15 +6,17 @@ import time
 
 import pytest
 
+from plugin_bridge.batches import watching
 from plugin_bridge.batches.settling import Settling
-from plugin_bridge.batches.watching import Watched
+from plugin_bridge.batches.watching import Feed, Watched
 from plugin_bridge.engine.batch import run_plan
 from plugin_bridge.engine.contract import Workers
 from plugin_bridge.jobs.job import Settings
+from plugin_bridge.jobs.manifest import Manifest
 from plugin_bridge.jobs.plan import preset_text
 from plugin_bridge.jobs.progress import Reporter
 from plugin_bridge.presets.preset import Preset
-from tests.plugin_bridge.command_helpers import STEM_FILES, files, noise, write
+from tests.plugin_bridge.command_helpers import RATE, STEM_FILES, files, noise, write
 
 
 class Clock:
@@ -36,6 +38,9 @@ def test_a_path_settles_when_it_has_not_changed_for_long_enough_and_once():
     clock.now = 4.0
     assert settling.look({"a": 2}) == (["a"], [])
     assert settling.look({"a": 2}) == ([], [])
+    assert not settling.waiting
+    assert settling.look({"a": 3}, busy={"a"}) == ([], [])
+    assert settling.look({}, busy={"a"}) == ([], [])  # what is worked with neither changes nor goes
     assert not settling.waiting
     settling.again("a")
     assert settling.waiting
@@ -134,6 +139,84 @@ def test_a_session_is_one_when_all_of_it_has_settled(inbox, watched):
     assert project == out / "song" / "song_stems.rpp"
     assert files(out) == [*(f"song/Drums/{name}" for name in STEM_FILES), "song/song_stems.rpp"]
     assert settle(watched) == {}
+
+
+class Meanwhile(Reporter):
+    """Does something once, when the first job separates."""
+
+    def __init__(self, do):
+        self.do = do
+
+    def update(self, event):
+        if event.stage == "separating" and self.do:
+            do, self.do = self.do, None
+            do()
+
+
+@pytest.fixture
+def prompt(inbox, preset, monkeypatch):
+    """A watched folder that is looked at between any two jobs, and where all settles at once."""
+    monkeypatch.setattr(watching, "LOOKING", 0)
+    text = preset_text(Preset.load(preset))
+    return Watched(inbox, inbox.parent / "out", text, Settings(), 0.0)
+
+
+def at_once(watched, do):
+    watched.due()
+    feed = Feed(watched)
+    results = run_plan(watched.due(), Meanwhile(do), Workers(), feed)
+    return [(result.job.rpartition("/")[2], result.status) for result in results], feed.projects
+
+
+def test_what_comes_while_jobs_run_is_done_by_the_same_run(inbox, prompt):
+    for name in ("a", "b"):
+        write(inbox / f"{name}.wav", noise(seconds=0.2))
+    done, _ = at_once(prompt, lambda: write(inbox / "c.wav", noise(seconds=0.2)))
+    assert done == [("a.wav", "done"), ("b.wav", "done"), ("c.wav", "done")]
+    assert settle_nothing(prompt)
+
+
+def test_what_changes_while_it_is_worked_with_is_done_again_afterwards(inbox, prompt):
+    for name in ("a", "b", "c"):
+        write(inbox / f"{name}.wav", noise(seconds=0.2))
+    done, _ = at_once(prompt, lambda: write(inbox / "a.wav", noise(seconds=0.7, seed=1)))
+    assert [name for name, _ in done] == ["a.wav", "b.wav", "c.wav", "a.wav"]
+    assert done[-1] == ("a.wav", "done")
+    manifest = Manifest.read(inbox.parent / "out" / "a" / "manifest.json")
+    assert manifest.input.frames == 0.7 * RATE
+
+
+def test_a_file_that_goes_while_it_is_worked_with_keeps_its_name_until_then(inbox, prompt):
+    for name in ("a", "b", "c"):
+        write(inbox / f"{name}.wav", noise(seconds=0.2))
+    other = write(inbox.parent / "other.aiff", noise(seconds=0.3, seed=1), format="aiff")
+
+    def replaced():
+        (inbox / "a.wav").unlink()
+        other.rename(inbox / "a.aiff")
+
+    done, _ = at_once(prompt, replaced)
+    assert done == [("a.wav", "done"), ("b.wav", "done"), ("c.wav", "done"), ("a.aiff", "done")]
+    assert Manifest.read(inbox.parent / "out" / "a" / "manifest.json").input.path.endswith("a.aiff")
+
+
+def test_a_session_gets_its_project_when_the_last_of_its_tracks_is_done(inbox, prompt):
+    song = inbox / "song"
+    tracks = ""
+    for name in ("Bass", "Drums"):
+        write(song / f"{name}.wav", noise(seconds=0.2))
+        tracks += (
+            f'<TRACK\n NAME "{name}"\n<ITEM\n POSITION 0\n LENGTH 0.2\n'
+            f' <SOURCE WAVE\n FILE "{name}.wav"\n >\n >\n>\n'
+        )
+    (song / "song.rpp").write_text(f'<REAPER_PROJECT 0.1 "7.0" 0\n SAMPLERATE 8000 0 0\n{tracks}>\n')
+    done, projects = at_once(prompt, lambda: write(inbox / "later.wav", noise(seconds=0.2)))
+    assert done == [("song: Bass", "done"), ("song: Drums", "done"), ("later.wav", "done")]
+    assert projects == [inbox.parent / "out" / "song" / "song_stems.rpp"]
+
+
+def settle_nothing(watched):
+    return watched.due() == watched.due() == []
 
 
 def test_a_burst_of_a_thousand_files_is_planned_in_seconds(inbox, watched):

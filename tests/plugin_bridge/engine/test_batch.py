@@ -16,7 +16,8 @@ import pytest
 
 from plugin_bridge.engine.batch import run_jobs
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.contract import Result
+from plugin_bridge.jobs.contract import Result, Survey
+from plugin_bridge.jobs.plan import Planned
 from plugin_bridge.jobs.progress import BarReporter, Event, LineReporter, Reporter, reporter
 from tests.plugin_bridge.processes import started
 
@@ -107,6 +108,25 @@ def test_a_killed_workers_job_runs_again_and_a_poisonous_one_is_told_apart(tmp_p
     assert 1 <= len(_runs(tmp_path, "poison")) <= 4
     assert 2 <= len(_runs(tmp_path, "unlucky")) <= 3
     assert len(list(tmp_path.glob("*.done"))) == 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_that_come_while_others_run_are_done_too_and_counted(tmp_path, workers):
+    came = [[Touch("late", tmp_path), Touch("a", tmp_path)], [Touch("last", tmp_path, "error")]]
+    told = []
+
+    def more(ended):
+        told.extend(result.job for result in ended)
+        return [Planned(job, Survey()) for job in came.pop(0)] if ended and came else []
+
+    stream = io.StringIO()
+    with LineReporter(stream) as lines:
+        results = run_jobs([Touch("a", tmp_path), Touch("b", tmp_path)], lines, workers, more=more)
+    assert [result.job for result in results] == ["a", "b", "late", "a", "last"]
+    assert [result.status for result in results] == ["done"] * 4 + ["failed"]
+    assert sorted(told) == ["a", "a", "b", "last", "late"]
+    assert len(_runs(tmp_path, "a")) == 2
+    assert "(5 of 5)" in stream.getvalue()
 
 
 def test_any_executor_serves(tmp_path):
