@@ -14,6 +14,7 @@ from plugin_bridge.jobs.inputs import TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, manifests
 from plugin_bridge.naming import printable
+from plugin_bridge.rendering.flattening import flattened
 from plugin_bridge.sessions.formats import WRITTEN, stems_projects, write_stems
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem, Remark
@@ -64,7 +65,9 @@ def write_project(
         try:
             if project.exists():
                 project.replace(project.with_suffix(project.suffix + BACKUP))
-            return write_stems(session, placed, project, remark)
+            is_own = project.suffix.removeprefix(".") == session.format
+            written = session if is_own else flattened(session)
+            return write_stems(written, placed, project, remark)
         except (OSError, SessionError):
             # An old version, or a folder that nothing may be written to: then as a REAPER project.
             if project == projects[-1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TypeVar
 
@@ -74,3 +75,13 @@ def one_frame_later(clip: Clip, sample_rate: int) -> Clip:
         else:
             fades.append(fade)
     return replace(clip, fade_in=fades[0], fade_out=fades[1], length=length)
+
+
+def meet(clips: list[Clip]) -> bool:
+    """Whether any two of the clips meet."""
+    end = -math.inf
+    for clip in sorted(clips, key=lambda one: one.position):
+        if clip.position < end - 1e-9:
+            return True
+        end = max(end, clip.position + clip.length)
+    return False

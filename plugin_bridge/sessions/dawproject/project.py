@@ -25,6 +25,7 @@ from plugin_bridge.sessions.model import (
     Clip,
     Envelope,
     FadeShape,
+    Overlap,
     PanMode,
     Parameter,
     PointShape,
@@ -35,7 +36,7 @@ from plugin_bridge.sessions.model import (
     Track,
 )
 from plugin_bridge.sessions.placed import PlacedStem, Remark
-from plugin_bridge.sessions.plain import as_balance, behind_the_pan, one_frame_later
+from plugin_bridge.sessions.plain import as_balance, behind_the_pan, meet, one_frame_later
 from plugin_bridge.version import number
 
 VERSION = "1.0"
@@ -216,6 +217,8 @@ class _Document:
         identifier = self.ids[track.identifier]
         lanes = Element("Lanes", track=identifier, id=self._id())
         clips = SubElement(lanes, "Clips", id=self._id())
+        if any(clip.overlap is not Overlap.MIX for clip in track.clips) and meet(track.clips):
+            self.lost.append(f"{track.name}: its clips that overlap are written as mixed")
         for clip in track.clips:
             if (made := self._clip(track, clip)) is not None:
                 clips.append(made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ from plugin_bridge.sessions.model import (
     TempoChange,
     Track,
 )
-from plugin_bridge.sessions.plain import one_frame_later
+from plugin_bridge.sessions.plain import meet, one_frame_later
 from plugin_bridge.sessions.rpp.fresh_strips import Remark, Strips, number
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES, PAIRS, SINGLE_CHANNELS
 from plugin_bridge.sessions.rpp.text import quoted
@@ -134,7 +133,7 @@ class _Tracks:
     def _items(self, track: Track) -> Iterator[str]:
         if track.notes:
             self.remark(f"{track.name}: its notes are not written")
-        if any(clip.overlap is not Overlap.MIX for clip in track.clips) and _overlap(track.clips):
+        if any(clip.overlap is not Overlap.MIX for clip in track.clips) and meet(track.clips):
             self.remark(f"{track.name}: its clips that overlap are written as mixed")
         clips = [side for clip in track.clips for side in _sides(clip)]
         for position, clip in enumerate(clips):
@@ -144,16 +143,6 @@ class _Tracks:
                 inner = self.strips.take(track, clip.envelopes, clip.rate)
                 plain = one_frame_later(clip, self.rate)
                 yield from item_lines(plain, self.folder, guid("item", track.identifier, position), inner)
-
-
-def _overlap(clips: list[Clip]) -> bool:
-    """Whether any two of the clips meet."""
-    end = -math.inf
-    for clip in sorted(clips, key=lambda one: one.position):
-        if clip.position < end - 1e-9:
-            return True
-        end = max(end, clip.position + clip.length)
-    return False
 
 
 def _sides(clip: Clip) -> list[Clip]:

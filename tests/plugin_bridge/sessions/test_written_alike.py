@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from plugin_bridge.rendering.flattening import flattened
 from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.dawproject.project import write_dawproject
+from plugin_bridge.sessions.formats import write_stems
 from plugin_bridge.sessions.model import (
     Clip,
     Envelope,
@@ -168,3 +170,25 @@ def test_what_a_reaper_project_cannot_hold_is_said(tmp_path):
         "One: its notes are not written",
         "One: its clips that overlap are written as mixed",
     ]
+
+
+@pytest.mark.parametrize("kind", ["rpp", "dawproject"])
+def test_the_layers_of_an_ardour_session_come_along(tmp_path, kind):
+    folder = tmp_path / "s"
+    write(ardour.media(folder), noise(3.0))
+    fades = ardour.curve("FadeIn", "fadein", [(0, 0), (0.1, 1)])
+    fades += ardour.curve("FadeOut", "fadeout", [(0, 1), (0.1, 0)])
+    regions = [
+        ardour.region(0.0, 1.5, 0.25, inner=fades, extra='layering-index="0"'),
+        ardour.region(1.0, 1.5, 1.0, inner=fades, extra='layering-index="1"'),
+        ardour.region(2.25, 1.0, 0.5, inner=fades, extra='layering-index="2"'),
+    ]
+    routes = [ardour.master(), ardour.route("Voice", 1, playlist=10, gain=0.5)]
+    session = open_session(ardour.save(folder, ardour.session(routes, [ardour.playlist(10, *regions)])))
+    said = []
+    plain = flattened(session)
+    path = write_stems(plain, {}, tmp_path / f"song.{kind}", said.append)
+    assert said == []
+    assert difference_db(mix(session), mix(open_session(path, media_roots=[tmp_path]))) < SAME_DB
+    write_stems(session, {}, tmp_path / f"mixed.{kind}", said.append)
+    assert said == ["Voice: its clips that overlap are written as mixed"]
