@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
@@ -32,7 +33,8 @@ class ClusteredMasks:
         """
         embeddings = self.network(audio)
         background = self.network.architecture.background
-        loudness = band_loudness(self.network.spectrogram(audio), embeddings if background else None)
+        spectrum = self.network.spectrogram(audio)
+        loudness = band_loudness(spectrum, embeddings if background else None)
         centroids = kmeans(
             embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
         )
@@ -41,7 +43,8 @@ class ClusteredMasks:
             self.centroids = centroids
             return masks
         # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
-        owners = same_voices(centroids)
+        stems = masks[0, : self.speakers] * spectrum[0]
+        owners = same_voices(centroids, torch.linalg.vector_norm(stems, dim=1))
         self.centroids = centroids if len({*owners}) == self.speakers else None
         return join(masks, owners)
 
