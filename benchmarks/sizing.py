@@ -1,10 +1,10 @@
 """What a minute of stereo takes with each preset: what `batch --dry-run` estimates from.
 
-    python -m benchmarks.sizing PRESET ...
+    python -m benchmarks.sizing [PRESET ...]
 
 Each preset separates a minute of noise and clicks at 44.1 kHz in a process of its own, on one thread. The
 seconds are the processor's, so that a busy machine changes them little. Writes
-plugin_bridge/batches/sizing.toml.
+plugin_bridge/batches/sizing.toml, and prints all that it holds, as docs/operations.md shows it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import mido
 import numpy as np
 
 from plugin_bridge.audio.files import AudioWriter
@@ -54,17 +55,40 @@ def write_minute(path: Path) -> None:
         writer.write(audio.astype(np.float32))
 
 
+def write_notes(path: Path) -> None:
+    """Two tracks of four notes a second, for presets that follow a score."""
+    file = mido.MidiFile(ticks_per_beat=480)  # half a second, as no tempo is said
+    for name, pitch in (("Bass", 36), ("Lead", 60)):
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+        for number in range(4 * 60):
+            note = pitch + number % 12
+            track.append(mido.Message("note_on", note=note, velocity=90))
+            track.append(mido.Message("note_off", note=note, time=240))
+        file.tracks.append(track)
+    file.save(path)
+
+
+def table(known: dict[str, dict[str, float]]) -> str:
+    rows = [
+        f"| `{preset}` | {row['seconds']} | {row['memory_mb']} MB | {row['disk_mb']} MB |"
+        for preset, row in known.items()
+    ]
+    return "\n".join(["| preset | seconds | memory | results |", "|---|---|---|---|", *rows])
+
+
 def main() -> None:
     known = tomllib.loads(SIZING.read_text())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_minute(folder / "minute.wav")
+        write_notes(folder / "minute.mid")
         for preset in sys.argv[1:]:
             known[preset] = measure(preset, folder)
-            print(preset, known[preset], flush=True)
+            known = dict(sorted(known.items()))
             rows = ["\n".join(f"{key} = {value}" for key, value in row.items()) for row in known.values()]
             parts = [f"[{preset}]\n{row}\n" for preset, row in zip(known, rows, strict=True)]
             SIZING.write_text("\n".join([HEAD, *parts]))
+    print(table(known))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from plugin_bridge.batches.job_file import JobFile
 from plugin_bridge.batches.planning import plan_of
 from plugin_bridge.batches.toml_lines import lines_of
 from plugin_bridge.errors import JobError
+from plugin_bridge.presets.preset import Preset
 from tests.plugin_bridge.command_helpers import STEM_FILES, error_of, files, noise, run, write
 
 
@@ -216,3 +217,8 @@ def test_the_page_shows_what_estimates_are_made_from():
     ]
     assert rows
     assert [line for line in page.splitlines() if line.startswith("| `") and line.endswith(" MB |")] == rows
+
+
+def test_every_preset_that_runs_from_the_package_has_been_measured():
+    needs_models = {"music-4-demucs", "vocals-spleeter"}
+    assert {*estimates.sizing()} == {*Preset.names()} - needs_models
