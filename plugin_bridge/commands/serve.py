@@ -38,10 +38,11 @@ SHORTEST_TOKEN = 16
 def serve(root: Path, host: str, port: int, max_upload: int, jobs: int) -> None:
     """Serve a page with a queue of jobs, and the pages to listen of finished ones (extra `serve`).
 
-    Jobs are submitted by preset, on files below --root; their results go into its folder `stems`, uploads
-    into `uploads`. Everybody who reaches the port may look; who submits, cancels or uploads needs the
-    token that is printed when the server begins (or STEMBRIDGE_TOKEN, if that is set). It listens on
-    this computer alone unless --host says otherwise; put a proxy with encryption before it then.
+    Jobs are submitted by preset, on files below --root; their results go into its folder `stems`,
+    uploads into `uploads`. What has not ended when the server does is done after its next start.
+    Everybody who reaches the port may look; who submits, cancels or uploads needs the token that is
+    printed when the server begins (or STEMBRIDGE_TOKEN, if that is set). It listens on this computer
+    alone unless --host says otherwise; put a proxy with encryption before it then.
     """
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise JobError("the server needs starlette and uvicorn: pip install 'stembridge[serve]'")

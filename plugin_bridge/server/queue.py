@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from plugin_bridge import api
 from plugin_bridge.errors import BridgeError, JobError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.presets.preset import Preset
+from plugin_bridge.server import journal
 from plugin_bridge.server.places import OutsideError, below, check_tree
 from separators.errors import SeparatorError
 
@@ -52,7 +54,11 @@ class Entry:
 
 
 class Queue:
-    """Takes submissions from any thread; a context manager, which does them in a thread of its own."""
+    """Takes submissions from any thread; a context manager, which does them in a thread of its own.
+
+    What has not ended when the program does stands in the root (:mod:`~plugin_bridge.server.journal`), and is
+    done after the next start; what had been done of it by then is not done again.
+    """
 
     def __init__(self, root: Path, *, jobs: int = 1, memory: str | None = None) -> None:
         self._root = root
@@ -66,24 +72,28 @@ class Queue:
         self._thread = threading.Thread(target=self._work, name="queue", daemon=True)
 
     def __enter__(self) -> Queue:
+        self._submitted, kept = journal.read(self._root)
+        for one in kept[:MOST_WAITING]:
+            entry = Entry(one.number, one.path, one.preset, one.kind, one.submitted)
+            try:
+                self._check(one.path, one.preset, one.kind)
+            except BridgeError as error:  # it is gone since, or somebody wrote the journal
+                entry.state, entry.error = "failed", str(error)
+            else:
+                self._waiting.append(entry)
+            self._entries[entry.number] = entry
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._closing = True
-            self._waiting.clear()
             self._lock.notify_all()
         self._thread.join(timeout=30)
 
     def submit(self, path: str, preset: str, kind: str = "separate") -> dict[str, Any]:
         """Add a job; raises what is wrong with it as :class:`~plugin_bridge.errors.BridgeError`."""
-        found = below(self._root, path)
-        check_tree(self._root, found)
-        if kind not in ("separate", "render"):
-            raise JobError(f"kind {kind!r} is unknown; there are: separate, render")
-        if preset not in Preset.names():
-            raise JobError(f"preset {preset!r} is not one of those that come with the program")
+        found = self._check(path, preset, kind)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING:
                 raise FullError(f"{MOST_WAITING} jobs are waiting already; try again later")
@@ -93,8 +103,25 @@ class Queue:
             self._entries[entry.number] = entry
             self._waiting.append(entry)
             self._forget()
+            self._keep()
             self._lock.notify_all()
             return asdict(entry)
+
+    def _check(self, path: str, preset: str, kind: str) -> Path:
+        """The file or folder of a submission; raises what is wrong with it."""
+        found = below(self._root, path)
+        check_tree(self._root, found)
+        if kind not in ("separate", "render"):
+            raise JobError(f"kind {kind!r} is unknown; there are: separate, render")
+        if preset not in Preset.names():
+            raise JobError(f"preset {preset!r} is not one of those that come with the program")
+        return found
+
+    def _keep(self) -> None:
+        """Note what has not ended; where nothing can be written the queue lives as long as the program."""
+        unended = [asdict(entry) for entry in self._entries.values() if entry.state not in ENDED]
+        with suppress(OSError):
+            journal.write(self._root, self._submitted, unended)
 
     def cancel(self, number: int) -> None:
         """Take a job out of the queue, or stop it; raises :class:`JobError` if there is none to stop."""
@@ -105,6 +132,7 @@ class Queue:
             if entry.state == "waiting":
                 self._waiting.remove(entry)
             entry.state = "cancelled"  # who runs it looks at that
+            self._keep()
 
     def entries(self) -> list[dict[str, Any]]:
         """All jobs that are known, the newest first."""
@@ -129,6 +157,8 @@ class Queue:
                 page = self._do(entry)
                 state, error = "done", ""
             except _StoppedError:
+                if self._closing and entry.state == "running":
+                    return  # it stands in the journal
                 state, error, page = "cancelled", "", ""
             except Exception as failure:  # the next job still runs
                 known = isinstance(failure, BridgeError | SeparatorError | OSError)
@@ -138,6 +168,7 @@ class Queue:
                 entry.state, entry.page, entry.fraction = state, page, 1.0
                 entry.error = error.replace(str(self._root), "").strip()
                 self._forget()
+                self._keep()
 
     def _do(self, entry: Entry) -> str:
         """Run one job; returns its page, below the root."""

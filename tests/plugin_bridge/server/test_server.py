@@ -6,12 +6,15 @@ import json
 import os
 import resource
 import socket
+import threading
 import time
 
 import pytest
 
-from plugin_bridge.server import guard, running
+from plugin_bridge import api
+from plugin_bridge.server import guard, journal, running
 from plugin_bridge.server.places import OutsideError, below, check_tree, page_file
+from plugin_bridge.server.queue import Queue
 from tests.browser import chromium, opened, serious
 from tests.plugin_bridge.command_helpers import error_of, noise, write
 from tests.plugin_bridge.server.hostile import (
@@ -251,3 +254,74 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch):
         assert "choose another --port" in error_of("serve", "--root", tmp_path, "--port", taken_port)
     monkeypatch.setenv("STEMBRIDGE_TOKEN", "short")
     assert "at least 16" in error_of("serve", "--root", tmp_path, "--port", "0")
+
+
+# -- restarts ----------------------------------------------------------------------------------------
+
+
+def test_what_has_not_ended_is_done_after_a_restart(root):
+    for name in ("one", "two"):
+        write(root / f"{name}.wav", noise(seconds=0.5))
+    first = Queue(root)  # never begins: as a server that is killed at once
+    for name in ("one", "two"):
+        first.submit(f"{name}.wav", "stereo-unpan")
+    first.submit("one.wav", "mic-bleed")
+    first.cancel(3)
+    (root / "two.wav").unlink()
+    with Queue(root) as queue:
+        for _ in range(600):
+            states = {entry["number"]: entry["state"] for entry in queue.entries()}
+            if states[1] in ("done", "failed"):
+                break
+            time.sleep(0.1)
+        assert states == {1: "done", 2: "failed"}
+        assert "there is no such file" in queue.entries()[0]["error"]
+        assert queue.submit("one.wav", "stereo-unpan")["number"] == 4  # numbers are not given out again
+    with Queue(root) as queue:
+        assert {entry["number"] for entry in queue.entries()} <= {4}
+
+
+def test_a_job_that_runs_when_the_server_ends_is_done_by_the_next(root, monkeypatch):
+    write(root / "song.wav", noise(seconds=0.5))
+    begun = threading.Event()
+
+    def slow(*arguments, progress, **options):
+        begun.set()
+        while True:
+            progress("song", "separating", 0.5)
+            time.sleep(0.01)
+
+    with monkeypatch.context() as patched, Queue(root) as queue:
+        patched.setattr(api, "separate", slow)
+        queue.submit("song.wav", "stereo-unpan")
+        assert begun.wait(30)
+    assert [job.path for job in journal.read(root)[1]] == ["song.wav"]
+    with Queue(root) as queue:
+        for _ in range(600):
+            if queue.entries()[0]["state"] == "done":
+                break
+            time.sleep(0.1)
+        assert queue.entries()[0]["state"] == "done"
+    assert journal.read(root) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b'{"numbers": -1, "jobs": []}', b"[" * 100_000, b" " * 2_000_000,
+        b'{"numbers": 1, "jobs": [{"number": 1, "path": "../secret.wav", "preset": "mic-bleed",'
+        b' "kind": "separate", "submitted": 0.0}]}',
+    ],
+)  # fmt: skip
+def test_a_journal_that_somebody_wrote_does_nothing(root, content):
+    (root / journal.NAME).write_bytes(content)
+    with Queue(root) as queue:
+        assert all(entry["state"] == "failed" for entry in queue.entries())
+        assert len(queue.entries()) <= 1
+
+
+def test_no_request_can_name_the_journal(root, port):
+    with pytest.raises(OutsideError):
+        page_file(root, journal.NAME)
+    (root / journal.NAME).write_text("{}")
+    assert status(ask(port, request("GET", f"/reports/{journal.NAME}"))) == 404
