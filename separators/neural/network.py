@@ -12,12 +12,15 @@ sits on top:
 
 A network with a ``background`` also tells what is no voice: it has a further mask, what those of the
 speakers leave to one.
+
+A network of two ``passes`` listens twice: the second time it hears, beside the mixture, what a network
+like it, with masks, made of it the first time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -62,6 +65,8 @@ class Architecture:
     """Window of a third one, at four times the frame rate; 0: none. Tells pulses apart in time."""
     background: bool = False
     """Whether music and noise have a mask of their own, behind those of the speakers."""
+    passes: int = 1
+    """How often it listens, 1 or 2."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -87,6 +92,7 @@ class Architecture:
         limits.whole("dimensions", made.dimensions, 1, 256)
         limits.wholes("attention", made.attention, 1, 64)
         limits.whole("stride", made.stride, 1, 16)
+        limits.whole("passes", made.passes, 1, 2)
         if not isinstance(made.background, bool):
             raise ValueError(f"background must be true or false, not {made.background!r:.40}")
         for name, window in (("long_window", made.long_window), ("short_window", made.short_window)):
@@ -156,7 +162,7 @@ def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """Backbone and head; audio ``(batch, frames)`` at :data:`SAMPLE_RATE` and an RMS around 1."""
+    """Backbone and head, behind those of the ``first`` pass if there are two; audio ``(batch, frames)`` at :data:`SAMPLE_RATE` and an RMS around 1."""
 
     window: Tensor
     long: Tensor
@@ -174,7 +180,11 @@ class Network(nn.Module):
         channels = architecture.channels
         long, short = architecture.long_window, architecture.short_window
         self.long_bins = long * LONG_HERTZ // SAMPLE_RATE
+        self.first = None
         features = BINS + self.long_bins + (4 * (short // 2 + 1) if short else 0)
+        if architecture.passes == 2:
+            self.first = Network(replace(architecture, head="masks", passes=1))
+            features += (architecture.speakers + architecture.background) * BINS
         self.inputs = nn.Conv1d(features, channels, 1)
         self.blocks = nn.ModuleList(
             Block(channels, dilation, architecture.stride) for dilation in architecture.dilations
@@ -208,16 +218,23 @@ class Network(nn.Module):
         return audio.view(*spectrum.shape[:-2], frames)
 
     def features(self, audio: Tensor) -> Tensor:
-        """The logarithmic spectrograms heard, before normalisation: ``(batch, features, times)``."""
-        heard = [_log_magnitude(self.spectrogram(audio), WINDOW)]
+        """The logarithmic spectrograms heard, before normalisation: ``(batch, features, times)``.
+
+        Those of the first pass' parts are the last.
+        """
+        spectrum = self.spectrogram(audio)
+        heard = [_log_magnitude(spectrum, WINDOW)]
         if self.long_bins:
-            spectrum = _stft(audio, self.long, HOP)[:, : self.long_bins]
-            heard.append(_log_magnitude(spectrum, len(self.long)))
+            long = _stft(audio, self.long, HOP)[:, : self.long_bins]
+            heard.append(_log_magnitude(long, len(self.long)))
         if len(self.short):
-            spectrum = functional.pad(_stft(audio, self.short, HOP // 4), (2, 1))
+            short = functional.pad(_stft(audio, self.short, HOP // 4), (2, 1))
             times = heard[0].shape[-1]
-            groups = spectrum[..., : times * 4].reshape(*spectrum.shape[:2], times, 4)
+            groups = short[..., : times * 4].reshape(*short.shape[:2], times, 4)
             heard.append(_log_magnitude(groups.movedim(3, 1).flatten(1, 2), len(self.short)))
+        if self.first is not None:
+            parts = self.first(audio) * spectrum[:, None]
+            heard.append(_log_magnitude(parts.flatten(1, 2), WINDOW))
         return torch.cat(heard, 1)
 
     def forward(self, audio: Tensor) -> Tensor:

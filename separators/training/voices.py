@@ -316,7 +316,13 @@ def _modern(trained: Architecture, head: str) -> Architecture:
     """The architecture of weights to begin with, with ``head`` and with all that new networks have."""
     new = Architecture(head=head, background=True)
     dimensions = trained.dimensions if trained.head == head else new.dimensions
-    return replace(new, channels=trained.channels, dilations=trained.dilations, dimensions=dimensions)
+    return replace(
+        new,
+        channels=trained.channels,
+        dilations=trained.dilations,
+        dimensions=dimensions,
+        passes=trained.passes,
+    )
 
 
 def grow(trained: Network, network: Network) -> Network:
@@ -412,6 +418,8 @@ def prepare(
         wanted = _modern(network.architecture, head)
         if wanted != network.architecture:
             network = grow(network, new_network(wanted, corpus, mixing, seed))
+    if network.first is not None:
+        network.first.requires_grad_(False)  # the second pass learns from what it hears of the first
     history = weights.notes(start).get("history", []) if start else []
     speakers = len(corpus.speakers("train"))
 
