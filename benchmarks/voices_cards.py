@@ -145,7 +145,8 @@ def page(card: dict) -> str:
         card["method"],
         "",
         f"A dense dilated convolution network with attention, of {card['numbers'] / 1e6:.2f} million numbers "
-        f"({shape['channels']} channels, {len(shape['dilations'])} blocks) at 16 kHz, stored in half "
+        f"({'two passes of ' if shape.get('passes') == 2 else ''}{shape['channels']} channels, "
+        f"{len(shape['dilations'])} blocks) at 16 kHz, stored in half "
         f"precision ({card['bytes'] / 1e6:.1f} MB). SHA-256 `{card['sha256']}`.",
         "",
         "## Training data",

@@ -162,7 +162,10 @@ def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """Backbone and head, behind those of the ``first`` pass if there are two; audio ``(batch, frames)`` at :data:`SAMPLE_RATE` and an RMS around 1."""
+    """Backbone and head, behind those of the ``first`` pass if there are two.
+
+    Audio is ``(batch, frames)`` at :data:`SAMPLE_RATE` and an RMS around 1.
+    """
 
     window: Tensor
     long: Tensor

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from separators.neural.network import (
+    BINS,
     LINEAR_BINS,
     SAMPLE_RATE,
     WINDOW,
@@ -164,3 +167,26 @@ def test_what_masks_leave_to_the_background_becomes_the_last_axis():
     # A tenth of what chance gave is left on the other axes, so the direction is nearly that of the masks.
     cosine = torch.nn.functional.cosine_similarity(along, wanted, dim=0)
     assert cosine.min() > 0.999
+
+
+@pytest.mark.parametrize("head", ["masks", "embeddings"])
+@pytest.mark.parametrize("background", [False, True])
+def test_the_second_pass_hears_the_parts_of_the_first(head, background):
+    audio = noise()
+    first = network(background=background)
+    made = Network(replace(first.architecture, head=head, passes=2)).eval().requires_grad_(False)
+    made.first.load_state_dict(first.state_dict())
+    heard = made.features(audio)
+    plain = first.features(audio)
+    parts = first(audio) * first.spectrogram(audio)[:, None]
+    assert heard.shape[1] == plain.shape[1] + parts.shape[1] * BINS
+    assert torch.equal(heard[:, : plain.shape[1]], plain)
+    assert torch.allclose(heard[:, plain.shape[1] :], torch.log(parts.abs() / 16 + 1e-3).flatten(1, 2))
+    before = made(audio)
+    made.first.outputs.bias.add_(torch.randn(len(made.first.outputs.bias)))
+    assert not torch.allclose(made(audio), before, atol=1e-3)
+
+
+def test_no_network_listens_three_times():
+    with pytest.raises(ValueError, match="passes must be a whole number from 1 to 2, not 3"):
+        Architecture.from_dict(Architecture().to_dict() | {"passes": 3})

@@ -6,7 +6,7 @@ from separators.errors import ParameterError
 from separators.neural import weights
 from separators.neural.danet import DANet
 from separators.neural.deep_clustering import DeepClustering
-from separators.neural.network import Architecture
+from separators.neural.network import Architecture, Network
 from separators.neural.pit import PIT
 from separators.training import voices
 from separators.training.corpus import load
@@ -81,6 +81,22 @@ def test_another_separator_lends_its_backbone(data, tmp_path):
     assert torch.equal(lent["blocks.1.conv.weight"], made["blocks.1.conv.weight"])
     assert lent["outputs.weight"].shape != made["outputs.weight"].shape
     assert [run["separator"] for run in weights.notes(second)["history"]] == ["pit", "danet"]
+
+
+@pytest.mark.parametrize("name", ["pit", "danet"])
+def test_of_a_network_that_listens_twice_the_second_pass_learns(data, tmp_path, name):
+    start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
+    torch.manual_seed(0)
+    weights.save(Network(Architecture(**SMALL, background=True, passes=2)), start, {})
+    train(
+        name, data, out, settings=Settings(steps=2, warm_up_steps=1), start=start, report=lambda _line: None
+    )
+    before, after = weights.load(start), weights.load(out)
+    assert after.architecture.passes == 2
+    for key, value in before.first.state_dict().items():
+        assert torch.equal(after.first.state_dict()[key], value), key
+    assert not torch.equal(after.inputs.weight, before.inputs.weight)
+    assert not torch.equal(after.blocks[1].conv.weight, before.blocks[1].conv.weight)
 
 
 def test_an_unknown_recipe_is_refused(tmp_path):
