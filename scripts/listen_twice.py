@@ -11,11 +11,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch.nn import functional
-
 from separators.neural import weights
 from separators.neural.network import BINS, Network
+from separators.training.voices import grow
 
 
 def main() -> None:
@@ -31,15 +29,12 @@ def main() -> None:
 
 def listening_twice(first: Network) -> Network:
     """A network of two passes that gives the masks of ``first``, which has one."""
-    network = Network(replace(first.architecture, passes=2))
-    known = first.state_dict()
-    state = {name: known[name].clone() for name in network.state_dict() if name in known}
-    heard = len(known["feature_mean"])
-    more = len(network.feature_mean) - heard
-    for name in ("feature_mean", "feature_std"):  # parts of a mixture are scaled as the mixture is
-        state[name] = torch.cat([known[name], known[name][:BINS].repeat(more // BINS, 1)])
-    state["inputs.weight"] = functional.pad(known["inputs.weight"], (0, 0, 0, more))
-    network.load_state_dict(state | {f"first.{name}": value for name, value in known.items()})
+    network = grow(first, Network(replace(first.architecture, passes=2)))
+    assert network.first is not None
+    network.first.load_state_dict(first.state_dict())
+    heard = len(first.feature_mean)
+    for scale in (network.feature_mean, network.feature_std):  # parts of a mixture are scaled as that is
+        scale[heard:] = scale[:BINS].repeat((len(scale) - heard) // BINS, 1)
     return network.eval()
 
 

@@ -99,21 +99,22 @@ def stems_projects(session: Session, out: Path, kind: str = "") -> list[Path]:
     Only one where ``kind`` says which: one of :data:`WRITTEN`. Raises :class:`SessionError` if sessions of
     other DAWs are not written as such.
     """
-    rpp = FORMATS[0]
     row = format_of(session.path)
-    rows = [row] if row and row.write_stems and session.format != "folder" else []
+    chosen = [row] if row and row.write_stems and session.format != "folder" else []
     if kind:
         wanted = next(one for one in FORMATS if one.name == kind)
-        if wanted not in rows and wanted.write_fresh is None:
+        if wanted not in chosen and wanted.write_fresh is None:
             known = " or ".join(one.name for one in FORMATS if one.write_fresh)
             raise SessionError(
                 f"{session.path}: stems go into {wanted.project}s of {wanted.project}s only; choose {known}"
             )
-        rows, rpp = [wanted], wanted
+        chosen = [wanted]
+    elif FORMATS[0] not in chosen:
+        chosen.append(FORMATS[0])
     return [
-        (session.path.resolve().parent if kind.stems_beside else out)
-        / f"{safe_name(session.name)}{STEMS_SUFFIX}{kind.suffixes[0]}"
-        for kind in dict.fromkeys([*rows, rpp])
+        (session.path.resolve().parent if one.stems_beside else out)
+        / f"{safe_name(session.name)}{STEMS_SUFFIX}{one.suffixes[0]}"
+        for one in chosen
     ]
 
 

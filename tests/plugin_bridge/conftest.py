@@ -1,4 +1,4 @@
-"""Real VST3 plug-ins of the tests' own, good ones and bad ones, built once a run."""
+"""Real VST3 plug-ins of the tests' own, good ones and bad ones, built once a run; separators of their own."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from separators import registry
 
 SOURCES = Path(__file__).parent / "plugins" / "dpf"
 DPF = Path("/usr/share/dpf/distrho")
@@ -56,3 +58,15 @@ def own_plugins(tmp_path_factory):
         except OSError:  # another worker was quicker
             assert folder.is_dir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def splitters():
+    """The separators `bands` and `shares` of splitters.py, for presets and the command line to find."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("bands", "shares"):
+            row = registry.BuiltIn(f"tests.plugin_bridge.splitters:{name.title()}", "a test")
+            patch.setitem(registry.BUILT_IN, name, row)
+        registry._locations.cache_clear()
+        yield
+    registry._locations.cache_clear()

@@ -13,7 +13,6 @@ from plugin_bridge import Automated, Board, Follower, StemRack, load_preset, sid
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import JobsFailedError, PresetError
 from plugin_bridge.plugins.mix import StemMix
-from separators import registry
 from tests.plugin_bridge import command_helpers, session_helpers
 from tests.plugin_bridge.splitters import Bands, noise
 
@@ -21,14 +20,7 @@ RATE = 48000
 FLOAT = {"bit_depth": "float32"}
 
 
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(
-        registry.BUILT_IN, "bands", registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
-    )
-    registry._locations.cache_clear()
-    yield
-    registry._locations.cache_clear()
+pytestmark = pytest.mark.usefixtures("splitters")
 
 
 def write(path, audio):

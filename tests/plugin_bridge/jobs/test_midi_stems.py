@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from separators import registry
 from separators.evaluation import si_sdr
 from tests.plugin_bridge import session_helpers
 from tests.plugin_bridge.command_helpers import error_of, results_of, run
@@ -102,6 +101,7 @@ def test_chains_of_stems_that_only_the_score_names(song, sources, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("splitters")
 @pytest.mark.parametrize(
     ("first", "stem", "further", "stems"),
     [
@@ -110,11 +110,8 @@ def test_chains_of_stems_that_only_the_score_names(song, sources, tmp_path):
     ],
 )
 def test_a_cascade_gives_the_score_to_the_method_that_follows_it(
-    first, stem, further, stems, song, sources, tmp_path, monkeypatch
+    first, stem, further, stems, song, sources, tmp_path
 ):
-    row = registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
-    monkeypatch.setitem(registry.BUILT_IN, "bands", row)
-    registry._locations.cache_clear()
     preset, out = tmp_path / "cascade.toml", tmp_path / "out"
     preset.write_text(f'title = "T"\n[separator]\nname = "{first}"\n[separate.{stem}]\nname = "{further}"\n')
     assert "right" in run("presets", "check", preset).stdout
@@ -129,7 +126,6 @@ def test_a_cascade_gives_the_score_to_the_method_that_follows_it(
         inner = sum(found[name] for name in stems if name.startswith("Bass"))
         if first == "nmf-score":
             assert si_sdr(sources["Bass"], inner) > 8
-    registry._locations.cache_clear()
 
 
 def test_a_cascade_that_names_no_stem_of_the_score_is_said(song, tmp_path):

@@ -16,7 +16,7 @@ from plugin_bridge.errors import PresetError
 from plugin_bridge.jobs.manifest import Manifest
 from plugin_bridge.naming import Template
 from plugin_bridge.sessions import open_session
-from separators import Cascade, registry
+from separators import Cascade
 from tests.plugin_bridge import session_helpers as made
 from tests.plugin_bridge.command_helpers import results_of
 from tests.plugin_bridge.splitters import Bands, Shares, noise
@@ -41,15 +41,7 @@ def separator():
     return Cascade(Bands(width=5), {"low": Cascade(Shares(), {"share-2": Bands(width=3)})})
 
 
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    for name, cls in (("bands", "Bands"), ("shares", "Shares")):
-        monkeypatch.setitem(
-            registry.BUILT_IN, name, registry.BuiltIn(f"tests.plugin_bridge.splitters:{cls}", "a test")
-        )
-    registry._locations.cache_clear()
-    yield
-    registry._locations.cache_clear()
+pytestmark = pytest.mark.usefixtures("splitters")
 
 
 @pytest.fixture

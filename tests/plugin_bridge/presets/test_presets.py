@@ -22,7 +22,6 @@ from plugin_bridge.errors import PresetError
 from plugin_bridge.plugins.built_ins import built_ins
 from plugin_bridge.presets import files as preset_files
 from plugin_bridge.presets.files import MAXIMUM_BYTES, folder
-from separators import registry
 from separators.parameters import Content
 from tests.plugin_bridge.splitters import noise
 
@@ -31,14 +30,7 @@ RATE = 44100
 BANDS = 'title = "Test"\n[separator]\nname = "bands"\n'
 
 
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(
-        registry.BUILT_IN, "bands", registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
-    )
-    registry._locations.cache_clear()
-    yield
-    registry._locations.cache_clear()
+pytestmark = pytest.mark.usefixtures("splitters")
 
 
 # -- shipped presets ----------------------------------------------------------------------------

@@ -34,7 +34,6 @@ from plugin_bridge.errors import PluginError
 from plugin_bridge.plugins.automated import NOT_BY_BLOCKS
 from plugin_bridge.plugins.built_ins import built_ins
 from plugin_bridge.plugins.folders import installed
-from separators import registry
 from tests.plugin_bridge.splitters import Bands, noise
 
 RATE = 44100
@@ -49,14 +48,7 @@ HOSTED = {
 SEEN: Counter[str] = Counter()
 
 
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(
-        registry.BUILT_IN, "bands", registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
-    )
-    registry._locations.cache_clear()
-    yield
-    registry._locations.cache_clear()
+pytestmark = pytest.mark.usefixtures("splitters")
 
 
 def _value(row, key):

@@ -21,7 +21,6 @@ from plugin_bridge.plugins.built_ins import built_in_of, built_ins
 from plugin_bridge.plugins.mix import StemMix
 from plugin_bridge.plugins.python_plugin import PythonPlugin
 from plugin_bridge.presets.entries import entry_of
-from separators import registry
 from tests.plugin_bridge.plugins.vst3 import needs_vst3
 from tests.plugin_bridge.splitters import Bands, noise
 
@@ -29,14 +28,7 @@ RATE = 44100
 BANDS = 'title = "Test"\n[separator]\nname = "bands"\n'
 
 
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(
-        registry.BUILT_IN, "bands", registry.BuiltIn("tests.plugin_bridge.splitters:Bands", "a test")
-    )
-    registry._locations.cache_clear()
-    yield
-    registry._locations.cache_clear()
+pytestmark = pytest.mark.usefixtures("splitters")
 
 
 def same_audio(board, path, channels=2):
