@@ -21,8 +21,8 @@ from plugin_bridge.rendering.processing import BrokenPluginError
 from separators.remarks import heard_by
 
 TEMPLATE = "{track}"
-READ_AT_ONCE = 1 << 17
-"""Frames."""
+READ_AT_ONCE = 1 << 15
+"""Frames. Longer arrays go back to the system and are fetched anew for each block: more work than all the mixing."""
 
 
 @dataclass(frozen=True)
