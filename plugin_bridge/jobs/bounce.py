@@ -22,7 +22,7 @@ from separators.remarks import heard_by
 
 TEMPLATE = "{track}"
 READ_AT_ONCE = 1 << 15
-"""Frames. Longer arrays go back to the system and are fetched anew for each block: more work than all the mixing."""
+"""Frames. Longer arrays go back to the system and come anew with each block, which costs more than mixing."""
 
 
 @dataclass(frozen=True)
