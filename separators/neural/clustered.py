@@ -8,7 +8,7 @@ from torch import Tensor
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
 from separators.neural.network import Network, unpool_bands
 from separators.neural.pauses import Masks
-from separators.neural.same_voice import join, same_voices
+from separators.neural.same_voice import join, one_alone, same_voices
 from separators.neural.separator import VoiceSeparator
 from separators.parameters import parameter
 
@@ -31,7 +31,8 @@ class ClusteredMasks:
 
         With a background's mask behind those of the speakers where the network knows of one.
         """
-        embeddings = self.network(audio)
+        parts = self.network.first_parts(audio)
+        embeddings = self.network(audio, parts)
         background = self.network.architecture.background
         spectrum = self.network.spectrogram(audio)
         loudness = band_loudness(spectrum, embeddings if background else None)
@@ -45,6 +46,9 @@ class ClusteredMasks:
         # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
         stems = masks[0, : self.speakers] * spectrum[0]
         owners = same_voices(centroids, torch.linalg.vector_norm(stems, dim=1))
+        # A first pass with masks has outputs that nobody is on: it tells better than clusters who is alone.
+        if parts is not None and one_alone(parts[0, : self.network.architecture.speakers]):
+            owners = [0] * self.speakers
         self.centroids = centroids if len({*owners}) == self.speakers else None
         return join(masks, owners)
 

@@ -220,10 +220,10 @@ class Network(nn.Module):
         audio = torch.istft(flat, WINDOW, HOP, window=self.window, length=frames)
         return audio.view(*spectrum.shape[:-2], frames)
 
-    def features(self, audio: Tensor) -> Tensor:
+    def features(self, audio: Tensor, parts: Tensor | None = None) -> Tensor:
         """The logarithmic spectrograms heard, before normalisation: ``(batch, features, times)``.
 
-        Those of the first pass' parts are the last.
+        Those of the first pass' ``parts`` are the last.
         """
         spectrum = self.spectrogram(audio)
         heard = [_log_magnitude(spectrum, WINDOW)]
@@ -235,18 +235,27 @@ class Network(nn.Module):
             times = heard[0].shape[-1]
             groups = short[..., : times * 4].reshape(*short.shape[:2], times, 4)
             heard.append(_log_magnitude(groups.movedim(3, 1).flatten(1, 2), len(self.short)))
-        if self.first is not None:
-            parts = self.first(audio) * spectrum[:, None]
+        if parts is None:
+            parts = self.first_parts(audio)
+        if parts is not None:
             heard.append(_log_magnitude(parts.flatten(1, 2), WINDOW))
         return torch.cat(heard, 1)
 
-    def forward(self, audio: Tensor) -> Tensor:
+    def first_parts(self, audio: Tensor) -> Tensor | None:
+        """What the first pass takes ``audio`` apart into ``(batch, parts, bins, times)``; None: there is none.
+
+        Spectra of its speakers, and of the background if it knows of one.
+        """
+        return None if self.first is None else self.first(audio) * self.spectrogram(audio)[:, None]
+
+    def forward(self, audio: Tensor, parts: Tensor | None = None) -> Tensor:
         """The head's output for ``audio`` ``(batch, frames)``, at the bins and times of its spectrogram.
 
+        ``parts`` are :meth:`first_parts`, where they are known already.
         Masks: complex ``(batch, speakers, bins, times)``, which sum to one; with a background one more.
         Embeddings: ``(batch, bands, times, dimensions)`` of unit length.
         """
-        features = (self.features(audio) - self.feature_mean) / self.feature_std
+        features = (self.features(audio, parts) - self.feature_mean) / self.feature_std
         hidden = features[:, :, None].contiguous(memory_format=torch.channels_last)
         hidden = convolve(self.inputs, hidden)
         for number, block in enumerate(self.blocks, 1):

@@ -23,10 +23,22 @@ def join_nobody(masks: Tensor, spectrum: Tensor, voices: int) -> Tensor:
 
     ``masks`` ``(1, stems, bins, times)``, those of the ``voices`` first; ``spectrum`` ``(1, bins, times)``.
     """
-    energy = (masks[0, :voices] * spectrum[0]).abs().square().sum((1, 2))
+    energy = _energy(masks[0, :voices] * spectrum[0])
     loudest = int(energy.argmax())
-    nobody = energy < NOBODY * energy[loudest]
-    return join(masks, [loudest if empty else stem for stem, empty in enumerate(nobody.tolist())])
+    return join(masks, [loudest if empty else stem for stem, empty in enumerate(_nobody(energy).tolist())])
+
+
+def one_alone(stems: Tensor) -> bool:
+    """Whether all but one of the spectra ``(stems, bins, times)`` are nobody's."""
+    return int(_nobody(_energy(stems)).sum()) == len(stems) - 1
+
+
+def _energy(stems: Tensor) -> Tensor:
+    return stems.abs().square().sum((1, 2))
+
+
+def _nobody(energy: Tensor) -> Tensor:
+    return energy < NOBODY * energy.max()
 
 
 def join(masks: Tensor, owners: list[int]) -> Tensor:

@@ -93,11 +93,11 @@ def test_weights_that_heard_no_voice_alone_are_left_as_they_are():
 class SortedByPitch(Network):
     """Stands for a perfectly trained network: bands below 1 kHz are one voice, others another."""
 
-    def __init__(self):
+    def __init__(self, passes=1):
         shape = {"head": "embeddings", "channels": 6, "dilations": (1,), "dimensions": 4, "attention": ()}
-        super().__init__(Architecture(**shape, background=True))
+        super().__init__(Architecture(**shape, background=True, passes=passes))
 
-    def forward(self, audio):
+    def forward(self, audio, parts=None):
         embeddings = torch.zeros(len(audio), BANDS, 1 + audio.shape[-1] // HOP, 4)
         embeddings[:, :32, :, 0] = 1
         embeddings[:, 32:, :, 1] = 1
@@ -118,6 +118,19 @@ def test_more_clusters_than_voices_leave_stems_silent(speakers):
     energies = np.sort(np.square(transform(mixture)).sum((1, 2)))
     assert energies[0] < SILENT * energies[1]
     assert energies[-1] > 0.4 * np.square(mixture).sum()
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+@pytest.mark.parametrize(("leak_db", "voices"), [(-25, 2), (-35, 1)])
+def test_clusters_are_one_voice_where_the_first_pass_heard_one(leak_db, voices, speakers):
+    made = SortedByPitch(passes=2)
+    made.first = Leaking(10 ** (leak_db / 20))
+    turns = torch.arange(3 * RATE) // (RATE // 2) % 2  # bands below 1 kHz and above take turns
+    tones = torch.stack([torch.arange(3 * RATE) * hertz for hertz in (300, 3000)]) * 2 * np.pi / RATE
+    mixture = torch.where(turns == 1, tones[0].sin(), tones[1].sin())[None]
+    masks = ClusteredMasks(made.eval(), speakers, seed=0)(mixture)
+    energy = (masks[0, :speakers] * made.spectrogram(mixture)[0]).abs().square().sum((1, 2))
+    assert int((energy > SILENT * energy.max()).sum()) == voices
 
 
 def test_an_open_number_of_voices_has_stems_for_all():
