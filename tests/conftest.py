@@ -4,6 +4,7 @@ Small products on busy cores are many times slower with more threads.
 """
 
 import os
+import resource
 import signal
 
 import pytest
@@ -18,6 +19,14 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def full_disk():
+    """``full_disk(size)``: no file of this process grows beyond so many bytes; writing more fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ import soundfile
 from mutagen import MutagenError
 from numpy.typing import NDArray
 
-from plugin_bridge.atomic import put_in_place, temporary_beside
 from plugin_bridge.audio.outputs import BIT_DEPTHS, check_output, has_full_scale
 from plugin_bridge.audio.riff import MAX_32_BIT
 from plugin_bridge.audio.tags import CHANNEL_MASK_TAG, TIME_REFERENCE_TAG, to_id3, write_tags
 from plugin_bridge.audio.wav_writer import WavWriter
 from plugin_bridge.errors import AudioFileError
+from separators.atomic import put_in_place, temporary_beside
 from separators.base import Audio
 
 FULL_SCALE_TOLERANCE = 1e-6

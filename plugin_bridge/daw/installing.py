@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import SessionError
+from separators.atomic import write_atomically
 
 SCRIPTS = {"reaper": "stembridge_reaper.lua", "ardour": "stembridge_ardour.lua"}
 """By DAW."""

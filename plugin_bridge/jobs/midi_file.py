@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.inputs import read_session
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.naming import printable, safe_name
+from separators.atomic import write_atomically
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.audio.files import AudioFileSource, find_audio_files
 from plugin_bridge.errors import JobError
+from separators.atomic import write_atomically
 from separators.base import Audio
 from separators.nmf.dictionary import SUFFIX, Dictionary, find, is_name
 from separators.nmf.dictionary_learning import learn

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.engine.batch import run_jobs
 from plugin_bridge.errors import JobError, SessionError
 from plugin_bridge.jobs.bounce import BounceJob
@@ -27,6 +26,7 @@ from plugin_bridge.jobs.progress import Reporter
 from plugin_bridge.naming import printable, safe_name
 from plugin_bridge.sessions import Session, Track, find_sessions, open_session
 from plugin_bridge.version import program_version
+from separators.atomic import write_atomically
 from separators.training.songs import GROUPS, splits, stem_of
 
 NONE = "none"

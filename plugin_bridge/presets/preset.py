@@ -53,7 +53,6 @@ from pydantic import (
 )
 
 import separators
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import PluginError, PresetError
 from plugin_bridge.naming import printable
 from plugin_bridge.presets import files as preset_files
@@ -63,6 +62,7 @@ from plugin_bridge.presets.loading import loading
 from plugin_bridge.presets.output import Output, Table, first_error
 from plugin_bridge.presets.separating import SeparatorTable, check_parents, make_separator, tables_of
 from plugin_bridge.presets.unseparated import Unseparated
+from separators.atomic import write_atomically
 
 if TYPE_CHECKING:
     import pedalboard

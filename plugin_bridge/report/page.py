@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import JobError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.report.chunks import MOST_CHANNELS, Precision, chunk_frames, write_chunks
 from plugin_bridge.report.png import palette_png
 from plugin_bridge.report.spectrogram import Spectrogram
 from plugin_bridge.report.waveform import Waveform
+from separators.atomic import write_atomically
 from separators.streaming import AudioSource
 
 ASSETS = Path(__file__).parent / "assets"

@@ -16,7 +16,6 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from plugin_bridge.atomic import put_in_place
 from plugin_bridge.audio.formats import SUFFIXES
 from plugin_bridge.errors import BridgeError, JobError
 from plugin_bridge.naming import safe_name
@@ -25,6 +24,7 @@ from plugin_bridge.report.page import ASSETS as PAGE_ASSETS
 from plugin_bridge.server.guard import BodyError, Guard, refusal
 from plugin_bridge.server.places import KINDS, OutsideError, below, page_file
 from plugin_bridge.server.queue import FullError, Queue
+from separators.atomic import put_in_place
 
 ASSETS = Path(__file__).parent / "assets"
 OWN = {

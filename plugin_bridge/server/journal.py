@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plugin_bridge.atomic import write_atomically
 from separators import regular_files
+from separators.atomic import write_atomically
 
 NAME = ".stembridge-queue.json"
 """In the served folder; hidden, so that no request can name it."""

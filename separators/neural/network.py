@@ -242,9 +242,9 @@ class Network(nn.Module):
         return torch.cat(heard, 1)
 
     def first_parts(self, audio: Tensor) -> Tensor | None:
-        """What the first pass takes ``audio`` apart into ``(batch, parts, bins, times)``; None: there is none.
+        """What the first pass makes of ``audio``: spectra ``(batch, parts, bins, times)``.
 
-        Spectra of its speakers, and of the background if it knows of one.
+        Of its speakers, and of the background if it knows of one; None where there is no such pass.
         """
         return None if self.first is None else self.first(audio) * self.spectrogram(audio)[:, None]
 

@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from separators import regular_files
+from separators.atomic import write_atomically
 from separators.errors import SeparatorError
 from separators.forks import refuse_after_fork
 from separators.neural.limits import refuse_other_shapes
@@ -59,9 +60,7 @@ def write(
     """Write the weights of ``network`` in half precision, and what it takes to build it again."""
     tensors = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
     metadata = {"format": format, "architecture": json.dumps(architecture), "notes": json.dumps(notes)}
-    partial = path.with_suffix(".part")
-    partial.write_bytes(to_bytes(tensors, metadata))
-    partial.replace(path)
+    write_atomically(path, to_bytes(tensors, metadata))
 
 
 def read(path: Path, format: str, build: Callable[[dict[str, Any]], N]) -> N:

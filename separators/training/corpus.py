@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from separators.atomic import whole_file, write_atomically
 from separators.errors import SeparatorError
 from separators.neural.network import SAMPLE_RATE
 
@@ -151,8 +151,7 @@ def _decode(
 ) -> None:
     kept: list[Utterance] = []
     position = 0
-    partial = data.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as out:
+    with whole_file(data) as out:
         for utterance in listed:
             try:
                 audio, rate = soundfile.read(folder / utterance.path, dtype="float32", always_2d=True)
@@ -165,10 +164,7 @@ def _decode(
                 report(f"left out {utterance.path}: silent, damaged or shorter than {SHORTEST_SECONDS:g} s")
                 continue
             # Mixing sets the level anew; a full-scale peak keeps 16 bits quiet enough.
-            np.rint(mono * (32767 / peak)).astype(np.int16).tofile(out)
+            out.write(np.rint(mono * (32767 / peak)).astype(np.int16).tobytes())
             kept.append(Utterance(**asdict(utterance) | {"start": position, "frames": len(mono)}))
             position += len(mono)
-    partial.replace(data)
-    partial = index.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(json.dumps([asdict(utterance) for utterance in kept]))
-    partial.replace(index)
+    write_atomically(index, json.dumps([asdict(utterance) for utterance in kept]).encode())

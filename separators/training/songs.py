@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from separators.atomic import whole_file, write_atomically
 from separators.errors import SeparatorError
 from separators.training.trainer import Report
 
@@ -207,8 +207,7 @@ def _read(path: Path, recording: Recording) -> tuple[NDArray[np.float32], int]:
 def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, report: Report) -> None:
     kept: list[Recording] = []
     position = 0
-    partial = data.with_suffix(f".part{os.getpid()}")
-    with partial.open("wb") as file:
+    with whole_file(data) as file:
         for recording in listed:
             try:
                 audio, rate = _read(folder / recording.path, recording)
@@ -230,7 +229,4 @@ def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, repo
                 Recording(**asdict(recording) | {"start": position, "frames": frames, "channels": channels})
             )
             position += frames * channels
-    partial.replace(data)
-    index_partial = index.with_suffix(f".part{os.getpid()}")
-    index_partial.write_text(json.dumps([asdict(recording) for recording in kept]))
-    index_partial.replace(index)
+    write_atomically(index, json.dumps([asdict(recording) for recording in kept]).encode())

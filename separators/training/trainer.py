@@ -14,6 +14,7 @@ weights (EMA) is validated and exported.
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
 import os
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from separators.atomic import write_atomically
 from separators.neural.devices import AUTO, CPU, chosen
 from separators.neural.precision import bfloat16_is_fast
 from separators.training.feeding import Feeder, Mixer, mapped, step_rng
@@ -264,9 +266,10 @@ class Trainer:
             "best_score": self.best_score,
             "settings": asdict(self.settings),
         }
-        partial = path.with_suffix(".part")
-        torch.save(tree_map(_on_cpu, state), partial)
-        partial.replace(path)
+        # Into memory first: what torch itself says of a full disk tells nobody what is wrong.
+        content = io.BytesIO()
+        torch.save(tree_map(_on_cpu, state), content)
+        write_atomically(path, content.getbuffer())
 
     def resume(self, path: Path, *, new_run: bool = False) -> None:
         """Continue from the checkpoint at ``path``: weights, average, optimizer, step.

@@ -7,9 +7,9 @@ import shutil
 import zlib
 from pathlib import Path
 
-from plugin_bridge.atomic import put_in_place, temporary_beside
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.ardour.fields import AUDIO_PLACES
+from separators.atomic import put_in_place, temporary_beside
 
 
 class SessionMedia:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.sessions.ardour.copies import Identifiers, copied_route, set_muted, take_plugin_states
@@ -21,6 +20,7 @@ from plugin_bridge.sessions.ardour.times import number
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem
 from plugin_bridge.sessions.xml import read_xml
+from separators.atomic import write_atomically
 
 OLDEST_WRITTEN = 6
 """Versions before keep a track's playlist in other ways."""

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, tostring
 
-from plugin_bridge.atomic import put_in_place, temporary_beside
 from plugin_bridge.audio.files import read_info
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import relative_name, safe_name
@@ -23,6 +22,7 @@ from plugin_bridge.sessions.dawproject.tempo import read_tempo, root_unit
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem
 from plugin_bridge.sessions.xml import parse_xml
+from separators.atomic import put_in_place, temporary_beside
 
 CHANNEL_PARTS = ("Devices", "Mute", "Pan", "Sends", "Volume")
 """In the order of the schema."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path, PureWindowsPath
 
-from plugin_bridge.atomic import write_atomically
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.model import Clip, Session
@@ -28,6 +27,7 @@ from plugin_bridge.sessions.rpp.project import (
 from plugin_bridge.sessions.rpp.reader import track_blocks
 from plugin_bridge.sessions.rpp.routing import VCA_LEADS
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed, parse, quoted, read_text, split_lines
+from separators.atomic import write_atomically
 
 STRIP_LINES = (
     "PEAKCOL", "BEAT", "AUTOMODE", "PANLAWFLAGS", "PANMODE", "VOLPAN", "MUTESOLO", "IPHASE", "PLAYOFFS",

@@ -13,7 +13,6 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugin_bridge.atomic import TEMPORARY_SUFFIX
 from plugin_bridge.audio.files import (
     AudioFileSource,
     AudioWriter,
@@ -25,6 +24,7 @@ from plugin_bridge.audio.files import (
 from plugin_bridge.audio.outputs import has_full_scale
 from plugin_bridge.audio.writer import to_integers
 from plugin_bridge.errors import AudioFileError
+from separators.atomic import TEMPORARY_SUFFIX
 
 RATE = 44100
 HALF_STEP = {"16": 0.5 / 2**15, "24": 0.5 / 2**23, "float32": 0.0}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY_SUFFIX = ".part"
 """Files under construction are hidden and end in this; one that is left over came from a killed process."""
@@ -29,12 +32,22 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file whole. Raises :class:`OSError` and then leaves nothing behind."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which has the name ``path`` once all is written.
+
+    Raises :class:`OSError`; after any error nothing is left behind.
+    """
     temporary = temporary_beside(path)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
         put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a small file whole. Raises :class:`OSError` and then leaves nothing behind."""
+    with whole_file(path) as file:
+        file.write(content)
