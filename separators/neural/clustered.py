@@ -31,10 +31,10 @@ class ClusteredMasks:
 
         With a background's mask behind those of the speakers where the network knows of one.
         """
-        parts = self.network.first_parts(audio)
-        embeddings = self.network(audio, parts)
+        heard = self.network.hear(audio)
+        spectrum = heard.spectrum
+        embeddings = self.network(audio, heard)
         background = self.network.architecture.background
-        spectrum = self.network.spectrogram(audio)
         loudness = band_loudness(spectrum, embeddings if background else None)
         centroids = kmeans(
             embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
@@ -47,7 +47,8 @@ class ClusteredMasks:
         stems = masks[0, : self.speakers] * spectrum[0]
         owners = same_voices(centroids, torch.linalg.vector_norm(stems, dim=1))
         # A first pass with masks has outputs that nobody is on: it tells better than clusters who is alone.
-        if parts is not None and one_alone(parts[0, : self.network.architecture.speakers]):
+        first_voices = self.network.architecture.speakers
+        if heard.parts is not None and one_alone(heard.parts[0, :first_voices]):
             owners = [0] * self.speakers
         self.centroids = centroids if len({*owners}) == self.speakers else None
         return join(masks, owners)

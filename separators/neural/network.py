@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -161,6 +161,18 @@ def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
     return functional.conv2d(x, conv.weight[:, :, None], conv.bias, padding=padding, dilation=dilation)
 
 
+class Hearing(NamedTuple):
+    """What a network hears of audio."""
+
+    spectrum: Tensor
+    """``(batch, bins, times)``."""
+    features: Tensor
+    """Logarithmic spectrograms ``(batch, features, times)``; those of the first pass' parts are the last."""
+    parts: Tensor | None
+    """What the first pass made of it, spectra ``(batch, parts, bins, times)``: of its speakers, and of the
+    background if it knows of one. None where there is no such pass."""
+
+
 class Network(nn.Module):
     """Backbone and head, behind those of the ``first`` pass if there are two.
 
@@ -220,11 +232,8 @@ class Network(nn.Module):
         audio = torch.istft(flat, WINDOW, HOP, window=self.window, length=frames)
         return audio.view(*spectrum.shape[:-2], frames)
 
-    def features(self, audio: Tensor, parts: Tensor | None = None) -> Tensor:
-        """The logarithmic spectrograms heard, before normalisation: ``(batch, features, times)``.
-
-        Those of the first pass' ``parts`` are the last.
-        """
+    def hear(self, audio: Tensor) -> Hearing:
+        """All that is worked out from ``audio`` ``(batch, frames)`` before the network itself."""
         spectrum = self.spectrogram(audio)
         heard = [_log_magnitude(spectrum, WINDOW)]
         if self.long_bins:
@@ -235,27 +244,25 @@ class Network(nn.Module):
             times = heard[0].shape[-1]
             groups = short[..., : times * 4].reshape(*short.shape[:2], times, 4)
             heard.append(_log_magnitude(groups.movedim(3, 1).flatten(1, 2), len(self.short)))
-        if parts is None:
-            parts = self.first_parts(audio)
-        if parts is not None:
-            heard.append(_log_magnitude(parts.flatten(1, 2), WINDOW))
-        return torch.cat(heard, 1)
+        features = torch.cat(heard, 1)
+        if self.first is None:
+            return Hearing(spectrum, features, None)
+        parts = self.first.outputs_of(features) * spectrum[:, None]
+        features = torch.cat([features, _log_magnitude(parts.flatten(1, 2), WINDOW)], 1)
+        return Hearing(spectrum, features, parts)
 
-    def first_parts(self, audio: Tensor) -> Tensor | None:
-        """What the first pass makes of ``audio``: spectra ``(batch, parts, bins, times)``.
-
-        Of its speakers, and of the background if it knows of one; None where there is no such pass.
-        """
-        return None if self.first is None else self.first(audio) * self.spectrogram(audio)[:, None]
-
-    def forward(self, audio: Tensor, parts: Tensor | None = None) -> Tensor:
+    def forward(self, audio: Tensor, heard: Hearing | None = None) -> Tensor:
         """The head's output for ``audio`` ``(batch, frames)``, at the bins and times of its spectrogram.
 
-        ``parts`` are :meth:`first_parts`, where they are known already.
+        ``heard`` is what :meth:`hear` makes of it, where that is known already.
         Masks: complex ``(batch, speakers, bins, times)``, which sum to one; with a background one more.
         Embeddings: ``(batch, bands, times, dimensions)`` of unit length.
         """
-        features = (self.features(audio, parts) - self.feature_mean) / self.feature_std
+        return self.outputs_of((heard or self.hear(audio)).features)
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """The head's output for ``features`` ``(batch, features, times)``, before normalisation."""
+        features = (features - self.feature_mean) / self.feature_std
         hidden = features[:, :, None].contiguous(memory_format=torch.channels_last)
         hidden = convolve(self.inputs, hidden)
         for number, block in enumerate(self.blocks, 1):

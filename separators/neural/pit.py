@@ -25,7 +25,7 @@ class PIT(VoiceSeparator):
             return network  # which never heard a voice alone, and could not tell
 
         def masks(audio: Tensor) -> Tensor:
-            found: Tensor = network(audio)
-            return join_nobody(found, network.spectrogram(audio), self.voices)
+            heard = network.hear(audio)
+            return join_nobody(network(audio, heard), heard.spectrum, self.voices)
 
         return masks

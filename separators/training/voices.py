@@ -306,7 +306,7 @@ def new_network(architecture: Architecture, corpus: Corpus, mixing: MixingSettin
     with torch.no_grad():
         for index in range(FEATURE_BATCHES):
             mixture, _ = mixer(np.random.default_rng((seed, VALIDATION_SEED, index)))
-            values.append(network.features(mixture).transpose(0, 1).flatten(1))
+            values.append(network.hear(mixture).features.transpose(0, 1).flatten(1))
     features = torch.cat(values, 1)
     network.feature_mean.copy_(features.mean(1, keepdim=True))
     network.feature_std.copy_(features.std(1, keepdim=True).clamp_min(0.1))

@@ -5,7 +5,7 @@ import torch
 from separators.neural.clustered import ClusteredMasks
 from separators.neural.deep_clustering import DeepClustering
 from separators.neural.inference import voices_transform
-from separators.neural.network import BANDS, HOP, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
+from separators.neural.network import BANDS, LINEAR_BINS, SAMPLE_RATE, Architecture, Network
 
 SECONDS = 3
 
@@ -13,8 +13,8 @@ SECONDS = 3
 class SortedByPitch(Network):
     """Stands for a perfectly trained network: bands below 1 kHz are one voice, those above the other."""
 
-    def forward(self, audio):
-        embeddings = torch.zeros(len(audio), BANDS, 1 + audio.shape[-1] // HOP, 4)
+    def outputs_of(self, features):
+        embeddings = torch.zeros(len(features), BANDS, features.shape[-1], 4)
         embeddings[:, :32, :, 0] = 1
         embeddings[:, 32:, :, 1] = 1
         return embeddings

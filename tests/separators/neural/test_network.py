@@ -52,7 +52,7 @@ def test_all_windows_see_a_click_in_the_same_frame():
     audio = torch.zeros(1, SAMPLE_RATE)
     frame = 30
     audio[0, frame * WINDOW // 2] = 1.0
-    features = made.features(audio)[0]
+    features = made.hear(audio).features[0]
     bins = WINDOW // 2 + 1
     long = slice(bins, bins + made.long_bins)
     short = slice(bins + made.long_bins, None)
@@ -176,8 +176,8 @@ def test_the_second_pass_hears_the_parts_of_the_first(head, background):
     first = network(background=background)
     made = Network(replace(first.architecture, head=head, passes=2)).eval().requires_grad_(False)
     made.first.load_state_dict(first.state_dict())
-    heard = made.features(audio)
-    plain = first.features(audio)
+    heard = made.hear(audio).features
+    plain = first.hear(audio).features
     parts = first(audio) * first.spectrogram(audio)[:, None]
     assert heard.shape[1] == plain.shape[1] + parts.shape[1] * BINS
     assert torch.equal(heard[:, : plain.shape[1]], plain)

@@ -5,7 +5,7 @@ import torch
 from separators.neural.clustered import ClusteredMasks
 from separators.neural.danet import DANet
 from separators.neural.inference import voices_transform
-from separators.neural.network import BANDS, BINS, HOP, SAMPLE_RATE, Architecture, Network
+from separators.neural.network import BANDS, BINS, SAMPLE_RATE, Architecture, Network
 from separators.neural.pit import PIT
 from separators.neural.same_voice import join, same_voices
 
@@ -69,8 +69,8 @@ class Leaking(Network):
         super().__init__(Architecture(channels=6, dilations=(1,), attention=(), background=True))
         self.leak = leak
 
-    def forward(self, audio):
-        masks = torch.zeros(len(audio), 3, BINS, 1 + audio.shape[-1] // HOP)
+    def outputs_of(self, features):
+        masks = torch.zeros(len(features), 3, BINS, features.shape[-1])
         masks[:, 0] = self.leak
         masks[:, 1] = 1 - self.leak
         return masks
@@ -97,8 +97,8 @@ class SortedByPitch(Network):
         shape = {"head": "embeddings", "channels": 6, "dilations": (1,), "dimensions": 4, "attention": ()}
         super().__init__(Architecture(**shape, background=True, passes=passes))
 
-    def forward(self, audio, parts=None):
-        embeddings = torch.zeros(len(audio), BANDS, 1 + audio.shape[-1] // HOP, 4)
+    def outputs_of(self, features):
+        embeddings = torch.zeros(len(features), BANDS, features.shape[-1], 4)
         embeddings[:, :32, :, 0] = 1
         embeddings[:, 32:, :, 1] = 1
         return embeddings
