@@ -25,7 +25,7 @@ def install_scripts(daws: tuple[str, ...], folder: Path | None) -> int:
     """Put the actions for DAWS, or for all that are found, where they look for scripts.
 
     In REAPER, the action makes stems of the selected items, or of the time selection, as tracks in a
-    folder. In Ardour, it makes a snapshot with stems of the selected tracks.
+    folder. In Ardour, it makes stems of the selected tracks, as tracks under them.
     """
     from plugin_bridge.daw.installing import WHERE, install
 

@@ -25,7 +25,9 @@ WHERE = {
 
 def script_text(daw: str) -> str:
     """The script for ``daw``, calling this very program."""
-    text = resources.files("plugin_bridge.daw").joinpath("scripts", SCRIPTS[daw]).read_text(encoding="utf-8")
+    folder = resources.files("plugin_bridge.daw").joinpath("scripts")
+    text = folder.joinpath(SCRIPTS[daw]).read_text(encoding="utf-8")
+    text = text.replace("-- @JSON@\n", folder.joinpath("json.lua").read_text(encoding="utf-8"))
     words = [sys.executable, "-m", "plugin_bridge"]
     command = subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
     return text.replace("@COMMAND@", command.replace("\\", "\\\\").replace('"', '\\"'))

@@ -1,8 +1,9 @@
 """A real Ardour, where one is installed: it makes and exports a session, opens ours, runs our action."""
 
-import re
+import shlex
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -16,6 +17,7 @@ from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.ardour.writer import write_stems_snapshot
 from plugin_bridge.sessions.placed import PlacedStem
 from tests.plugin_bridge import ardour_helpers as ardour
+from tests.plugin_bridge.daw import ardour_window
 from tests.plugin_bridge.session_helpers import noise, read, write
 
 LUA, EXPORT = shutil.which("ardour7-lua"), shutil.which("ardour7-export")
@@ -122,20 +124,95 @@ def test_a_track_that_ardour_renders_is_the_track_before_its_fader(song, tmp_pat
         render_by_daw(song, tmp_path, ["drums"])
 
 
-def test_the_action_makes_a_snapshot_that_ardour_opens(song, tmp_path):
-    (script,) = install("ardour", tmp_path)
+def action(folder):
+    """The action as it is installed, but that ``blind-4`` is the only preset."""
+    real = shlex.join([sys.executable, "-m", "plugin_bridge"])
+    command = folder / "command"
+    only = '{"presets": [{"name": "blind-4"}]}'
+    command.write_text(f'#!/bin/sh\nif [ "$1" = presets ]; then echo \'{only}\'; else exec {real} "$@"; fi\n')
+    command.chmod(0o755)
+    (script,) = install("ardour", folder)
     text = script.read_text(encoding="utf-8")
+    assert real in text
+    script.write_text(text.replace(real, str(command)), encoding="utf-8")
+    return script
+
+
+EDITOR = """
+Editing = {}
+LuaDialog = {MessageType = {}, ButtonType = {}}
+function LuaDialog.Message(title, text) print("SAID " .. text); return {run = function() end} end
+function LuaDialog.Dialog(title, asked)
+  return {run = function() return chosen and {preset = asked[1].default} end}
+end
+Editor = {}
+function Editor:get_selection()
+  local all = {iter = function() return Session:get_tracks():iter() end}
+  return {tracks = {routelist = function() return all end}}
+end
+function Editor:do_import(files, _, _, _, _, _, at, _, track)
+  for path in files:iter() do print("IMPORT " .. track:name() .. " at " .. at:samples() .. " " .. path) end
+end
+"""
+"""What only the program with a window has."""
+
+
+def test_the_action_adds_tracks_to_the_running_session(song, tmp_path):
+    shutil.copytree(song.parent, tmp_path / "song")
     said = in_ardour(
         tmp_path,
-        "function ardour() end\n"
-        f"{text}\n"
-        f'Session = load_session("{song.parent}", "song")\n'
-        'local snapshot, why = stembridge_stems("blind-4", {"Voice"})\n'
-        'print("SNAPSHOT", snapshot, why)\nclose_session()\n'
-        f'local again = load_session("{song.parent}", "song_stems")\n'
-        'for route in again:get_routes():iter() do print("ROUTE " .. route:name()) end\n'
+        f"function ardour() end\ndofile('{action(tmp_path)}')\n"
+        f'Session = load_session("{tmp_path / "song"}", "song")\n{EDITOR}\n'
+        # Ardour keeps the compiled function and nothing around it.
+        "act = load(string.dump(factory, true))()\n"
+        'act()\nprint("ROUTES " .. Session:get_tracks():size())\nchosen = true\nact()\n'
+        "ARDOUR.LuaAPI.usleep(500000)  -- faders are moved by another thread\n"
+        "for route in Session:get_routes():iter() do\n"
+        "  local place, muted = route:presentation_info_ptr():order(), route:mute_control():get_value()\n"
+        '  print(("ROUTE %s %d %d"):format(route:name(), place, muted))\nend\n'
         'close_session()\nprint("ALL DONE")\nquit()\n',
     )
-    assert "song_stems.ardour" in re.search("SNAPSHOT.*", said).group()
-    routes = set(re.findall("ROUTE (.*)", said))
-    assert {"Voice", *(f"Voice stem-{number}" for number in range(1, 5))} <= routes
+    lines = said.splitlines()
+    assert "ROUTES 1" in lines  # cancelled
+    assert "SAID 4 stems are tracks under their muted sources." in lines
+    imported = [line.rsplit(" ", 1) for line in lines if line.startswith("IMPORT")]
+    folder = tmp_path / "song" / "stems" / "Voice"
+    assert imported == [
+        [f"IMPORT Voice stem-{n} at 24000", str(folder / f"stem-{n}.wav")] for n in range(1, 5)
+    ]
+    routes = sorted((line for line in lines if line.startswith("ROUTE ")), key=lambda line: line[-3:])
+    assert routes == [
+        "ROUTE Master 0 0",
+        "ROUTE Voice 1 1",
+        *(f"ROUTE Voice stem-{n} {n + 1} 0" for n in range(1, 5)),
+    ]
+
+
+@pytest.mark.skipif(not ardour_window.is_installed(), reason="Ardour, Xvfb or xdotool is not installed")
+def test_the_action_in_ardours_own_window_leaves_a_session_that_sounds_the_same(song, exported, tmp_path):
+    shutil.copytree(song.parent, tmp_path / "song")
+    path, title = tmp_path / "song" / "song.ardour", "Stembridge: stems"
+    with ardour_window.opened(tmp_path, path, action(tmp_path)) as window:
+        window.wait("song - Ardour")
+        window.press("song - Ardour", "F12")
+        window.wait(title)
+        window.press(title, "alt+c")
+        window.wait(title, gone=True)
+        assert not (tmp_path / "song" / "stems").exists()  # cancelled
+        window.press("song - Ardour", "F12")
+        window.wait(title)
+        window.press(title, "alt+o")
+        window.wait(title, gone=True)
+        window.wait(title)  # what was done
+        window.press(title, "alt+c")
+        window.wait(title, gone=True)
+        window.press("song - Ardour", "ctrl+s")
+        window.press("song - Ardour", "ctrl+q")
+    session = read_ardour(path)
+    assert [track.name for track in session.tracks] == ["Voice", *(f"Voice stem-{n}" for n in range(1, 5))]
+    assert [track.muted for track in session.tracks] == [True, *[False] * 4]
+    assert [clip.position for track in session.tracks for clip in track.clips] == [0.5] * 5
+    (group,) = ElementTree.parse(path).getroot().iterfind("RouteGroups/RouteGroup")
+    assert group.get("name") == "Voice stems"
+    (file,) = render_by_daw(path, tmp_path, mix=True, time_limit=120)
+    assert np.abs(read(file) - exported).max() < SAME
