@@ -12,7 +12,8 @@ from pathlib import Path
 from plugin_bridge.engine.cluster import PRELOAD
 
 ENVIRONMENT = {
-    **os.environ,
+    # Without the one that keeps modules from being compiled once for all, as installing them does.
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
     "PYTHONPATH": str(Path(__file__).parents[1]),
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
 }

@@ -59,6 +59,17 @@ class PcmReader:
         self.file.close()
 
 
+def interleaved(audio: Audio) -> Audio:
+    """``(channels, frames)`` as contiguous ``(frames, channels)``, float32.
+
+    Channel by channel, which takes a fifth of the time that numpy takes for two of them at once.
+    """
+    frames = np.empty(audio.shape[::-1], np.float32)
+    for number, channel in enumerate(audio):
+        frames[:, number] = channel
+    return frames
+
+
 def _integers(kind: str) -> Callable[[Bytes, str], NDArray[np.float32]]:
     scale = np.float32(2.0 ** (1 - 8 * int(kind[1])))
     return lambda raw, order: raw.view(order + kind).astype(np.float32) * scale
@@ -69,10 +80,13 @@ def _unsigned(raw: Bytes, order: str) -> NDArray[np.float32]:
 
 
 def _three_bytes(raw: Bytes, order: str) -> NDArray[np.float32]:
-    # In the upper three bytes of four, so that the sign is where the machine looks for it.
-    wide = np.zeros((len(raw) // 3, 4), np.uint8)
-    wide[:, slice(1, 4) if order == "<" else slice(0, 3)] = raw.reshape(-1, 3)
-    return wide.view(order + "i4").reshape(-1).astype(np.float32) * np.float32(2.0**-31)
+    # Four bytes are read at every third, so that the sample's are the upper ones and its sign is where the
+    # machine looks for it; the lowest one is its neighbour's. Copying single bytes takes ten times as long.
+    padded = np.zeros(len(raw) + 1, np.uint8)
+    (padded[1:] if order == "<" else padded[:-1])[:] = raw
+    wide = np.ndarray(len(raw) // 3, order + "i4", padded.data, strides=(3,)).astype(np.int32)
+    wide &= ~0xFF
+    return wide.astype(np.float32) * np.float32(2.0**-31)
 
 
 def _floats(kind: str) -> Callable[[Bytes, str], NDArray[np.float32]]:

@@ -20,6 +20,7 @@ from mutagen import MutagenError
 from numpy.typing import NDArray
 
 from plugin_bridge.audio.outputs import BIT_DEPTHS, check_output, has_full_scale
+from plugin_bridge.audio.pcm import interleaved
 from plugin_bridge.audio.riff import MAX_32_BIT
 from plugin_bridge.audio.tags import CHANNEL_MASK_TAG, TIME_REFERENCE_TAG, to_id3, write_tags
 from plugin_bridge.audio.wav_writer import WavWriter
@@ -113,7 +114,7 @@ class AudioWriter:
         try:
             for start in range(0, audio.shape[1], WRITTEN_AT_ONCE):
                 block = audio[:, start : start + WRITTEN_AT_ONCE]
-                self._encoder.write(np.ascontiguousarray(block.T, np.float32))
+                self._encoder.write(interleaved(block))
         except (OSError, soundfile.SoundFileError, AssertionError) as error:
             raise self._error(error) from error
         self.frames += audio.shape[1]
@@ -183,7 +184,16 @@ class AudioWriter:
 def to_integers(samples: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
     """Round samples of -1..1 to integers of ``bits`` bits; +1.0 becomes the largest one."""
     scale = float(1 << (bits - 1))
-    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale, scale - 1).astype(np.int32)
+    scaled = samples * np.float32(scale)  # exact, as is rounding it: float32 holds integers of 24 bits
+    return np.clip(np.rint(scaled, out=scaled), -scale, scale - 1, out=scaled).astype(np.int32)
+
+
+def _lower_three_bytes(samples: NDArray[np.int32]) -> NDArray[np.uint8]:
+    wide = samples.astype("<i4", copy=False).reshape(-1).view(np.uint8).reshape(-1, 4)
+    three = np.empty((len(wide), 3), np.uint8)
+    for number in range(3):  # several times faster than all at once
+        three[:, number] = wide[:, number]
+    return three
 
 
 class _WavEncoder:
@@ -212,7 +222,7 @@ class _WavEncoder:
         elif self.bits == 16:
             content = to_integers(samples, 16).astype("<i2").tobytes()
         else:
-            content = to_integers(samples, 24).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+            content = _lower_three_bytes(to_integers(samples, 24)).tobytes()
         self.wav.write(content)
 
     def close(self) -> None:

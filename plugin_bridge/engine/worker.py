@@ -40,7 +40,8 @@ class _Worker:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self.connection = connection
-        self.work: SimpleQueue[tuple[Callable[..., Any], Any]] = SimpleQueue()
+        self.work: SimpleQueue[tuple[Callable[..., Any], Any] | None] = SimpleQueue()
+        """None: there will be no more."""
         self.busy = False
         # Ctrl-C reaches the whole process group; the parent decides and tells its workers.
         for name in ("SIGINT", "SIGHUP"):  # so does the end of a terminal; Windows knows none
@@ -61,6 +62,7 @@ class _Worker:
         with suppress(OSError, EOFError):
             while (message := self.connection.recv()) is not None:
                 self.work.put(message)
+        self.work.put(None)  # one that waits for work does not hear of signals
         _thread.interrupt_main(signal.SIGTERM)
         time.sleep(GRACE_SECONDS)  # native code is interrupted when it returns, and that may be late
         remove_all()
@@ -77,8 +79,8 @@ class _Worker:
 
     def serve(self) -> None:
         self.connection.send(READY)
-        while True:
-            function, job = self.work.get()
+        while (message := self.work.get()) is not None:
+            function, job = message
             self.busy = True
             try:
                 self.connection.send(function(job))
@@ -86,6 +88,7 @@ class _Worker:
                 os._exit(1)
             finally:
                 self.busy = False
+        os._exit(0)
 
 
 _worker: _Worker | None = None

@@ -13,6 +13,8 @@ from separators.base import Audio
 
 PROMISED_DB = -120.0
 """Stems sum to their mixture to this or better, unless a format was asked for that cannot."""
+LOOKED_AT_ONCE = 1 << 14
+"""Frames, few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class Rounding:
 
     def add(self, stems: Sequence[Audio]) -> None:
         """Take in the next block of each stem, ``(channels, frames)``."""
-        if self._scale:
-            exact = [stem.astype(np.float64) for stem in stems]
-            total = np.sum(exact, axis=0)
-            rounded = np.sum([np.rint(stem * self._scale) for stem in exact], axis=0) / self._scale
+        if not self._scale:
+            return
+        for start in range(0, stems[0].shape[1], LOOKED_AT_ONCE):
+            exact = [stem[:, start : start + LOOKED_AT_ONCE].astype(np.float64) for stem in stems]
+            total = sum(exact)
+            rounded = sum(np.rint(stem * self._scale) for stem in exact) / self._scale
             self._sum += float(np.sum(np.square(total)))
             self._error += float(np.sum(np.square(rounded - total)))
 

@@ -29,7 +29,6 @@ from plugin_bridge.plugins.sidechains import STEM
 from plugin_bridge.plugins.streamed_chain import StreamedChain
 from plugin_bridge.report.pictures import FACTORS, SPECTROGRAMS, SpectrogramPicture, save_factors
 from separators.base import Audio, Transform
-from separators.nmf.factors import Factorized
 from separators.remarks import heard_by
 from separators.streaming import AudioSource, separate_blocks
 
@@ -179,8 +178,10 @@ def _blocks(run: Run) -> Iterator[list[Sequence[Audio]]]:
 
     def fitted(transform: Transform) -> None:
         run.report("separating", READ)
-        if isinstance(transform, Factorized):
-            run.factors = transform.factors
+        if run.job.settings.plots:
+            from separators.nmf.factors import Factorized
+
+            run.factors = transform.factors if isinstance(transform, Factorized) else None
 
     if not run.job.preset.preset.is_chain:
         run.report("learning", READ)

@@ -13,8 +13,8 @@ from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from separators.streaming import AudioSource
 
-READ_AT_ONCE = 1 << 18
-"""Frames."""
+READ_AT_ONCE = 1 << 15
+"""Frames, few enough to stay in the processor's cache."""
 SMALLEST_RESIDUAL = 1e-30
 """-300 dB stand for a sum without any error, since JSON has no infinity."""
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugin_bridge.jobs.heard import Heard
 from plugin_bridge.jobs.inputs import Opened
@@ -24,8 +24,10 @@ from plugin_bridge.naming import printable
 from plugin_bridge.report.pictures import SpectrogramPicture
 from plugin_bridge.version import program_version
 from separators.base import Audio, Separator
-from separators.nmf.factors import Factors
 from separators.streaming import AudioSource
+
+if TYPE_CHECKING:
+    from separators.nmf.factors import Factors
 
 READ = 0.1
 """The fraction of a job that is done when its input is read."""

@@ -24,8 +24,8 @@ from plugin_bridge.naming import safe_name
 from plugin_bridge.plugins.streamed_chain import StreamedChain, Tail
 from separators.base import Audio
 
-COPIED_AT_ONCE = 1 << 17
-"""Frames."""
+COPIED_AT_ONCE = 1 << 15
+"""Frames, few enough to stay in the processor's cache."""
 REMIX = "remix"
 """What the sum of a preset's stems is called in results; its file is called like the track."""
 MULTICHANNEL = "stems"

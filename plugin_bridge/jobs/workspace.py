@@ -19,6 +19,7 @@ from typing import IO, Self
 
 import numpy as np
 
+from plugin_bridge.audio.pcm import interleaved
 from plugin_bridge.errors import JobError
 from separators.base import Audio
 
@@ -136,7 +137,7 @@ class Spool:
         """Append a block ``(channels, frames)``; raises OSError with the path if the disk is full."""
         if audio.shape[1] == 0:
             return
-        samples = np.ascontiguousarray(audio.T, np.float32).data.cast("B")
+        samples = interleaved(audio).data.cast("B")
         try:
             self._file.seek(0, os.SEEK_END)
             written = 0

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
 
 from plugin_bridge.plugins.sidechains import STEM, TRACK, read_sidechain
 from separators import Audio
@@ -143,6 +142,8 @@ class Following:
 
     def _powers(self, heard: Audio) -> NDArray[np.float64]:
         """The mean square of each step, of the loudest channel."""
+        from scipy.signal import sosfilt  # takes most of a second to load, and few presets need it
+
         signal = heard.astype(np.float64)
         if not self._states:
             self._states = [np.zeros((len(sos), len(signal), 2)) for sos in self._filters]
@@ -154,6 +155,8 @@ class Following:
 
 
 def _filters(follower: Follower, sample_rate: float) -> Any:
+    from scipy.signal import butter
+
     for kind, frequency in (("highpass", follower.low_hz), ("lowpass", follower.high_hz)):
         if frequency is not None and frequency < sample_rate / 2:
             yield butter(2, frequency, kind, fs=sample_rate, output="sos")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 Values = NDArray[np.float64]
 
@@ -27,6 +26,8 @@ def smoothed(
     at: Callable[[Values], Values], start: int, count: int, sample_rate: int, late: int = LATE
 ) -> Values:
     """The gain at frames ``start`` to ``start + count`` where ``at`` gives it at any seconds."""
+    from scipy.signal import lfilter  # takes most of a second to load, and few sessions need it
+
     pole = min(1.0, CORNER / sample_rate)
     begin = max(0, start - int(FORGOTTEN_AFTER / pole))
     frames = np.arange(begin, start + count) - late

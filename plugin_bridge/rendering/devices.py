@@ -14,7 +14,6 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 import pedalboard
-from scipy import signal
 
 from plugin_bridge.errors import PluginError, SessionError
 from plugin_bridge.plugins.python_plugin import PythonPlugin
@@ -42,6 +41,8 @@ class Filter(PythonPlugin):
     def run(self, audio: Audio, sample_rate: float, buffer_size: int, reset: bool) -> Audio:
         """Filter ``audio``; with ``reset=False`` the signal goes on."""
         sections = self._sections(sample_rate)
+        from scipy import signal  # takes most of a second to load, and few sessions need it
+
         if reset or self._state is None or self._state.shape[1] != len(audio):
             self._state = np.zeros((len(sections), len(audio), 2))
         out, self._state = signal.sosfilt(sections, audio, axis=1, zi=self._state)
@@ -53,6 +54,8 @@ class Filter(PythonPlugin):
         self._state = None
 
     def _sections(self, sample_rate: float) -> Audio:
+        from scipy import signal
+
         kind, frequency_hz, q, order = self._design
         frequency_hz = min(max(frequency_hz, 1.0), 0.49 * sample_rate)
         if kind in ("highPass", "lowPass"):

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from plugin_bridge.errors import JobError
 from plugin_bridge.report.spectrogram import COLUMNS, Spectrogram, band_edges, band_weights
 from separators.base import Audio
-from separators.nmf.factors import Factors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from separators.nmf.factors import Factors
 
 SPECTROGRAMS, FACTORS = "spectrograms", "factors"
 """What the pictures are called where a stem's name would stand."""

@@ -6,7 +6,6 @@ Audio comes block by block; memory is that of the picture.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from separators.base import Audio
@@ -24,9 +23,11 @@ class Spectrogram:
 
     def __init__(self, sample_rate: int, frames: int) -> None:
         """For ``frames`` samples of audio, which then come by :meth:`add`."""
+        from scipy.fft import next_fast_len  # slow to load, and most jobs draw nothing
+
         self.sample_rate = sample_rate
         self.frames = frames
-        self._size = scipy.fft.next_fast_len(max(16, round(WINDOW_SECONDS * sample_rate)))
+        self._size = next_fast_len(max(16, round(WINDOW_SECONDS * sample_rate)))
         longest = max(1, round(LONGEST_HOP_SECONDS * sample_rate))
         shortest = max(1, round(SHORTEST_HOP_SECONDS * sample_rate))
         self._hop = min(max(frames // COLUMNS, shortest), longest)
@@ -60,10 +61,12 @@ class Spectrogram:
         if audio.shape[1] < self._size:
             self._waiting = audio
             return
+        from scipy.fft import rfft
+
         windows = np.lib.stride_tricks.sliding_window_view(audio, self._size, axis=1)[:, :: self._hop]
         for start in range(0, windows.shape[1], WINDOWS_AT_ONCE):
             part = windows[:, start : start + WINDOWS_AT_ONCE]
-            power = np.square(np.abs(scipy.fft.rfft(part * self._window))).mean(axis=0) @ self._bands
+            power = np.square(np.abs(rfft(part * self._window))).mean(axis=0) @ self._bands
             begins = self._done + self._hop * np.arange(len(power))
             at = np.minimum(begins * self.columns // max(1, self.frames), self.columns - 1)
             inside = begins < self.frames

@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
 
 from plugin_bridge.sessions.model import Fade, FadeShape
 
@@ -133,6 +132,8 @@ def _smooth(points: tuple[tuple[float, float], ...], x: Curve) -> Curve:
     if len(points) < 3:
         at, values = np.array(points or ((0.0, 0.0), (1.0, 1.0))).T
         return np.asarray(np.interp(x, at, values), np.float64)
+    from scipy.interpolate import CubicHermiteSpline  # slow to load, and few fades are drawn by points
+
     at, values = np.array(points, np.float64).T
     rises = np.diff(values) / np.diff(at)
     slopes = np.zeros(len(points))

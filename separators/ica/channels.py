@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from separators.base import Audio
 from separators.errors import ChannelError
@@ -148,8 +147,13 @@ def nearest_channels(strength: Matrix) -> Numbers:
     strengths. Gains on channels and levels of sources scale every product alike where there
     are as many sources as channels, and so do not matter.
     """
-    smallest = np.finfo(np.float64).tiny
-    _, channels = linear_sum_assignment(-np.log(np.maximum(strength, smallest)).T)
+    levels = np.log(np.maximum(strength, np.finfo(np.float64).tiny))
+    if levels.shape == (2, 2):  # stereo; loading what is needed else takes as long as half a minute of it
+        crossed = levels[0, 1] + levels[1, 0] > levels[0, 0] + levels[1, 1]
+        return np.array([1, 0] if crossed else [0, 1], np.intp)
+    from scipy.optimize import linear_sum_assignment
+
+    _, channels = linear_sum_assignment(-levels.T)
     nearest: Numbers = channels
     return nearest
 

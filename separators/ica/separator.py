@@ -5,7 +5,6 @@ from __future__ import annotations
 from separators import registry
 from separators.base import Audio, Separator, Transform
 from separators.errors import ChannelError, ParameterError
-from separators.ica import convolutive, instantaneous, subspace
 from separators.parameters import parameter
 
 SUBSPACES = 3
@@ -143,12 +142,17 @@ class ICA(Separator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """Learn how the sources are mixed; the transform gives their images."""
+        # Only the model that is asked for is loaded: what the others need of scipy takes a while.
         if self.model == "convolutive":
+            from separators.ica import convolutive
+
             room = convolutive.Settings(
                 self.algorithm, self.iterations or 30, self.bases, self.fft_size, self.seed
             )
             return convolutive.fit(sample, sample_rate, room)
         if self.model == "subspace":
+            from separators.ica import subspace
+
             mono = subspace.Settings(
                 self.sources or SUBSPACES,
                 self.components,
@@ -158,6 +162,8 @@ class ICA(Separator):
                 self.seed,
             )
             return subspace.fit(sample, sample_rate, mono)
+        from separators.ica import instantaneous
+
         settings = instantaneous.Settings(
             self.sources, self.iterations or 200, self.tolerance, self.subsample, self.refine, self.seed
         )

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from plugin_bridge.engine.batch import run_jobs
+from plugin_bridge.engine.worker import GRACE_SECONDS
+from plugin_bridge.engine.workers import LocalWorkers
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.plan import Planned
@@ -134,6 +136,14 @@ def test_any_executor_serves(tmp_path):
         [Touch("a", tmp_path), Touch("b", tmp_path, "error")], Reporter(), 2, ThreadPoolExecutor
     )
     assert [result.status for result in results] == ["done", "failed"]
+
+
+def test_workers_without_work_end_at_once_when_they_are_told():
+    workers = LocalWorkers(1, lambda event: None)
+    assert workers.submit(str, "loaded").result(60) == "loaded"
+    begin = time.monotonic()
+    workers.shutdown()
+    assert time.monotonic() - begin < GRACE_SECONDS
 
 
 def test_no_jobs_are_no_work():
