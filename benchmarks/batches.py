@@ -3,8 +3,8 @@
     python -m benchmarks.batches [plan] [overhead] [resume] [workers] [--jobs N]
 
 Makes its own audio. Without names all four run. Judged by the wall clock, so that the machine must be
-quiet: the load is printed, and beside the wall clock's seconds those of the processor. Ends with status 1 if a
-figure is short of what it must be.
+quiet: the load is printed, and beside the wall clock's seconds those of the processor. Ends with status 1 if
+a figure is short of what it must be.
 """
 
 from __future__ import annotations

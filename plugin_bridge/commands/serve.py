@@ -16,6 +16,9 @@ from plugin_bridge.terminal import say
 
 TOKEN = "STEMBRIDGE_TOKEN"  # noqa: S105  # the variable's name
 SHORTEST_TOKEN = 16
+LOCK = ".stembridge-server.lock"
+"""Two servers of one folder would do each job twice, and write over each other's queue."""
+SERVING = ("another server serves this folder", "use that one, or serve another --root")
 
 
 @click.command(cls=Command)
@@ -47,14 +50,16 @@ def serve(root: Path, host: str, port: int, max_upload: int, jobs: int) -> None:
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise JobError("the server needs starlette and uvicorn: pip install 'stembridge[serve]'")
     from plugin_bridge.engine.memory import can_measure
+    from plugin_bridge.jobs.folder_lock import locked
     from plugin_bridge.server import running
     from plugin_bridge.server.queue import Queue
 
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise JobError(f"{TOKEN} must have at least {SHORTEST_TOKEN} characters, of ASCII")
-    where = running.listening(host, port)
-    name = f"[{host}]" if ":" in host else host
-    say(f"Open http://{name}:{where.getsockname()[1]}/#token={token}", "Ctrl-C ends it.")
-    queue = Queue(root.resolve(), jobs=jobs, memory="8GB" if can_measure() else None)
-    running.serve(root.resolve(), queue, token, where, host, max_upload * 1_000_000)
+    with locked(root, LOCK, SERVING):
+        where = running.listening(host, port)
+        name = f"[{host}]" if ":" in host else host
+        say(f"Open http://{name}:{where.getsockname()[1]}/#token={token}", "Ctrl-C ends it.")
+        queue = Queue(root.resolve(), jobs=jobs, memory="8GB" if can_measure() else None)
+        running.serve(root.resolve(), queue, token, where, host, max_upload * 1_000_000)

@@ -22,6 +22,7 @@ from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.workspace import lock, temporary
 
 NAME = ".stembridge.lock"
+WRITING = ("another run is writing here", "wait until it ends, or choose another --out")
 PLACING_SECONDS = 60.0
 """How long a job waits for another one to move its files; that takes none a second."""
 
@@ -35,18 +36,19 @@ class FolderTakenError(JobError):
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, name: str = NAME, said: tuple[str, str] = WRITING) -> Iterator[None]:
     """Hold ``folder`` (made if it is missing) against other processes; calls of this one share it.
 
-    Raises :class:`FolderTakenError`, with who holds it. A folder that cannot be written is not held: nothing
-    can be written into it by anybody.
+    ``name`` is that of the file that is locked: who takes another one is no obstacle. Raises
+    :class:`FolderTakenError`, with who holds it, between what is ``said`` of that and of what to do. A folder
+    that cannot be written is not held: nothing can be written into it by anybody.
     """
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    path = folder.resolve()
+    path = folder.resolve() / name
     with _guard:
         if not _held[path]:
-            file = _take(folder)
+            file = _take(folder / name, said)
             if file is not None:
                 _files[path] = file
         _held[path] += 1
@@ -57,21 +59,20 @@ def locked(folder: Path) -> Iterator[None]:
             _held[path] -= 1
             if not _held[path] and path in _files:
                 with suppress(OSError):
-                    (folder / NAME).unlink()  # while it is held: who has opened it sees that it is gone
+                    (folder / name).unlink()  # while it is held: who has opened it sees that it is gone
                 _files.pop(path).close()
-                temporary.discard(folder / NAME)
+                temporary.discard(folder / name)
 
 
-def _take(folder: Path) -> IO[bytes] | None:
-    """Take the lock of ``folder``; None where there can be none."""
-    path = folder / NAME
+def _take(path: Path, said: tuple[str, str]) -> IO[bytes] | None:
+    """Take the lock at ``path``; None where there can be none."""
     while True:
         try:
             file = path.open("a+b")
         except OSError:
             return None
         try:
-            if _is_held(file, path):
+            if _is_held(file, path, said):
                 with suppress(OSError):
                     since = time.strftime("%Y-%m-%d %H:%M:%S")
                     file.truncate(0)
@@ -88,16 +89,14 @@ def _take(folder: Path) -> IO[bytes] | None:
         file.close()
 
 
-def _is_held(file: IO[bytes], path: Path) -> bool:
+def _is_held(file: IO[bytes], path: Path, said: tuple[str, str]) -> bool:
     """Lock ``file``; False if it is another one than at ``path`` by now: its holder has removed it."""
     try:
         lock(file)
     except OSError as error:
         if isinstance(error, BlockingIOError | PermissionError) or error.errno == errno.EDEADLK:
-            raise FolderTakenError(
-                f"{path.parent}: another run is writing here{_holder(file)}; wait until it ends, or choose "
-                "another --out"
-            ) from None
+            who, instead = said
+            raise FolderTakenError(f"{path.parent}: {who}{_holder(file)}; {instead}") from None
         return True  # a file system without locks
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())

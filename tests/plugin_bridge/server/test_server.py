@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ from plugin_bridge.server.places import OutsideError, below, check_tree, page_fi
 from plugin_bridge.server.queue import Queue
 from tests.browser import chromium, opened, serious
 from tests.plugin_bridge.command_helpers import error_of, noise, write
+from tests.plugin_bridge.processes import started
 from tests.plugin_bridge.server.hostile import (
     ESCAPES,
     SECRET,
@@ -254,6 +259,26 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch):
         assert "choose another --port" in error_of("serve", "--root", tmp_path, "--port", taken_port)
     monkeypatch.setenv("STEMBRIDGE_TOKEN", "short")
     assert "at least 16" in error_of("serve", "--root", tmp_path, "--port", "0")
+
+
+def test_a_second_server_of_a_folder_is_refused_until_the_first_is_gone(root):
+    command = [sys.executable, "-m", "plugin_bridge", "serve", "--root", root, "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
+    with started(command, **pipes) as first:
+        assert first.stdout.readline().startswith("Open http://")
+        with started(command, **pipes) as second:
+            said = second.communicate(timeout=60)[0]
+        assert second.returncode == 1
+        assert f"{root}: another server serves this folder (process {first.pid} on " in said
+        assert said.count("\n") == 1
+        first.kill()  # a lock ends with its process, whichever way that ends
+        first.wait(30)
+    with started(command, **pipes) as third:
+        assert third.stdout.readline().startswith("Open http://")
+        third.send_signal(signal.SIGINT)
+        third.wait(30)
+    assert not list(root.glob(".stembridge*"))
 
 
 # -- restarts ----------------------------------------------------------------------------------------
