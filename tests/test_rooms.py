@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "plugin_bridge.presets": ["audio", "plugins"],
     "plugin_bridge.sessions": ["audio", "separators.score"],
     "plugin_bridge.rendering": ["audio", "plugins", "sessions"],
-    "plugin_bridge.report": ["separators.nmf"],
+    "plugin_bridge.report": [],
     "plugin_bridge.jobs": [
         "audio", "plugins", "presets", "rendering", "report", "sessions",
         "separators.nmf", "separators.score",
