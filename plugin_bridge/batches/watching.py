@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,14 +187,18 @@ class Watched:
 class Feed:
     """What comes into a watched folder while jobs run, for :func:`~plugin_bridge.engine.batch.run_plan`."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, told: Callable[[Result], None] = lambda result: None) -> None:
+        """``told`` hears of each job that has ended, at once: a queue may take days to drain."""
         self.projects: list[Path] = []
         """Those beside the stems of sessions that are done."""
         self._watched = watched
+        self._told = told
         self._next = 0.0
 
     def __call__(self, ended: Sequence[Result]) -> list[Planned]:
         """Take note of what has ended; returns what is due now, if it is time to look."""
+        for result in ended:
+            self._told(result)
         if ended:
             self.projects += self._watched.finished(ended)
         begin = time.monotonic()

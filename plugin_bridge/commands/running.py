@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,24 +100,32 @@ def report(
     *,
     quiet: bool,
     as_json: bool,
+    faults_said: bool = False,
     **more: Any,
 ) -> int:
     """Print what was done, what was not honoured and, last, what failed; returns the exit status.
 
-    ``more`` goes into the JSON.
+    ``faults_said``: :func:`say_faults` has printed it already. ``more`` goes into the JSON.
     """
     if as_json:
         _say_end(results, more)
     elif not quiet:
         _summarise(results, out)
-    for result in results.jobs:
-        for line in result.warnings:
-            say(f"warning: {result.job}: {line}", err=True)
-    for result in results.failed:
-        say(f"failed: {result.job}: {result.error}", err=True)
-        if result.details and debugging():
-            say(*result.details.splitlines(), err=True)
+    if not faults_said:
+        for result in (*(one for one in results.jobs if one.status != "failed"), *results.failed):
+            say_faults(result)
     return FAILED if results.failed else 0
+
+
+def say_faults(result: Result, write: Callable[[str], None] | None = None) -> None:
+    """Print what speaks against a result: its warnings, and why it failed."""
+    write = write or partial(say, err=True)
+    for line in result.warnings:
+        write(f"warning: {result.job}: {line}")
+    if result.status == "failed":
+        write(f"failed: {result.job}: {result.error}")
+        for line in result.details.splitlines() if debugging() else ():
+            write(line)
 
 
 def _projects(results: Results) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from plugin_bridge.audio.formats import readable
 from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
-from plugin_bridge.commands.running import report, shown
+from plugin_bridge.commands.running import report, say_faults, shown
 from plugin_bridge.terminal import say
 
 if TYPE_CHECKING:
@@ -106,10 +107,12 @@ def _look(watched: Watched, workers: Workers, quiet: bool, as_json: bool) -> Non
         say(f"failed: {error}", err=True)
         return
     told = False
-    feed = Feed(watched)
     while plan:
         try:
             with locked(watched.out), shown(quiet, as_json) as progress:
+                # Above the bars, if there are any.
+                faults = say_faults if quiet or as_json else partial(say_faults, write=progress.say)
+                feed = Feed(watched, faults)
                 done = run_plan(plan, progress, workers, feed)
                 results = Results(done, projects=feed.projects)
         except FolderTakenError as error:
@@ -118,6 +121,6 @@ def _look(watched: Watched, workers: Workers, quiet: bool, as_json: bool) -> Non
                 told = True
             time.sleep(LOCKED_SECONDS)
             continue
-        report(results, watched.out, quiet=quiet, as_json=as_json)
+        report(results, watched.out, quiet=quiet, as_json=as_json, faults_said=True)
         sys.stdout.flush()
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +175,25 @@ def test_what_comes_while_jobs_run_is_done_by_the_same_run(inbox, prompt):
     done, _ = at_once(prompt, lambda: write(inbox / "c.wav", noise(seconds=0.2)))
     assert done == [("a.wav", "done"), ("b.wav", "done"), ("c.wav", "done")]
     assert settle_nothing(prompt)
+
+
+def test_each_end_is_told_before_the_next_job_begins(inbox, prompt):
+    write(inbox / "a.wav", noise(seconds=0.2))
+    (inbox / "b.wav").write_bytes(b"RIFF")
+    write(inbox / "c.wav", noise(seconds=0.2))
+    told = []
+
+    class Beginnings(Reporter):
+        def update(self, event):
+            if event.fraction == 0:
+                told.append(f"{Path(event.job).name} begins")
+
+    prompt.due()
+    feed = Feed(prompt, lambda result: told.append(f"{Path(result.job).name} {result.status}"))
+    run_plan(prompt.due(), Beginnings(), Workers(), feed)
+    assert list(dict.fromkeys(told)) == [
+        "a.wav begins", "a.wav done", "b.wav failed", "c.wav begins", "c.wav done"
+    ]  # fmt: skip
 
 
 def test_what_changes_while_it_is_worked_with_is_done_again_afterwards(inbox, prompt):
