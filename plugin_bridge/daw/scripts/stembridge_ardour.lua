@@ -88,21 +88,30 @@ function factory() return function()
     return nil, "the command made no snapshot"
   end
 
-  -- The routes of a session file as text, in its order; each with its name.
+  -- What an XML element says under a name, or "".
+  local function attribute(element, name)
+    local said = element:match(" " .. name .. '="([^"]*)"') or ""
+    for word, char in pairs({["&lt;"] = "<", ["&gt;"] = ">", ["&quot;"] = '"', ["&apos;"] = "'"}) do
+      said = said:gsub(word, char)
+    end
+    return (said:gsub("&amp;", "&"))
+  end
+
+  -- The routes of a session file as text, in its order, each with its name; and the name of each id's group.
   local function routes_in(path)
     local file = io.open(path, "r")
     local text = file:read("*a")
     file:close()
+    local groups = {}
+    for group in text:gmatch("<RouteGroup [^>]*>") do
+      for id in attribute(group, "routes"):gmatch("%d+") do groups[id] = attribute(group, "name") end
+    end
     local found, from = {}, 1
     while true do
       local first, last = text:find("<Route [^>]*>", from)
-      if not first then return found end
+      if not first then return found, groups end
       local stop = select(2, text:find("</Route>", last, true))
-      local name = text:sub(first, last):match(' name="([^"]*)"')
-      for word, char in pairs({["&lt;"] = "<", ["&gt;"] = ">", ["&quot;"] = '"', ["&apos;"] = "'"}) do
-        name = name:gsub(word, char)
-      end
-      found[#found + 1] = {name = name:gsub("&amp;", "&"), text = text:sub(first, stop)}
+      found[#found + 1] = {name = attribute(text:sub(first, last), "name"), text = text:sub(first, stop)}
       from = stop
     end
   end
@@ -137,8 +146,11 @@ function factory() return function()
     end
   end
 
-  -- A group that shows what belongs together and moves no fader.
-  local function new_group(name)
+  -- The group called so; a new one shows what belongs together and moves no fader.
+  local function group_called(name)
+    for group in Session:route_groups():iter() do
+      if group:name() == name then return group end
+    end
     local group = Session:new_route_group(name)
     group:set_gain(false)
     group:set_mute(false)
@@ -148,14 +160,15 @@ function factory() return function()
   end
 
   -- Puts the stems of one track under it; returns how many.
-  local function place(track, routes)
+  local function place(track, routes, groups)
     local alone = PBD.GroupControlDisposition.NoGroup
     local source = Session:route_by_name(track.track)
     local at
     for index, route in ipairs(routes) do
       if route.name == track.track then at = index end
     end
-    local group = new_group(track.track .. " stems")
+    local own = groups[source:to_stateful():id():to_s()]
+    local group = group_called(own or track.track .. " stems")
     local order = source:presentation_info_ptr():order()
     for number, file in ipairs(track.files) do
       -- The snapshot has them right behind their source.
@@ -176,9 +189,10 @@ function factory() return function()
   if not preset then return end
   local results, snapshot = separate(preset, selected())
   if not results then fail(snapshot) return end
-  local routes, count = routes_in(snapshot), 0
+  local routes, groups = routes_in(snapshot)
+  local count = 0
   for _, job in ipairs(results.jobs) do
-    for _, track in ipairs(job.tracks) do count = count + place(track, routes) end
+    for _, track in ipairs(job.tracks) do count = count + place(track, routes, groups) end
   end
   say(count .. " stems are tracks under their muted sources.", LuaDialog.MessageType.Info)
 end end

@@ -17,9 +17,10 @@ from plugin_bridge.sessions.ardour.midi import MidiReader
 from plugin_bridge.sessions.ardour.regions import RegionReader, is_true
 from plugin_bridge.sessions.ardour.routing import Routing, audio_ports
 from plugin_bridge.sessions.ardour.sources import Sources
-from plugin_bridge.sessions.ardour.strips import MIDDLE, read_strip
+from plugin_bridge.sessions.ardour.strips import controllable, read_strip
 from plugin_bridge.sessions.ardour.times import clock_of, number
-from plugin_bridge.sessions.model import Marker, Send, Session, Track, Vca
+from plugin_bridge.sessions.ardour.vcas import Vcas
+from plugin_bridge.sessions.model import Marker, Send, Session, Track
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.xml import read_xml
 
@@ -56,7 +57,7 @@ class _SessionReader:
         self.regions = RegionReader(sources, self.clock, is_true(options.get("use-region-fades") or "1"))
         self.midi = MidiReader(sources, self.regions)
         self._read_markers()
-        self._read_vcas()
+        self.vcas = Vcas(self.root, self.clock)
         self._read_routes()
         self.session.not_honoured = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
@@ -94,22 +95,6 @@ class _SessionReader:
                 self.session.markers.append(Marker(start, location.get("name", ""), max(0.0, end - start)))
         self.session.markers.sort(key=lambda marker: marker.seconds)
 
-    def _read_vcas(self) -> None:
-        for element in self.root.iterfind("VCAManager/VCA"):
-            values = {one.get("name"): one for one in element.iterfind("Controllable")}
-            gain = values.get("gaincontrol", Element("Controllable"))
-            mute = values.get("mute", Element("Controllable"))
-            solo = values.get("solo", Element("Controllable"))
-            self.session.vcas.append(
-                Vca(
-                    element.get("number", ""),
-                    element.get("name", ""),
-                    max(0.0, number(gain.get("value"), 1.0, "a VCA's gain")),
-                    muted=number(mute.get("value"), 0.0, "a VCA's mute") >= MIDDLE,
-                    soloed=is_true(solo.get("self-solo")),
-                )
-            )
-
     def _read_routes(self) -> None:
         routes = sorted(self.root.iterfind("Routes/Route"), key=_order)
         if len(routes) > MOST_ROUTES:
@@ -132,6 +117,7 @@ class _SessionReader:
             if playlist is not None:
                 self._read_playlist(playlist, track)
             tracks[identifier] = track
+        self.session.vcas = list(self.vcas.found.values())
         self._connect(tracks, routing, roles)
 
     def _track(self, route: Element) -> Track:
@@ -140,7 +126,9 @@ class _SessionReader:
         track.channels = sum(1 for _ in audio_ports(route, "Input")) or 1
         outputs = sum(1 for _ in audio_ports(route, "Output"))
         read_strip(route, track, outputs, self.clock, lambda text: self._remark(name, text))
-        track.vcas = [one.get("number", "") for one in route.iterfind("Slavable/Master")]
+        amp = next((one for one in route.iterfind("Processor") if one.get("type") == "amp"), None)
+        track.vcas = self.vcas.over(route, None if amp is None else controllable(amp, "gaincontrol"))
+        track.soloed = track.soloed or any(self.vcas.found[one].soloed for one in track.vcas)
         if not is_true(route.get("active", "1")):
             track.muted = True
         if route.get("disk-io-point", "DiskIOPreFader") != "DiskIOPreFader":

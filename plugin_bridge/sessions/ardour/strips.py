@@ -43,9 +43,9 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
     track.volume = _gain(by_type.get("amp"), "gaincontrol")
     track.trim = _gain(by_type.get("trim"), "trimcontrol")
     track.muted = _is_muted(route)
-    solo = _controllable(route, "solo")
+    solo = controllable(route, "solo")
     track.soloed = is_true(route.get("self-solo")) or (solo is not None and is_true(solo.get("self-solo")))
-    isolated = _controllable(route, "solo-iso")
+    isolated = controllable(route, "solo-iso")
     track.solo_defeat = is_true(route.get("solo-isolated")) or (
         isolated is not None and is_true(isolated.get("solo-isolated"))
     )
@@ -53,11 +53,11 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
     _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
     for kind, (parameter, scale) in GAINS.items():
         processor = by_type.get({"gain": "amp"}.get(kind, kind))
-        track.envelopes += _gain_automation(processor, kind, parameter, scale, clock)
+        track.envelopes += gain_automation(processor, kind, parameter, scale, clock)
     if any(envelope.parameter is Parameter.TRIM for envelope in track.envelopes):
         track.trim = 1.0  # automation takes its place
     track.envelopes += _pan_automation(route.find("Pannable"), clock)
-    if moves := list(_mute_automation(route, clock)):
+    if moves := list(mute_automation(route, clock)):
         track.muted = False
         track.envelopes += moves
     track.sends = list(_sends(route, processors, track, clock))
@@ -74,7 +74,7 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
 
 def _is_muted(route: Element) -> bool:
     master = route.find("MuteMaster")
-    control = _controllable(route, "mute")
+    control = controllable(route, "mute")
     said = None if master is None else master.get("muted")
     if said is None and control is not None:
         return number(control.get("value"), 0.0, "mute") >= MIDDLE
@@ -82,7 +82,7 @@ def _is_muted(route: Element) -> bool:
 
 
 def _read_polarity(route: Element, track: Track) -> None:
-    control = _controllable(route, "phase")
+    control = controllable(route, "phase")
     bits = route.get("phase-invert") or (None if control is None else control.get("phase-invert")) or ""
     track.inverted = bits != "" and set(bits) == {"1"}
     if not track.inverted:
@@ -116,27 +116,28 @@ def _read_panner(route: Element, outs: Element | None, track: Track, outputs: in
 
 
 def _pan(pannable: Element | None, name: str, default: float) -> float:
-    control = None if pannable is None else _controllable(pannable, name)
+    control = None if pannable is None else controllable(pannable, name)
     value = default if control is None else number(control.get("value"), default, name)
     return 2 * min(1.0, max(0.0, value)) - 1
 
 
 def _width(pannable: Element | None) -> float:
-    control = None if pannable is None else _controllable(pannable, "pan-width")
+    control = None if pannable is None else controllable(pannable, "pan-width")
     value = 1.0 if control is None else number(control.get("value"), 1.0, "pan-width")
     return min(1.0, max(-1.0, value))
 
 
 def _gain(processor: Element | None, name: str) -> float:
-    control = None if processor is None else _controllable(processor, name)
+    control = None if processor is None else controllable(processor, name)
     if control is None:
         return 1.0
     return max(0.0, number(control.get("value"), 1.0, name))
 
 
-def _gain_automation(
+def gain_automation(
     processor: Element | None, identifier: str, parameter: Parameter, scale: Scale, clock: Clock
 ) -> Iterator[Envelope]:
+    """The gain called ``identifier`` of a processor, or a VCA, where automation moves it."""
     for element in _played(processor, identifier):
         if points := events(element, clock, f"automation of {identifier}"):
             # What automation moves stands in the place of the fader; a trim is one more gain.
@@ -158,7 +159,8 @@ def _pan_automation(pannable: Element | None, clock: Clock) -> Iterator[Envelope
             yield Envelope(Parameter.PAN, points, relative=False)
 
 
-def _mute_automation(route: Element, clock: Clock) -> Iterator[Envelope]:
+def mute_automation(route: Element, clock: Clock) -> Iterator[Envelope]:
+    """The mute of a route or a VCA, where automation moves it."""
     for element in _played(route, "mute"):
         found = events(element, clock, "automation of mute")
         points = tuple(Point(at, value, PointShape.HOLD) for at, value in found)
@@ -186,8 +188,8 @@ def _sends(route: Element, processors: list[Element], track: Track, clock: Clock
             continue
         if not is_true(processor.get("active", "1")):
             continue
-        gain = _controllable(processor, "gaincontrol")
-        polarity = _controllable(processor, "polarity-invert")
+        gain = controllable(processor, "gaincontrol")
+        polarity = controllable(processor, "polarity-invert")
         inverted = polarity is not None and number(polarity.get("value"), 0.0, "polarity") >= MIDDLE
         shell = processor.find("PannerShell")
         linked = shell is None or is_true(shell.get("linked-to-route"))
@@ -202,7 +204,7 @@ def _sends(route: Element, processors: list[Element], track: Track, clock: Clock
             # Polarity comes first on the strip, but in the model with the fader.
             inverted=inverted != (track.inverted and not is_behind),
             envelopes=(
-                *_gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock),
+                *gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock),
                 *_pan_automation(pannable, clock),
             ),
         )
@@ -217,5 +219,6 @@ def _plugin(processor: Element) -> PluginState:
     )
 
 
-def _controllable(element: Element, name: str) -> Element | None:
+def controllable(element: Element, name: str) -> Element | None:
+    """The control called ``name`` right inside ``element``."""
     return next((one for one in element.iterfind("Controllable") if one.get("name") == name), None)

@@ -116,19 +116,18 @@ class _Snapshot:
                 control.set("self-solo", "0")
         self._followers[route.get("id", "")] = made
         if made:
-            groups = _child(self.root, "RouteGroups")
-            name = f"{route.get('name', '')} stems"
-            members = " ".join(copy.get("id", "") for copy in made)
-            SubElement(
-                groups,
-                "RouteGroup",
-                {
-                    **GROUP,
-                    "id": self.identifiers.new(),
-                    "name": f"{route.get('name', '')} stems",
-                    "routes": members,
-                },
-            )
+            self._group(route, [copy.get("id", "") for copy in made])
+
+    def _group(self, route: Element, members: list[str]) -> None:
+        """Stems stay in the group of their source, which shares mutes and solos; or have one of their own."""
+        for group in self.root.iterfind("RouteGroups/RouteGroup"):
+            routes = group.get("routes", "").split()
+            if route.get("id") in routes:
+                group.set("routes", " ".join([*routes, *members]))
+                return
+        said = {"name": f"{route.get('name', '')} stems", "routes": " ".join(members)}
+        groups = _child(self.root, "RouteGroups")
+        SubElement(groups, "RouteGroup", {**GROUP, "id": self.identifiers.new(), **said})
 
     def finish(self) -> None:
         """Put the new tracks behind their sources, and number all anew."""

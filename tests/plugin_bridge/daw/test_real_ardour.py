@@ -163,6 +163,7 @@ def test_the_action_adds_tracks_to_the_running_session(song, tmp_path):
         tmp_path,
         f"function ardour() end\ndofile('{action(tmp_path)}')\n"
         f'Session = load_session("{tmp_path / "song"}", "song")\n{EDITOR}\n'
+        'Session:new_route_group("Band & Co"):add(Session:route_by_name("Voice"))\n'
         # Ardour keeps the compiled function and nothing around it.
         "act = load(string.dump(factory, true))()\n"
         'act()\nprint("ROUTES " .. Session:get_tracks():size())\nchosen = true\nact()\n'
@@ -170,7 +171,8 @@ def test_the_action_adds_tracks_to_the_running_session(song, tmp_path):
         "for route in Session:get_routes():iter() do\n"
         "  local place, muted = route:presentation_info_ptr():order(), route:mute_control():get_value()\n"
         '  print(("ROUTE %s %d %d"):format(route:name(), place, muted))\nend\n'
-        'close_session()\nprint("ALL DONE")\nquit()\n',
+        'Session:save_state("", false, false, false, false, false)\nclose_session()\n'
+        'print("ALL DONE")\nquit()\n',
     )
     lines = said.splitlines()
     assert "ROUTES 1" in lines  # cancelled
@@ -186,6 +188,11 @@ def test_the_action_adds_tracks_to_the_running_session(song, tmp_path):
         "ROUTE Voice 1 1",
         *(f"ROUTE Voice stem-{n} {n + 1} 0" for n in range(1, 5)),
     ]
+    # They stay in the group of their source.
+    (group,) = (
+        ElementTree.parse(tmp_path / "song" / "song.ardour").getroot().iterfind("RouteGroups/RouteGroup")
+    )
+    assert (group.get("name"), len(group.get("routes").split())) == ("Band & Co", 5)
 
 
 @pytest.mark.skipif(not ardour_window.is_installed(), reason="Ardour, Xvfb or xdotool is not installed")

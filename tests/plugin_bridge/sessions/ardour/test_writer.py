@@ -142,6 +142,26 @@ def test_the_bus_is_connected_to_the_new_ports(song):
     }
 
 
+def groups(path):
+    found = ElementTree.parse(path).getroot().iterfind("RouteGroups/RouteGroup")
+    return {group.get("name"): group.get("routes").split() for group in found}
+
+
+def test_stems_stay_in_the_group_of_their_source_or_have_one_of_their_own(song):
+    path, stems = song
+    out = path.with_name("song_stems.ardour")
+    ((name, members),) = groups(write_stems_snapshot(read_ardour(path), {"1": stems}, out)).items()
+    assert (name, len(members), "1" in members) == ("Voice stems", 2, False)
+    shared = '<RouteGroups><RouteGroup id="60" name="Band" mute="1" solo="1" routes="1 3 "/></RouteGroups>'
+    path.write_text(path.read_text().replace("</Session>", f"{shared}</Session>"))
+    written = write_stems_snapshot(read_ardour(path), {"1": stems}, out)
+    ((name, members),) = groups(written).items()
+    assert (name, members[:2], len(members)) == ("Band", ["1", "3"], 4)
+    routes = {one.get("id"): one.get("name") for one in ElementTree.parse(written).getroot().iter("Route")}
+    assert [routes[one] for one in members[2:]] == ["Voice voice", "Voice rest"]
+    assert np.abs(rendered(written) - rendered(path)).max() < SUM_TOLERANCE
+
+
 def test_stems_that_wait_are_muted(song):
     path, (first, second) = song
     waiting = PlacedStem(second.name, second.path, 1.0, 1.0, muted=True)

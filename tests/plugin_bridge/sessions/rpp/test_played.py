@@ -210,6 +210,37 @@ def test_vca_groups_solo_defeat(made):
     assert levels(mix(made(project(solo, defeat, follower))), 1.0) == [0.375]
 
 
+def test_groups_share_what_they_saved_and_stems_stay_in_them(made, tmp_path):
+    """Words 4 to 7 of the flags lead and follow mutes and solos; each track has what they did to it."""
+    leads, follows = "GROUP_FLAGS 0 0 0 0 1 0 1 0", "GROUP_FLAGS 0 0 0 0 0 1 0 1"
+    one = track("A", item(0, 4), strip=f"MUTESOLO 1 0 0\n{leads}", guid="{1}")
+    two = track("B", item(0, 4, "b.wav"), strip=f"MUTESOLO 1 0 0\n{follows}", guid="{2}")
+    three = track("C", item(0, 4, "c.wav"), guid="{3}")
+    assert levels(mix(made(project(one, two, three))), 1.0) == [0.125]
+    one, two = (text.replace("MUTESOLO 1 0 0", "MUTESOLO 0 1 0") for text in (one, two))
+    session = made(project(one, two, three))
+    assert levels(mix(session), 1.0) == [0.5 + 0.25]
+    part = session.tracks[1]
+    placed = {part.identifier: stems_of(session, part, tmp_path)}
+    written = write_stems_project(session, placed, tmp_path / "song_stems.rpp")
+    assert levels(mix(open_session(written)), 1.0) == [0.5 + 0.25]
+    assert written.read_text().count(follows) == 1 + len(placed[part.identifier])
+
+
+def test_stems_follow_the_vca_of_their_source_and_lead_none(made, tmp_path):
+    zeros = " ".join(["0"] * 20)
+    leader = track(
+        "V", item(0, 4, "c.wav"), strip=f"VOLPAN 0.5 0 -1 -1 1\nGROUP_FLAGS {zeros} 2 0", guid="{1}"
+    )
+    follower = track("F", item(0, 4), strip=f"GROUP_FLAGS {zeros} 0 2", guid="{2}")
+    session = made(project(leader, follower))
+    before = 0.5 * 0.125 + 0.5 * 0.5
+    assert levels(mix(session), 1.0) == [before]
+    placed = {part.identifier: stems_of(session, part, tmp_path) for part in session.tracks}
+    written = open_session(write_stems_project(session, placed, tmp_path / "song_stems.rpp"))
+    assert mix(written)[0, RATE] == pytest.approx(before, abs=1e-6)
+
+
 def test_a_backup_opens_when_it_is_named_and_is_no_second_project(made, tmp_path):
     assert levels(mix(made(project(track("T", item(0, 4))), "song.rpp-bak")), 1.0) == [0.5]
     made(project(track("T", item(0, 4, "b.wav"))))
