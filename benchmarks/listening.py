@@ -85,7 +85,8 @@ class Bars:
         self._bar = bar.astype(np.float32)
 
     def read(self, start: int, frames: int) -> Audio:
-        return self._bar[:, np.arange(start, start + frames) % self._bar.shape[1]]
+        first = start % self._bar.shape[1]
+        return np.tile(self._bar, -(-(first + frames) // self._bar.shape[1]))[:, first : first + frames]
 
 
 class Sum:

@@ -51,3 +51,11 @@ def serious(page):
         for one in found
         if one["impact"] in ("moderate", "serious", "critical")
     ]
+
+
+def small_targets(page):
+    """The sizes of buttons that are too small to be hit, by WCAG 2.2, in pixels."""
+    return page.evaluate(
+        """[...document.querySelectorAll('button')].filter((one) => one.offsetWidth)
+           .map((one) => Math.min(one.offsetWidth, one.offsetHeight)).filter((one) => one < 24)"""
+    )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 READ = 0.1
 """The fraction of a job that is done when its input is read."""
+READ_STEP = 0.01
+"""Between two reports while it is read: each is a message to another process."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Run:
     def read(self, number: int, fraction: float) -> None:
         """Report that so much of track ``number`` is read, for the first time."""
         done = READ * (number + fraction) / len(self.tracks)
-        if done > self.furthest:
+        if done >= self.furthest + READ_STEP:
             self.furthest = done
             self.report("reading", done)
 

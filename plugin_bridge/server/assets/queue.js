@@ -34,8 +34,6 @@ function row(job) {
   const name = document.createElement("strong");
   name.textContent = job.path;
   const more = document.createElement("small");
-  const stage = job.state === "running" ? `${job.stage || "begins"}, ${Math.round(100 * job.fraction)} %` : words[job.state];
-  more.textContent = [job.preset, stage, job.error].filter(Boolean).join(" · ");
   const text = document.createElement("div");
   text.append(name, document.createElement("br"), more);
   item.append(text);
@@ -53,13 +51,36 @@ function row(job) {
     stop.onclick = () => change("POST", `/api/jobs/${job.number}/cancel`).then(look, (error) => say(error.message));
     item.append(stop);
   }
+  let bar = null;
   if (job.state === "running") {
-    const bar = document.createElement("progress");
-    bar.value = job.fraction;
+    bar = document.createElement("progress");
     bar.setAttribute("aria-label", `Progress of ${job.path}`);
     item.append(bar);
   }
+  return { item, more, bar };
+}
+
+const rows = new Map(); // by number; kept while only the progress changes, so that no press of a button is lost
+
+function shownRow(job) {
+  const kind = `${job.state} ${job.page}`;
+  if (rows.get(job.number)?.kind !== kind) rows.set(job.number, { ...row(job), kind });
+  const { item, more, bar } = rows.get(job.number);
+  const stage = job.state === "running" ? `${job.stage || "begins"}, ${Math.round(100 * job.fraction)} %` : words[job.state];
+  more.textContent = [job.preset, stage, job.error].filter(Boolean).join(" · ");
+  if (bar) bar.value = job.fraction;
   return item;
+}
+
+function show(jobs) {
+  const known = new Set(jobs.map((job) => job.number));
+  for (const number of rows.keys()) if (!known.has(number)) rows.delete(number);
+  const items = jobs.map(shownRow);
+  const list = byId("jobs");
+  if (list.children.length === items.length && items.every((item, at) => item === list.children[at])) return;
+  const held = document.activeElement;
+  list.replaceChildren(...items);
+  if (list.contains(held)) held.focus();
 }
 
 let shown = "";
@@ -69,7 +90,7 @@ async function look() {
   const text = JSON.stringify(state.jobs);
   if (text === shown) return;
   shown = text;
-  byId("jobs").replaceChildren(...state.jobs.map(row));
+  show(state.jobs);
   byId("none").hidden = state.jobs.length > 0;
   const count = (name) => state.jobs.filter((job) => job.state === name).length;
   byId("summary").textContent = `${count("running")} running, ${count("waiting")} waiting, ${count("done")} done`;

@@ -18,8 +18,8 @@ import pytest
 from plugin_bridge import api
 from plugin_bridge.server import guard, journal, running
 from plugin_bridge.server.places import OutsideError, below, check_tree, page_file
-from plugin_bridge.server.queue import Queue
-from tests.browser import chromium, opened, serious
+from plugin_bridge.server.queue import Entry, Queue
+from tests.browser import chromium, opened, serious, small_targets
 from tests.plugin_bridge.command_helpers import error_of, noise, write
 from tests.plugin_bridge.processes import started
 from tests.plugin_bridge.server.hostile import (
@@ -239,6 +239,31 @@ def test_a_browser_submits_a_job_and_listens_to_what_comes_of_it(root):
                 page.wait_for_timeout(50)
             page.wait_for_selector(".play[aria-label=Play]")  # a second later it has come to the end
             assert page.evaluate("stembridge.page.player.position") == 8000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_queue_fits_a_phone_and_keeps_what_is_being_pressed(root, scheme):
+    error = "songs/Band.wav: has one channel, and this needs at least 2, one for each source"
+    name = "songs/A name as long as people give them (take 12, remix by somebody else).wav"
+    with served(root) as (port, queue), chromium() as browser:
+        rows = [("running", "", ""), ("waiting", "", ""), ("failed", error, ""), ("done", "", "report")]
+        for number, (state, error, page) in enumerate(rows, 1):
+            entry = Entry(number, name, "stereo-unpan", "separate", 0.0, state, error=error, page=page)
+            queue._entries[number] = entry
+        phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+        with opened(browser, f"http://127.0.0.1:{port}/#token={TOKEN}", **phone) as page:
+            page.wait_for_selector("#jobs li")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert serious(page) == []
+            assert small_targets(page) == []
+            button = page.locator("#jobs li:last-child button")
+            button.focus()
+            queue._entries[1].fraction = 0.5
+            page.locator("#jobs small", has_text="50 %").wait_for()
+            assert button.evaluate("(one) => one === document.activeElement")
+            queue._entries[2].state = "cancelled"  # another row changes
+            page.locator("#jobs .cancelled").wait_for()
+            assert button.evaluate("(one) => one === document.activeElement")
 
 
 def test_paths(root):
