@@ -21,7 +21,10 @@ import soundfile
 from separators.base import Audio
 from separators.streaming import AudioSource
 
-CHUNK_SECONDS = 6.0
+LONGEST_SECONDS, SHORTEST_SECONDS = 6.0, 2.0
+"""Of a piece: each has a file, and is read and decoded whole before its first sample is heard."""
+SECONDS_AT_ONCE = 24.0
+"""Of a piece, all voices of a deck together."""
 PRECISION_DB = -96.0
 """Rounding adds so much to the sum of all that is played together, relative to the mixture."""
 FEWEST_BITS, MOST_BITS = 16, 24
@@ -64,17 +67,24 @@ class Precision:
         return buffer.getvalue()
 
 
-def chunk_frames(sample_rate: int) -> int:
-    """Frames of each piece but the last."""
-    return round(CHUNK_SECONDS * sample_rate)
+def chunk_frames(sample_rate: int, voices: int) -> int:
+    """Frames of each piece but the last, where the largest deck has so many ``voices``.
+
+    >>> chunk_frames(44100, 4) / 44100, chunk_frames(44100, 12) / 44100
+    (6.0, 2.0)
+    """
+    seconds = min(max(SECONDS_AT_ONCE / voices, SHORTEST_SECONDS), LONGEST_SECONDS)
+    return round(seconds * sample_rate)
 
 
 def write_chunks(
-    folder: Path, deck: str, sources: Sequence[AudioSource], precision: Precision
+    folder: Path, deck: str, sources: Sequence[AudioSource], precision: Precision, size: int
 ) -> Iterator[int]:
-    """Write all pieces of ``sources``, equally long, as ``{deck}-{number}.js``; yields each one's frames."""
+    """Write all pieces of ``sources``, equally long, as ``{deck}-{number}.js``; yields each one's frames.
+
+    ``size`` is that of each but the last.
+    """
     rate, frames = sources[0].sample_rate, sources[0].frames
-    size = chunk_frames(rate)
     for number, start in enumerate(range(0, frames, size)):
         length = min(size, frames - start)
         pieces = [

@@ -195,11 +195,12 @@ def _write_track(
         for deck, found in looks.items():
             for number, (_, decibels) in enumerate(found):
                 (folder / f"{deck}-{number}.png").write_bytes(_picture(decibels, loudest))
+        chunk = chunk_frames(track.sample_rate, max(map(len, decks.values())))
         for deck, sources in decks.items():
-            for frames in write_chunks(folder, deck, sources, precision):
+            for frames in write_chunks(folder, deck, sources, precision, chunk):
                 tell(frames * len(sources))
         outlines = {deck: [wave for wave, _ in found] for deck, found in looks.items()}
-        described = _description(track, precision, outlines, peak)
+        described = _description(track, precision, outlines, peak, chunk)
         text = f"stembridge.track({json.dumps(folder.name)},{json.dumps(described)});\n"
         (folder / "track.js").write_text(text, encoding="ascii")
 
@@ -224,7 +225,7 @@ def _picture(decibels: NDArray[np.float64], loudest: float) -> bytes:
 
 
 def _description(
-    track: PageTrack, precision: Precision, waves: Mapping[str, Sequence[Waveform]], peak: float
+    track: PageTrack, precision: Precision, waves: Mapping[str, Sequence[Waveform]], peak: float, chunk: int
 ) -> dict[str, Any]:
     """What the page needs to know of a track's audio; its names and figures stand in the page itself."""
 
@@ -246,7 +247,7 @@ def _description(
         "rate": track.sample_rate,
         "channels": track.channels,
         "frames": track.frames,
-        "chunk": chunk_frames(track.sample_rate),
+        "chunk": chunk,
         "scale": 1 / precision.scale,
         "sets": sets,
         "original": voice(waves[ORIGINAL][0]) if ORIGINAL in waves else None,

@@ -71,14 +71,14 @@ def test_a_picture_is_what_the_format_says():
 
 @pytest.mark.parametrize("level", [1e-4, 0.02, 0.3, 4.0])
 def test_chunks_hold_every_sample_as_exactly_as_promised(tmp_path, level):
-    stems = [noise(2, 2 * chunk_frames(RATE) + 77, seed) * level for seed in range(4)]
+    stems = [noise(2, 2 * chunk_frames(RATE, 4) + 77, seed) * level for seed in range(4)]
     mixture = np.sum(stems, axis=0)
     rms = float(np.sqrt(np.square(mixture).mean()))
     precision = Precision.needed(float(np.abs(mixture).max()), rms, 5)
     folder = tmp_path / "a 音"
     folder.mkdir()
     sources = [ArraySource(one, RATE) for one in (*stems, mixture)]
-    assert sum(write_chunks(folder, "set0", sources, precision)) == mixture.shape[1]
+    assert sum(write_chunks(folder, "set0", sources, precision, chunk_frames(RATE, 4))) == mixture.shape[1]
     parts = []
     for number, path in enumerate(sorted(folder.iterdir())):
         assert path.name == f"set0-{number:04d}.js"
