@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.fuzz.session_kinds import read_session
 from tests.plugin_bridge import ardour_helpers as ardour
+from tests.plugin_bridge.sessions.ardour.test_compounds import compound
 from tests.plugin_bridge.sessions.ardour.test_midi import midi_file
 
 
@@ -46,6 +47,14 @@ def sessions() -> list[bytes]:
     sources.append('<Source name="keys.mid" type="midi" id="3"/>')
     keys = '<Region name="k" type="midi" start="b480" length="b7680@b1920" source-0="3"/>'
     played = f'<Playlist id="11" name="k" type="midi">{keys}</Playlist>'
-    fader = '<Controllable name="gaincontrol" value="0.5"/>'
-    vca = f'<VCAManager><VCA name="v" number="1">{fader}</VCA></VCAManager>'
-    return [ardour.session(routes, [ardour.playlist(10, *regions), played], sources, more=vca).encode()]
+    stood = '<masters><master id="71" val-ctrl="1" val-master="0.8"/></masters>'
+    follows = '<Slavable><Master number="2"/></Slavable>'
+    fader = f'<Controllable name="gaincontrol" id="70" value="0.5">{stood}</Controllable>'
+    other = '<Controllable name="gaincontrol" id="71" value="0.5"/><Controllable name="solo" self-solo="1"/>'
+    vcas = f'<VCA name="v" number="1">{fader}{follows}</VCA><VCA name="w" number="2">{other}</VCA>'
+    routes[1] = routes[1].replace("</Route>", '<Slavable><Master number="1"/></Slavable></Route>')
+    regions.append(ardour.region(3.0, 1.0, sources=("50",)))
+    more = f"<VCAManager>{vcas}</VCAManager>"
+    text = ardour.session(routes, [ardour.playlist(10, *regions), played], sources, more=more)
+    inner = compound(50, ardour.region(0.0, 1.0))
+    return [text.replace("<Regions/>", f"<Regions>{inner}</Regions>").encode()]

@@ -54,7 +54,8 @@ class _SessionReader:
             self._remark("Session", "a tempo that moves between two changes is read as steps")
         options = {one.get("name"): one.get("value") for one in root.iterfind("Config/Option")}
         sources = Sources(root, media)
-        self.regions = RegionReader(sources, self.clock, is_true(options.get("use-region-fades") or "1"))
+        fades = is_true(options.get("use-region-fades") or "1")
+        self.regions = RegionReader(path, sources, self.clock, fades)
         self.midi = MidiReader(sources, self.regions)
         self._read_markers()
         self.vcas = Vcas(self.root, self.clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.sessions.ardour.fields import TRUE_WORDS
@@ -20,11 +21,15 @@ from plugin_bridge.sessions.model import (
     Point,
     PointShape,
     Scale,
+    Session,
     SourceChannel,
+    Track,
 )
 
 MOST_CHANNELS = 64
 MOST_POINTS = 100_000
+MOST_NESTED = 8
+"""Compounds inside compounds."""
 USUAL_FADE = 64
 """Frames."""
 POWER_STEPS = 33
@@ -56,10 +61,13 @@ def events(element: Element | None, clock: Clock, what: str, start: float = 0.0)
 class RegionReader:
     """Reads the regions of playlists; ``fades`` is whether the session plays their fades at all."""
 
-    def __init__(self, sources: Sources, clock: Clock, fades: bool) -> None:
+    def __init__(self, path: Path, sources: Sources, clock: Clock, fades: bool) -> None:
+        self.path = path
         self.sources = sources
         self.clock = clock
         self.fades = fades
+        self._compounds: dict[tuple[str, int], Session | None] = {}
+        """By the id of their first source and their channels; None while they are read."""
 
     def clips(self, playlist: Element, channels: int, remark: Remark) -> list[Clip]:
         """The clips of a track that plays ``channels`` channels."""
@@ -80,10 +88,15 @@ class RegionReader:
         problem = next((part.problem for part in parts if part.problem), "")
         if not parts:
             parts, problem = [self.sources.audio("")], f"region {name!r:.80} has no source"
+        compound, shift, why = self._compound(region, max(1, channels), remark)
+        if compound is not None or why:
+            parts, problem = [Source(self.path, 0, max(1, channels))] * len(parts), why
         if region.find("RegionFXPlugin") is not None:
             remark(f"region effects on {name} are left out")
         parts = parts[: max(1, channels)]
         mode, picked = _channels(parts)
+        if compound is not None:  # its mix is stereo, with the same on both sides where it is mono
+            mode, picked = (ChannelMode.SINGLE if len(parts) == 1 else ChannelMode.ALL), ()
         return Clip(
             parts[0].path,
             position,
@@ -97,10 +110,32 @@ class RegionReader:
             muted=is_true(region.get("muted")),
             name=name,
             problem=problem,
+            session=compound,
+            section_start=shift,
             layer=layer,
             overlap=Overlap.CROSSFADE if is_true(region.get("opaque", "1")) else Overlap.MIX,
             envelopes=self._envelope(region, length),
         )
+
+    def _compound(self, region: Element, channels: int, remark: Remark) -> tuple[Session | None, float, str]:
+        """The regions that ``region`` is made of, as a session; where it begins there; why it cannot be."""
+        identifiers = _source_ids(region)[:channels]
+        element = self.sources.compound(identifiers[0]) if identifiers else None
+        playlist = None if element is None else element.find("Playlist")
+        if element is None or playlist is None:
+            return None, 0.0, ""
+        key = identifiers[0], len(identifiers)
+        name = f"compound {element.get('name', '')!r:.80}"
+        if key not in self._compounds:
+            if list(self._compounds.values()).count(None) >= MOST_NESTED:
+                return None, 0.0, f"{name}: compounds nested deeper than {MOST_NESTED}"
+            self._compounds[key] = None
+            track = Track(element.get("name", ""), channels=len(identifiers))
+            track.clips = self.clips(playlist, len(identifiers), remark)
+            self._compounds[key] = Session(self.path, "ardour", self.clock.sample_rate, [track])
+        session = self._compounds[key]
+        shift = self.clock.position(element.get("offset"), "where a compound begins")
+        return session, max(0.0, shift), "" if session else f"{name} holds itself"
 
     def place(self, region: Element) -> tuple[float, float, float]:
         """Position, length and offset, seconds; never negative."""

@@ -32,6 +32,8 @@ class Sources:
 
     def __init__(self, root: Element, media: MediaFolders) -> None:
         self._elements = {element.get("id", ""): element for element in root.iterfind("Sources/Source")}
+        nested = root.iterfind("Regions/Region/NestedSource/Source")
+        self._compounds = {element.get("id", ""): element for element in nested}
         self._media = media
         self._places = _places(media.folder)
         self._found: dict[str, tuple[Path, str]] = {}
@@ -45,16 +47,17 @@ class Sources:
                 self._media.folder / "unnamed", 0, 1, f"source {identifier!r:.40} is not in the session"
             )
         name = element.get("name", "")
-        if element.get("playlist"):
-            return Source(
-                self._media.folder / "compound", 0, 1, f"{name!r:.80} is a compound of other regions"
-            )
         if name not in self._found:
             self._found[name] = self._find(name, element.get("origin", ""))
         path, problem = self._found[name]
         channel = element.get("channel", "0")
         number = int(channel) if channel.isdecimal() and len(channel) < 4 else 0
         return Source(path, number, self._widths[name], problem)
+
+    def compound(self, identifier: str) -> Element | None:
+        """The source with this id, if it is a compound of other regions, which lie in its playlist."""
+        element = self._compounds.get(identifier)
+        return None if element is None or element.find("Playlist") is None else element
 
     def midi(self, identifier: str) -> tuple[Path, str]:
         """The MIDI file with this id, and why it cannot be read."""
