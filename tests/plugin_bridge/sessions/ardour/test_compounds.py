@@ -18,8 +18,8 @@ def compound(number, *regions, channel=0):
     inner = ardour.playlist(500 + number, *regions)
     return (
         f'<Region name="c" whole-file="1" source-0="{number}"><NestedSource>'
-        f'<Source name="c {number}" type="audio" id="{number}" playlist="{500 + number}" offset="a0" channel="{channel}">{inner}</Source>'
-        "</NestedSource></Region>"
+        f'<Source name="c {number}" type="audio" id="{number}" playlist="{500 + number}" offset="a0" '
+        f'channel="{channel}">{inner}</Source></NestedSource></Region>'
     )
 
 
