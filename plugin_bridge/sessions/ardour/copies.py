@@ -49,7 +49,7 @@ def copied_route(root: Element, route: Element, name: str, identifiers: Identifi
             made.remove(element)
     for element in made.iter():
         before = element.get("id")
-        if before is None:
+        if before is None or element.tag == "master":  # which is the id of a VCA's control
             continue
         element.set("id", identifiers.new())
         if element.tag == "Processor" and element.get("type") in PLUGIN_FORMATS:

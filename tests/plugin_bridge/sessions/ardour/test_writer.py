@@ -162,6 +162,26 @@ def test_stems_stay_in_the_group_of_their_source_or_have_one_of_their_own(song):
     assert np.abs(rendered(written) - rendered(path)).max() < SUM_TOLERANCE
 
 
+def test_stems_follow_the_vca_of_their_source_from_where_it_stood(song):
+    path, stems = song
+    fader = '<Controllable name="gaincontrol" id="95" value="0.25"/><Controllable name="solo" self-solo="1"/>'
+    stood = '<masters><master id="95" val-ctrl="0.5" val-master="0.5"/></masters>'
+    vca = f'<VCAManager><VCA name="v" number="1">{fader}</VCA></VCAManager>'
+    text = path.read_text().replace("</Session>", f"{vca}</Session>")
+    voice = '<Controllable name="gaincontrol" value="0.5"/>'
+    assert text.count(voice) == 1
+    text = text.replace(voice, f'<Controllable name="gaincontrol" value="0.5">{stood}</Controllable>')
+    first, others = text.split("</Route>", 2)[:2], text.split("</Route>", 2)[2]
+    follows = '<Slavable><Master number="1"/></Slavable></Route>'
+    path.write_text("</Route>".join(first) + follows + others)
+    before = rendered(path)
+    written = write_stems_snapshot(read_ardour(path), {"1": stems}, path.with_name("song_stems.ardour"))
+    assert np.abs(before).max() > 0.01
+    assert np.abs(rendered(written) - before).max() < SUM_TOLERANCE
+    (bus, _) = read_ardour(written).tracks
+    assert [track.vcas for track in bus.children] == [["1", "1 from 0.5"]] * 3
+
+
 def test_stems_that_wait_are_muted(song):
     path, (first, second) = song
     waiting = PlacedStem(second.name, second.path, 1.0, 1.0, muted=True)
