@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
@@ -32,10 +31,9 @@ class ClusteredMasks:
         With a background's mask behind those of the speakers where the network knows of one.
         """
         heard = self.network.hear(audio)
-        spectrum = heard.spectrum
         embeddings = self.network(audio, heard)
         background = self.network.architecture.background
-        loudness = band_loudness(spectrum, embeddings if background else None)
+        loudness = band_loudness(heard.spectrum, embeddings if background else None)
         centroids = kmeans(
             embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
         )
@@ -44,8 +42,7 @@ class ClusteredMasks:
             self.centroids = centroids
             return masks
         # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
-        stems = masks[0, : self.speakers] * spectrum[0]
-        owners = same_voices(centroids, torch.linalg.vector_norm(stems, dim=1))
+        owners = same_voices(centroids)
         # A first pass with masks has outputs that nobody is on: it tells better than clusters who is alone.
         first_voices = self.network.architecture.speakers
         if heard.parts is not None and one_alone(heard.parts[0, :first_voices]):

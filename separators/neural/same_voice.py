@@ -12,8 +12,6 @@ from torch import Tensor
 
 SAME = 0.95
 """Cosine between the centroids of clusters from which on they are the same voice."""
-TOGETHER = 0.5
-"""Correlation of the loudness of stems from which on they hold the same voice."""
 NOBODY = 1e-3
 """A stem with less than this part of the loudest one's energy, -30 dB, in all that was heard is nobody's."""
 
@@ -52,15 +50,13 @@ def join(masks: Tensor, owners: list[int]) -> Tensor:
     return joined
 
 
-def same_voices(centroids: Tensor, loudness: Tensor) -> list[int]:
+def same_voices(centroids: Tensor) -> list[int]:
     """For each cluster the first one that is the same voice, by number.
 
-    They are if their ``centroids`` ``(voices, dimensions)`` lie close together, or if their stems'
-    ``loudness`` ``(voices, times)`` rises and falls together: people do not talk in one rhythm.
+    They are if their ``centroids`` ``(voices, dimensions)`` lie close together.
     """
     unit = torch.nn.functional.normalize(centroids, dim=1)
-    moves = torch.nn.functional.normalize(loudness - loudness.mean(1, keepdim=True), dim=1)
-    alike = (unit @ unit.T > SAME) | (moves @ moves.T > TOGETHER)
+    alike = unit @ unit.T > SAME
     owners: list[int] = []
     for number in range(len(centroids)):
         owners.append(next((owners[n] for n in range(number) if alike[n, number]), number))

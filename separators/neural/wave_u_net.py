@@ -33,7 +33,8 @@ hears its context besides. A block with its overlap is six of them."""
 class WaveUNet(NetworkSeparator):
     """Four stems of a song, or vocals and accompaniment, by trained Wave-U-Nets.
 
-    One network takes the vocals out; for four stems a second one finds drums and bass in what is left.
+    One network takes the vocals out; for four stems a second one finds drums and bass in what is left, and
+    the drums are the mean of what both hear.
     Weights that are given do all of it at once. Two channels are heard as a stereo pair; of more
     channels, each two form a pair and an odd last one is mono. The networks work at 44.1 kHz; at
     higher rates everything above 22 kHz belongs to the last stem.
@@ -94,8 +95,10 @@ class WaveUNet(NetworkSeparator):
         def estimate(audio: Audio) -> Audio:
             if len(networks) == 1:
                 return run(networks[0], audio, slice(estimated))
-            vocals = run(networks[0], audio, slice(1))
-            return np.concatenate([vocals, run(networks[1], audio - vocals[0], slice(1, estimated))])
+            vocals, drums = run(networks[0], audio, slice(2))
+            instruments = run(networks[1], audio - vocals, slice(1, estimated))
+            instruments[0] = (instruments[0] + drums) / 2
+            return np.concatenate([vocals[None], instruments])
 
         architecture = networks[0].architecture
         return stereo_transform(
