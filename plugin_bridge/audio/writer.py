@@ -182,7 +182,7 @@ class AudioWriter:
 
 
 def to_integers(samples: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
-    """Round samples of -1..1 to integers of ``bits`` bits; +1.0 becomes the largest one."""
+    """Round samples of -1..1 to integers of ``bits`` bits, at most 24; +1.0 becomes the largest one."""
     scale = float(1 << (bits - 1))
     scaled = samples * np.float32(scale)  # exact, as is rounding it: float32 holds integers of 24 bits
     return np.clip(np.rint(scaled, out=scaled), -scale, scale - 1, out=scaled).astype(np.int32)
