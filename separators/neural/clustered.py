@@ -41,12 +41,12 @@ class ClusteredMasks:
         if not background:  # it never heard a voice alone, and could not tell
             self.centroids = centroids
             return masks
-        # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
         owners = same_voices(centroids)
         # A first pass with masks has outputs that nobody is on: it tells better than clusters who is alone.
         first_voices = self.network.architecture.speakers
         if heard.parts is not None and one_alone(heard.parts[0, :first_voices]):
             owners = [0] * self.speakers
+        # Where fewer voices were heard than clusters found, the next block looks for all of them anew.
         self.centroids = centroids if len({*owners}) == self.speakers else None
         return join(masks, owners)
 
