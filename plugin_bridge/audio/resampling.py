@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
+from plugin_bridge.audio.pcm import interleaved
 from plugin_bridge.audio.sequential import SequentialReader
 from separators.base import Audio
 from separators.streaming import AudioSource
@@ -51,4 +52,4 @@ class ResampledSource:
             frames = min(CONVERTED_AT_ONCE, self.source.frames - start)
             block = self.source.read(start, frames)
             last = start + frames == self.source.frames
-            yield np.ascontiguousarray(stream.resample_chunk(np.ascontiguousarray(block.T), last=last).T)
+            yield np.ascontiguousarray(stream.resample_chunk(interleaved(block), last=last).T)
