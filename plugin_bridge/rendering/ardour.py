@@ -23,16 +23,26 @@ FORGOTTEN_AFTER = 20
 
 
 def smoothed(
-    at: Callable[[Values], Values], start: int, count: int, sample_rate: int, late: int = LATE
+    at: Callable[[Values], Values],
+    start: int,
+    count: int,
+    sample_rate: int,
+    late: int = LATE,
+    *,
+    is_switch: bool = False,
 ) -> Values:
-    """The gain at frames ``start`` to ``start + count`` where ``at`` gives it at any seconds."""
+    """The gain at frames ``start`` to ``start + count`` where ``at`` gives it at any seconds.
+
+    A switch is looked at once a cycle, at its first frame.
+    """
     from scipy.signal import lfilter  # takes most of a second to load, and few sessions need it
 
     pole = min(1.0, CORNER / sample_rate)
     begin = max(0, start - int(FORGOTTEN_AFTER / pole))
     frames = np.arange(begin, start + count) - late
     cycle = frames // CYCLE * CYCLE
-    values = at((cycle + (frames - cycle) * CYCLE / (CYCLE - 1)) / sample_rate)
+    part = 0 if is_switch else (frames - cycle) * CYCLE / (CYCLE - 1)
+    values = at((cycle + part) / sample_rate)
     if not len(values):
         return np.asarray(values)
     state = [values[0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +21,8 @@ from plugin_bridge.sessions.model import ChannelMode, Clip, Parameter
 from separators.base import Audio
 from separators.streaming import AudioSource
 
+SAME_RATE = 1e-9
+"""Relative; a source that is played at a rate so near the session's is not converted."""
 WIDTHS = {
     ChannelMode.MONO: 1,
     ChannelMode.LEFT: 1,
@@ -80,7 +83,8 @@ class ClipSource:
                 f"{clip.source}: {source.sample_rate} Hz at play rate {clip.rate:g} "
                 f"is too far from the session's {self.sample_rate} Hz"
             )
-        needed = frames if rate_in == self.sample_rate else round(frames * rate_in / self.sample_rate) + 1
+        self.is_converted = not math.isclose(rate_in, self.sample_rate, rel_tol=SAME_RATE)
+        needed = frames if not self.is_converted else round(frames * rate_in / self.sample_rate) + 1
         material: AudioSource
         if is_stretched:
             material = StretchedSource(
@@ -88,7 +92,7 @@ class ClipSource:
             )
         else:
             material = _Material(clip, source, needed)
-        if rate_in == self.sample_rate:
+        if not self.is_converted:
             return material
         return ResampledSource(material, rate_in, self.sample_rate, frames)
 

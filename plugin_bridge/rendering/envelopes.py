@@ -23,6 +23,7 @@ Smoothing = Callable[[Callable[[Values], Values], int, int, int], Values]
 SMOOTHING: dict[str, Smoothing] = {
     "ardour": ardour.smoothed,
     "ardour send": partial(ardour.smoothed, late=0),
+    "ardour switch": partial(ardour.smoothed, is_switch=True),
 }
 """How a DAW smooths what moves, by the name that :attr:`Envelope.smoothing` carries."""
 
@@ -31,6 +32,8 @@ def _as_it_is(values: Values) -> Values:
     return values
 
 
+MUTED = 0.5
+"""From here on a mute is on."""
 FLOOR = 1e-7
 """-140 dB: what decibels are counted from where a gain is 0."""
 REAPER_TOP = 10**0.6 / 2
@@ -79,6 +82,7 @@ class EnvelopeCurve:
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
+        self._is_mute = envelope.parameter is Parameter.MUTE
         points = sorted(envelope.points, key=lambda point: point.seconds)
         self._points = points
         self._seconds = [point.seconds for point in points]
@@ -86,15 +90,22 @@ class EnvelopeCurve:
         self._ways = to_way(np.array([point.value for point in points], np.float64))
 
     def frames(self, start: int, count: int, sample_rate: int) -> float | Values:
-        """The values at frames ``start`` to ``start + count``; one number where nothing moves."""
+        """The values at frames ``start`` to ``start + count``; one number where nothing moves.
+
+        Those of a mute are gains: 0 and 1, and what smoothing leaves between.
+        """
         if (smoothing := SMOOTHING.get(self.envelope.smoothing)) is not None:
-            return smoothing(self.at, start, count, sample_rate)
+            return smoothing(self._gain_at if self._is_mute else self.at, start, count, sample_rate)
         first, last = start / sample_rate, (start + count) / sample_rate
         low, high = bisect_right(self._seconds, first), bisect_right(self._seconds, last)
         around = self._points[max(0, low - 1) : high + 1]
         if all(point.value == around[0].value for point in around):
-            return around[0].value
-        return self.at((start + np.arange(count)) / sample_rate)
+            return float(around[0].value < MUTED) if self._is_mute else around[0].value
+        moments = (start + np.arange(count)) / sample_rate
+        return self._gain_at(moments) if self._is_mute else self.at(moments)
+
+    def _gain_at(self, seconds: Values) -> Values:
+        return np.where(self.at(seconds) >= MUTED, 0.0, 1.0)
 
     def at(self, seconds: Values) -> Values:
         """The values at ``seconds``, in rising order."""
@@ -171,15 +182,8 @@ class Automation:
         gain: float | Values = fader
         for curve in self._of(parameters):
             values = curve.frames(start, count, sample_rate)
-            if curve.envelope.parameter is Parameter.MUTE:
-                values = (
-                    np.where(values >= 0.5, 0.0, 1.0)
-                    if isinstance(values, np.ndarray)
-                    else float(values < 0.5)
-                )
-                gain = gain * values
-            else:
-                gain = gain * values if curve.envelope.relative else values
+            is_mute = curve.envelope.parameter is Parameter.MUTE
+            gain = gain * values if is_mute or curve.envelope.relative else values
         return gain
 
     def moved(

@@ -18,7 +18,7 @@ from plugin_bridge.rendering.overlaps import gaps
 from plugin_bridge.rendering.panning import PanLaw
 from plugin_bridge.rendering.processing import DRY, Processing, StripProcessing
 from plugin_bridge.rendering.sources import Media
-from plugin_bridge.sessions.model import PanMode, Parameter, Send, Session, Tap, Track, Vca
+from plugin_bridge.sessions.model import ChannelMap, PanMode, Parameter, Send, Session, Tap, Track, Vca
 from separators.base import Audio
 
 VOLUMES = (Parameter.VOLUME, Parameter.TRIM, Parameter.MUTE)
@@ -88,6 +88,10 @@ class _Feed:
     """None for a child's way to its parent."""
     channel: int
     """Where it begins among the strip's channels."""
+    ways: ChannelMap
+    """Where its channels go."""
+    inputs: int
+    """The channels of the strip, at the end of ``ways``."""
 
     def __post_init__(self) -> None:
         self._automation = Automation(self.send.envelopes if self.send else ())
@@ -95,6 +99,13 @@ class _Feed:
 
     @property
     def channels(self) -> int:
+        """What arrives."""
+        if self.ways:
+            return max(self.inputs, *(into + 1 for _, into in self.ways))
+        return self._channels
+
+    @property
+    def _channels(self) -> int:
         send = self.send
         if send is None:
             return self.strip.channels
@@ -108,16 +119,26 @@ class _Feed:
         return max(2, count) if is_panned else count
 
     def read(self, start: int, frames: int) -> Audio:
+        """What arrives, on :attr:`channels` channels."""
+        audio = self._read(start, frames)
+        if not self.ways:
+            return audio
+        arrived = np.zeros((self.channels, frames), np.float32)
+        for channel, into in self.ways:
+            arrived[into] += audio[min(channel, len(audio) - 1)]
+        return arrived
+
+    def _read(self, start: int, frames: int) -> Audio:
         send = self.send
         if send is None:
             return self.strip.read(start, frames)
         audio = self.strip.read(start, frames, send.tap)
-        if len(audio) == 1 and self.channels > 1 and self._law.is_neutral:
+        if len(audio) == 1 and self._channels > 1 and self._law.is_neutral:
             audio = np.repeat(audio, 2, axis=0)
         if len(audio) > 1:
             audio = audio[send.source_channel :][: send.channels or None]
         if not len(audio):  # the track has no such channels
-            return np.zeros((self.channels, frames), np.float32)
+            return np.zeros((self._channels, frames), np.float32)
         if send.mono and len(audio) > 1:
             audio = audio.mean(axis=0, keepdims=True, dtype=np.float32)
         rate = self.strip.desk.sample_rate
@@ -192,12 +213,12 @@ class Strip:
             if child.sends_to_parent and not self._is_muted(child):
                 strip = self.desk.strip(child, everything)
                 if strip is not None:
-                    yield _Feed(strip, None, child.parent_channel)
+                    yield _Feed(strip, None, child.parent_channel, child.parent_map, track.channels)
         for source, send in self.desk.feeds(track):
             if not send.muted and (send.through_mute or not self._is_muted(source)):
                 strip = self.desk.strip(source, everything)
                 if strip is not None:
-                    yield _Feed(strip, send, send.target_channel)
+                    yield _Feed(strip, send, send.target_channel, send.channel_map, track.channels)
 
     def _is_muted(self, track: Track) -> bool:
         return track.muted or any(vca.muted for vca in self.desk.vcas(track))
@@ -297,7 +318,7 @@ class Strip:
     def conversions(self) -> Iterator[str]:
         """The files of clips that have another sample rate."""
         for clip in self.clips:
-            if clip.source_rate != self.desk.sample_rate:
+            if clip.is_converted and clip.source_rate != self.desk.sample_rate:
                 yield (
                     f"{self.track.name}: {clip.clip.source.name} is converted from {clip.source_rate} to "
                     f"{self.desk.sample_rate} Hz, the session's rate"

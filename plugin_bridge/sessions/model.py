@@ -246,6 +246,11 @@ class Clip:
     """The session whose mix is played in place of ``source``: a subproject."""
 
 
+ChannelMap = tuple[tuple[int, int], ...]
+"""A strip's channels, each with the one of the next strip that it goes to, both from 0; a mono strip is on
+all of its outputs. Empty where they go as they come, and mono to two."""
+
+
 class Tap(Enum):
     """Where a send leaves its strip."""
 
@@ -280,6 +285,8 @@ class Send:
     """The first channel of the target that receives, from 0."""
     pan_mode: PanMode = PanMode.BALANCE
     envelopes: tuple[Envelope, ...] = ()
+    channel_map: ChannelMap = ()
+    """Where its channels go, in place of ``target_channel``."""
 
 
 @dataclass(frozen=True)
@@ -353,6 +360,8 @@ class Track:
     sends_to_parent: bool = True
     parent_channel: int = 0
     """The first of the parent's channels that it feeds, from 0."""
+    parent_map: ChannelMap = ()
+    """Where its channels go, in place of ``parent_channel``."""
     trim: float = 1.0
     """Linear, before everything else on the strip."""
     pan_mode: PanMode = PanMode.BALANCE

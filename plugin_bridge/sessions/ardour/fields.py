@@ -47,5 +47,8 @@ PANNERS = {
 USUAL_PANNERS = {1: PanMode.ARDOUR_MONO, 2: PanMode.BALANCE}
 """By the number of channels that come in; only where two go out."""
 
-SMOOTHING, SEND_SMOOTHING = "ardour", "ardour send"
-"""Of faders that automation moves; see :mod:`plugin_bridge.rendering.envelopes`."""
+USUAL_MUTE_POINTS = ("PreFader", "PostFader", "Listen", "Main")
+"""Where a mute acts if a session does not say."""
+
+SMOOTHING, SEND_SMOOTHING, SWITCH_SMOOTHING = "ardour", "ardour send", "ardour switch"
+"""Of faders and mutes that automation moves; see :mod:`plugin_bridge.rendering.envelopes`."""

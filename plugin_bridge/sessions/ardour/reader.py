@@ -15,12 +15,12 @@ from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.ardour.fields import NEWEST, OLDEST, ROLES
 from plugin_bridge.sessions.ardour.midi import MidiReader
 from plugin_bridge.sessions.ardour.regions import RegionReader, is_true
-from plugin_bridge.sessions.ardour.routing import Routing, audio_ports
+from plugin_bridge.sessions.ardour.routing import Connection, Routing, audio_ports
 from plugin_bridge.sessions.ardour.sources import Sources
 from plugin_bridge.sessions.ardour.strips import controllable, read_strip
 from plugin_bridge.sessions.ardour.times import clock_of, number
 from plugin_bridge.sessions.ardour.vcas import Vcas
-from plugin_bridge.sessions.model import Marker, Send, Session, Track
+from plugin_bridge.sessions.model import ChannelMap, Marker, Send, Session, Track
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.xml import read_xml
 
@@ -104,6 +104,8 @@ class _SessionReader:
         roles = {route.get("id", ""): _role(route) for route in routes}
         playlists = {one.get("id", ""): one for one in self.root.iterfind("Playlists/Playlist")}
         by_name = {one.get("name", ""): one for one in playlists.values()}
+        self.inputs = {one.get("id", ""): len(list(audio_ports(one, "Input"))) or 1 for one in routes}
+        self.outputs = {one.get("id", ""): len(list(audio_ports(one, "Output"))) for one in routes}
         tracks: dict[str, Track] = {}
         for route in routes:
             identifier = route.get("id", "")
@@ -119,14 +121,19 @@ class _SessionReader:
                 self._read_playlist(playlist, track)
             tracks[identifier] = track
         self.session.vcas = list(self.vcas.found.values())
+        at = f"is played at {self.session.sample_rate} Hz"
+        self.session.notes += [
+            f"Session: {path.name} {at} though it has {rate} Hz, as by Ardour"
+            for path, rate in self.regions.mismatches.items()
+        ]
         self._connect(tracks, routing, roles)
 
     def _track(self, route: Element) -> Track:
         name = route.get("name", "") or "Unnamed"
-        track = Track(name, identifier=route.get("id", ""), color=_color(route))
-        track.channels = sum(1 for _ in audio_ports(route, "Input")) or 1
-        outputs = sum(1 for _ in audio_ports(route, "Output"))
-        read_strip(route, track, outputs, self.clock, lambda text: self._remark(name, text))
+        identifier = route.get("id", "")
+        track = Track(name, identifier=identifier, color=_color(route), channels=self.inputs[identifier])
+        outputs = self.outputs[identifier]
+        read_strip(route, track, outputs, self.inputs, self.clock, lambda text: self._remark(name, text))
         amp = next((one for one in route.iterfind("Processor") if one.get("type") == "amp"), None)
         track.vcas = self.vcas.over(route, None if amp is None else controllable(amp, "gaincontrol"))
         track.soloed = track.soloed or any(self.vcas.found[one].soloed for one in track.vcas)
@@ -142,6 +149,7 @@ class _SessionReader:
         session.master_pan = track.pan
         session.master_inverted = track.inverted
         session.master_muted = track.muted
+        session.master_channels = track.channels
         session.master_envelopes = track.envelopes
         session.master_chain = track.chain
         # A master that is panned without a panner would be balanced all the same: its pan is 0 then.
@@ -167,12 +175,13 @@ class _SessionReader:
             to_buses = [one for one in connections if one.target in tracks and one.target != identifier]
             track.hardware_outputs = routing.elsewhere(identifier)
             track.sends_to_parent = bool(to_master or to_buses)
-            if not to_master and to_buses:
-                parents[identifier] = to_buses.pop(0).target
-            track.sends += [Send(one.target) for one in to_buses]
+            if to_master or to_buses:
+                first = to_master[0] if to_master else to_buses.pop(0)
+                track.parent_map = self._ways(track, first)
+                if not to_master:
+                    parents[identifier] = first.target
+            track.sends += [Send(one.target, channel_map=self._ways(track, one)) for one in to_buses]
             self._remark_on_outputs(track)
-            if any(not one.is_plain for one in connections):
-                self._remark(track.name, "its outputs are connected crosswise, and played straight")
         _solo_feeders(tracks, parents)
         for identifier, track in tracks.items():
             if self._depth(identifier, parents) > MAX_DEPTH:
@@ -181,6 +190,13 @@ class _SessionReader:
                 track.sends_to_parent = False
             parent = tracks.get(parents.get(identifier, ""))
             (self.session.tracks if parent is None else parent.children).append(track)
+
+    def _ways(self, track: Track, connection: Connection) -> ChannelMap:
+        """Which output goes where; nothing if all go straight."""
+        outputs = self.outputs[track.identifier]
+        is_whole = len(connection.channels) == outputs == self.inputs[connection.target]
+        is_straight = connection.is_plain and is_whole and track.channels <= outputs
+        return () if is_straight else connection.channels
 
     def _remark_on_outputs(self, track: Track) -> None:
         """What plays and is not heard in the mix."""

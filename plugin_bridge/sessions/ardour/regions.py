@@ -27,6 +27,7 @@ from plugin_bridge.sessions.model import (
 )
 
 MOST_CHANNELS = 64
+STEREO = 2
 MOST_POINTS = 100_000
 MOST_NESTED = 8
 """Compounds inside compounds."""
@@ -68,6 +69,8 @@ class RegionReader:
         self.fades = fades
         self._compounds: dict[tuple[str, int], Session | None] = {}
         """By the id of their first source and their channels; None while they are read."""
+        self.mismatches: dict[Path, int] = {}
+        """Files that have another rate than the session, and theirs."""
 
     def clips(self, playlist: Element, channels: int, remark: Remark) -> list[Clip]:
         """The clips of a track that plays ``channels`` channels."""
@@ -93,7 +96,14 @@ class RegionReader:
             parts, problem = [Source(self.path, 0, max(1, channels))] * len(parts), why
         if region.find("RegionFXPlugin") is not None:
             remark(f"region effects on {name} are left out")
-        parts = parts[: max(1, channels)]
+        parts = _repeated(parts, max(1, channels))
+        rate = 1.0
+        if compound is None and not problem:
+            # Ardour plays the frames of a file one by one, whatever rate it says.
+            own_rate = self.sources.own_rate(parts[0].path)
+            if own_rate is not None and own_rate != self.clock.sample_rate:
+                rate = self.clock.sample_rate / own_rate
+                self.mismatches[parts[0].path] = own_rate
         mode, picked = _channels(parts)
         if compound is not None:  # its mix is stereo, with the same on both sides where it is mono
             mode, picked = (ChannelMode.SINGLE if len(parts) == 1 else ChannelMode.ALL), ()
@@ -101,7 +111,8 @@ class RegionReader:
             parts[0].path,
             position,
             length,
-            offset,
+            offset * rate,
+            rate=rate,
             gain=number(region.get("scale-amplitude") or region.get("scale-gain"), 1.0, "scale-amplitude"),
             fade_in=self._fade(region, "FadeIn", "fade-in-active", length, is_out=False),
             fade_out=self._fade(region, "FadeOut", "fade-out-active", length, is_out=True),
@@ -231,6 +242,13 @@ def _relative(points: list[tuple[float, float]], seconds: float, is_out: bool) -
         x = min(1.0, max(0.0, at / seconds))
         places.setdefault(1 - x if is_out else x, value)
     return tuple(sorted(places.items()))
+
+
+def _repeated(parts: list[Source], channels: int) -> list[Source]:
+    """As many as the track has; those of a narrower region again and again, one channel alone on all."""
+    if len(parts) == 1 and channels <= STEREO:
+        return parts
+    return [parts[channel % len(parts)] for channel in range(channels)]
 
 
 def _channels(parts: list[Source]) -> tuple[ChannelMode, tuple[SourceChannel, ...]]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from plugin_bridge.audio.files import read_info
+from plugin_bridge.errors import AudioFileError
 from plugin_bridge.sessions.ardour.fields import AUDIO_PLACES, MIDI_PLACES
 from plugin_bridge.sessions.sources import MediaFolders
 
@@ -37,6 +39,7 @@ class Sources:
         self._media = media
         self._places = _places(media.folder)
         self._found: dict[str, tuple[Path, str]] = {}
+        self._rates: dict[Path, int | None] = {}
         self._widths = Counter(element.get("name", "") for element in self._elements.values())
 
     def audio(self, identifier: str) -> Source:
@@ -53,6 +56,15 @@ class Sources:
         channel = element.get("channel", "0")
         number = int(channel) if channel.isdecimal() and len(channel) < 4 else 0
         return Source(path, number, self._widths[name], problem)
+
+    def own_rate(self, path: Path) -> int | None:
+        """The sample rate of an audio file; None if it cannot be read."""
+        if path not in self._rates:
+            try:
+                self._rates[path] = read_info(path).sample_rate
+            except AudioFileError:
+                self._rates[path] = None
+        return self._rates[path]
 
     def compound(self, identifier: str) -> Element | None:
         """The source with this id, if it is a compound of other regions, which lie in its playlist."""

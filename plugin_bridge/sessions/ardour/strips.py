@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.sessions.ardour.fields import (
@@ -14,11 +14,14 @@ from plugin_bridge.sessions.ardour.fields import (
     SEND_SMOOTHING,
     SILENT_PROCESSORS,
     SMOOTHING,
+    SWITCH_SMOOTHING,
+    USUAL_MUTE_POINTS,
     USUAL_PANNERS,
 )
 from plugin_bridge.sessions.ardour.regions import events, gain_envelope, is_true
 from plugin_bridge.sessions.ardour.times import Clock, number
 from plugin_bridge.sessions.model import (
+    ChannelMap,
     Envelope,
     PanMode,
     Parameter,
@@ -36,13 +39,19 @@ MIDDLE = 0.5
 """Of Ardour's pan, which runs from 0 to 1."""
 
 
-def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark: Remark) -> None:
-    """Fill in the strip of ``track``, whose panner, if it has one, feeds ``outputs`` channels."""
+def read_strip(
+    route: Element, track: Track, outputs: int, inputs: Mapping[str, int], clock: Clock, remark: Remark
+) -> None:
+    """Fill in the strip of ``track``, whose panner, if it has one, feeds ``outputs`` channels.
+
+    ``inputs`` says how many channels each route takes, by its id.
+    """
     processors = list(route.iterfind("Processor"))
     by_type = {processor.get("type", ""): processor for processor in reversed(processors)}
     track.volume = _gain(by_type.get("amp"), "gaincontrol")
     track.trim = _gain(by_type.get("trim"), "trimcontrol")
-    track.muted = _is_muted(route)
+    mutes = _MutePoints(route)
+    track.muted = mutes.holds("Main")
     solo = controllable(route, "solo")
     track.soloed = is_true(route.get("self-solo")) or (solo is not None and is_true(solo.get("self-solo")))
     isolated = controllable(route, "solo-iso")
@@ -50,17 +59,20 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
         isolated is not None and is_true(isolated.get("solo-isolated"))
     )
     _read_polarity(route, track)
-    _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
+    is_panned = _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
     for kind, (parameter, scale) in GAINS.items():
         processor = by_type.get({"gain": "amp"}.get(kind, kind))
         track.envelopes += gain_automation(processor, kind, parameter, scale, clock)
     if any(envelope.parameter is Parameter.TRIM for envelope in track.envelopes):
         track.trim = 1.0  # automation takes its place
-    track.envelopes += _pan_automation(route.find("Pannable"), clock)
+    if is_panned:
+        track.envelopes += _pan_automation(route.find("Pannable"), track.pan_mode, clock)
+    if any(value >= MIDDLE for one in _played(route, "phase") for _, value in events(one, clock, "polarity")):
+        remark("automation of its polarity is left out")
     if moves := list(mute_automation(route, clock)):
         track.muted = False
         track.envelopes += moves
-    track.sends = list(_sends(route, processors, track, clock))
+    track.sends = list(_sends(route, processors, track, mutes, inputs, clock))
     track.chain = [_plugin(one) for one in processors if one.get("type") in PLUGIN_FORMATS]
     track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
     for name in track.plugins:
@@ -72,13 +84,23 @@ def read_strip(route: Element, track: Track, outputs: int, clock: Clock, remark:
         remark(f"{OTHER_PROCESSORS.get(kind, f'processor {kind}')} {processor.get('name', '')} is left out")
 
 
-def _is_muted(route: Element) -> bool:
-    master = route.find("MuteMaster")
-    control = controllable(route, "mute")
-    said = None if master is None else master.get("muted")
-    if said is None and control is not None:
-        return number(control.get("value"), 0.0, "mute") >= MIDDLE
-    return is_true(said)
+class _MutePoints:
+    """Whether a strip is muted, and where: sends before and behind the fader, and its output (``Main``)."""
+
+    def __init__(self, route: Element) -> None:
+        master = route.find("MuteMaster")
+        control = controllable(route, "mute")
+        said = None if master is None else master.get("muted")
+        if said is None and control is not None:
+            self.is_muted = number(control.get("value"), 0.0, "mute") >= MIDDLE
+        else:
+            self.is_muted = is_true(said)
+        points = None if master is None else master.get("mute-point")
+        self.points = USUAL_MUTE_POINTS if points is None else points.split(",")
+
+    def holds(self, point: str) -> bool:
+        """Whether what leaves the strip there is muted."""
+        return self.is_muted and point in self.points
 
 
 def _read_polarity(route: Element, track: Track) -> None:
@@ -89,13 +111,15 @@ def _read_polarity(route: Element, track: Track) -> None:
         track.inverted_channels = tuple(at for at, bit in enumerate(reversed(bits)) if bit == "1")
 
 
-def _read_panner(route: Element, outs: Element | None, track: Track, outputs: int, remark: Remark) -> None:
-    """Without two outputs Ardour makes no panner; with it, the law depends on what comes in."""
-    if outputs != 2:
-        return
+def _read_panner(route: Element, outs: Element | None, track: Track, outputs: int, remark: Remark) -> bool:
+    """Whether it has one: only where two or more go out; with it, the law depends on what comes in."""
     shell = route.find("PannerShell") if outs is None else outs.find("PannerShell")
     if shell is not None and is_true(shell.get("bypassed")):
-        return
+        return False
+    if outputs > 2:
+        remark(f"its panner to {outputs} outputs is left out")
+    if outputs != 2:
+        return False
     mode = USUAL_PANNERS.get(track.channels)
     panner = None if shell is None else shell.find("Panner")
     chosen = (None if shell is None else shell.get("user-panner")) or (
@@ -108,11 +132,12 @@ def _read_panner(route: Element, outs: Element | None, track: Track, outputs: in
             remark(f"the panner of its {track.channels} channels is left out")
         mode = USUAL_PANNERS.get(track.channels)
         if mode is None:
-            return
+            return False
     track.pan_mode = mode
     pannable = route.find("Pannable")
     track.pan = _pan(pannable, "pan-azimuth", MIDDLE)
     track.width = _width(pannable)
+    return True
 
 
 def _pan(pannable: Element | None, name: str, default: float) -> float:
@@ -151,12 +176,17 @@ def gain_automation(
             )
 
 
-def _pan_automation(pannable: Element | None, clock: Clock) -> Iterator[Envelope]:
+def _pan_automation(pannable: Element | None, mode: PanMode, clock: Clock) -> Iterator[Envelope]:
     for element in _played(pannable, "pan-azimuth"):
         found = events(element, clock, "automation of pan")
         points = tuple(Point(at, 2 * min(1.0, max(0.0, value)) - 1) for at, value in found)
         if points:
             yield Envelope(Parameter.PAN, points, relative=False)
+    for element in _played(pannable, "pan-width") if mode is PanMode.ARDOUR_STEREO else ():
+        found = events(element, clock, "automation of width")
+        points = tuple(Point(at, min(1.0, max(-1.0, value))) for at, value in found)
+        if points:
+            yield Envelope(Parameter.WIDTH, points, relative=False)
 
 
 def mute_automation(route: Element, clock: Clock) -> Iterator[Envelope]:
@@ -165,7 +195,7 @@ def mute_automation(route: Element, clock: Clock) -> Iterator[Envelope]:
         found = events(element, clock, "automation of mute")
         points = tuple(Point(at, value, PointShape.HOLD) for at, value in found)
         if points:
-            yield Envelope(Parameter.MUTE, points, relative=False)
+            yield Envelope(Parameter.MUTE, points, relative=False, smoothing=SWITCH_SMOOTHING)
 
 
 def _played(holder: Element | None, identifier: str) -> Iterator[Element]:
@@ -177,37 +207,62 @@ def _played(holder: Element | None, identifier: str) -> Iterator[Element]:
             yield element
 
 
-def _sends(route: Element, processors: list[Element], track: Track, clock: Clock) -> Iterator[Send]:
+def _sends(
+    route: Element,
+    processors: list[Element],
+    track: Track,
+    mutes: _MutePoints,
+    inputs: Mapping[str, int],
+    clock: Clock,
+) -> Iterator[Send]:
     """Internal sends leave the strip where they stand among its processors, each with a panner of its own."""
     is_behind = False
-    mute_master = route.find("MuteMaster")
-    mute_points = "" if mute_master is None else mute_master.get("mute-point", "")
     for processor in processors:
         is_behind |= processor.get("type") == "amp"
         if processor.get("type") != "intsend" or processor.get("role", "Aux") != "Aux":
             continue
         if not is_true(processor.get("active", "1")):
             continue
-        gain = controllable(processor, "gaincontrol")
+        gain = _send_gain(processor)
         polarity = controllable(processor, "polarity-invert")
         inverted = polarity is not None and number(polarity.get("value"), 0.0, "polarity") >= MIDDLE
         shell = processor.find("PannerShell")
         linked = shell is None or is_true(shell.get("linked-to-route"))
         pannable = route.find("Pannable") if linked else processor.find("Pannable")
+        target = processor.get("target", "")
+        arriving = inputs.get(target, 2)
+        mode = USUAL_PANNERS.get(track.channels, PanMode.BALANCE)
+        ways: ChannelMap = ()
+        if arriving == 1:  # there all channels are summed, and nothing is panned
+            ways = tuple((channel, 0) for channel in range(track.channels))
+        elif shell is not None and is_true(shell.get("bypassed")):
+            ways = tuple((channel, channel) for channel in range(min(track.channels, arriving)))
+        if ways:
+            mode, pannable = PanMode.BALANCE, None
+        point = "PostFader" if is_behind else "PreFader"
         yield Send(
-            processor.get("target", ""),
+            target,
             1.0 if gain is None else max(0.0, number(gain.get("value"), 1.0, "a send's gain")),
             pan=_pan(pannable, "pan-azimuth", MIDDLE),
-            pan_mode=USUAL_PANNERS.get(track.channels, PanMode.BALANCE),
+            pan_mode=mode,
             tap=Tap.PRE_PAN if is_behind else Tap.PRE_FADER,
-            through_mute=("PostFader" if is_behind else "PreFader") not in mute_points.split(","),
+            muted=mutes.holds(point) and not track.muted,
+            through_mute=point not in mutes.points,
+            channel_map=ways,
             # Polarity comes first on the strip, but in the model with the fader.
             inverted=inverted != (track.inverted and not is_behind),
             envelopes=(
                 *gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock),
-                *_pan_automation(pannable, clock),
+                *_pan_automation(pannable, mode, clock),
             ),
         )
+
+
+def _send_gain(send: Element) -> Element | None:
+    """The control of a send's gain; before version 7 it may lie in an amplifier of its own."""
+    inner = (one for one in send.iterfind("Processor") if one.get("type") == "amp")
+    found = (controllable(one, "gaincontrol") for one in (send, *inner))
+    return next((one for one in found if one is not None), None)
 
 
 def _plugin(processor: Element) -> PluginState:

@@ -118,6 +118,8 @@ class Strips:
         if bits := sum(1 << self._vcas[name] for name in track.vcas if name in self._vcas):
             yield f"    GROUP_FLAGS {_group_words(VCA_FOLLOWS, bits)}"
         yield f"    MAINSEND {int(track.sends_to_parent)} {track.parent_channel}"
+        if track.parent_map:
+            self.remark(f"{track.name}: which of its channels go where is not written")
         for output in track.hardware_outputs:
             self.remark(f"{track.name}: its way to {output} is not written")
         if track.inverted_channels:
@@ -180,6 +182,8 @@ class Strips:
             self.remark(f"{said} is muted with its track")
         if send.pan_mode is not PanMode.BALANCE and (send.pan or source.channels == 1):
             self.remark(f"{said} is written with a balance")
+        if send.channel_map:
+            self.remark(f"{said}: which of its channels go where is not written")
         moved = [one for one in send.envelopes if one.parameter in FADERS]
         mode = READ if moved and not any(one.relative for one in moved) else TRIM_READ
         if mode == READ or not any(not one.relative for one in moved):
