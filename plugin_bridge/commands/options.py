@@ -251,9 +251,26 @@ report_option = click.option(
     is_flag=True,
     help="Make a page to listen to the stems, in the folder `report` of the results; it opens from disk.",
 )
+
+
+def _begin_loading(context: click.Context, parameter: click.Parameter, jobs: int) -> int:
+    """Let what workers need be loaded while the rest of the command line is read and the jobs are planned."""
+    if jobs > 1:
+        from plugin_bridge.engine.template import prepare
+
+        prepare()
+    return jobs
+
+
 jobs_option = together(
     click.option(
-        "--jobs", "-j", type=click.IntRange(min=1), default=1, help="Worker processes. [default: 1]"
+        "--jobs",
+        "-j",
+        type=click.IntRange(min=1),
+        default=1,
+        is_eager=True,
+        callback=_begin_loading,
+        help="Worker processes. [default: 1]",
     ),
     click.option(
         "--cluster",

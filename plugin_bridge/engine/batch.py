@@ -14,7 +14,9 @@ from contextlib import suppress
 from functools import partial
 
 from plugin_bridge.engine.contract import WorkerExecutor, WorkerLostError, Workers
+from plugin_bridge.engine.template import discard
 from plugin_bridge.engine.worker import run_in_worker
+from plugin_bridge.errors import PresetError
 from plugin_bridge.jobs.contract import Job, Result, attempt
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.plan import Planned
@@ -53,6 +55,7 @@ def run_jobs(
     reporter.weigh(seconds or {})
     reporter.begin(len(jobs))
     if pools is None and (not jobs or (count <= 1 and not who.cluster and not who.memory_bytes)):
+        discard()
         return _here(jobs, reporter, more or _no_more)
 
     def update(event: Event) -> None:
@@ -63,10 +66,11 @@ def run_jobs(
         if who.cluster:
             from plugin_bridge.engine.cluster import cluster_executor
 
+            discard()
             return cluster_executor(who, update, reporter.say)
         from plugin_bridge.engine.workers import LocalWorkers
 
-        return LocalWorkers(count, update, who.memory_bytes)
+        return LocalWorkers(count, update, who.memory_bytes, _methods(jobs))
 
     return _Batch(jobs, reporter, pools or own, count, seconds or {}, more or _no_more).run()
 
@@ -94,6 +98,16 @@ def run_plan(
 def _seconds(plan: Sequence[Planned]) -> dict[str, float]:
     """Of audio, by the jobs' labels."""
     return {one.job.label: one.survey.seconds for one in plan}
+
+
+def _methods(jobs: Sequence[Job]) -> list[str]:
+    """The separators that jobs need."""
+    presets = {job.preset for job in jobs if isinstance(job, SeparateJob)}
+    names: set[str] = set()
+    for text in presets:
+        with suppress(PresetError):  # which its jobs will say
+            names.update(text.preset.methods)
+    return sorted(names)
 
 
 def _no_more(ended: Sequence[Result]) -> Sequence[Planned]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from plugin_bridge.engine.cluster_worker import Errand, run_errand, stop_errands
 from plugin_bridge.engine.contract import LOCAL, NoWorkersError, WorkerExecutor, WorkerLostError, Workers
-from plugin_bridge.engine.workers import THREAD_VARIABLES
+from plugin_bridge.engine.threads import THREAD_VARIABLES
 from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.progress import Event
 from plugin_bridge.version import program_version

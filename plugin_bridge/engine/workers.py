@@ -1,14 +1,13 @@
-"""Local workers: an executor of spawned processes, each with a pipe and a thread that serves it.
+"""Local workers: an executor of processes, each with a pipe and a thread that serves it.
 
 A worker that is killed takes its own job with it and no other, and the next job gets a new one.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing import get_context
@@ -20,27 +19,31 @@ from typing import Any
 
 from plugin_bridge.engine.contract import NoWorkersError, WorkerExecutor, WorkerLostError
 from plugin_bridge.engine.memory import resident_bytes
+from plugin_bridge.engine.template import START_SECONDS, Fork, take
+from plugin_bridge.engine.threads import environment, share_of
 from plugin_bridge.engine.worker import GRACE_SECONDS, READY, serve
 from plugin_bridge.jobs.progress import Event
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Read by numpy's and torch's libraries when they are loaded."""
 STARTS = 5
 """Workers that end before their first word, one after the other, until there will be none."""
-START_SECONDS = 300.0
-"""How long a worker may take for its first word, on the busiest machine."""
 MEMORY_SECONDS = 0.1
 """Between two looks at a worker's memory."""
-
-_environment = threading.Lock()
 
 
 class LocalWorkers(WorkerExecutor):
     """``workers`` processes, each with its share of the machine's cores."""
 
     def __init__(
-        self, workers: int, update: Callable[[Event], None], memory_bytes: int | None = None
+        self,
+        workers: int,
+        update: Callable[[Event], None],
+        memory_bytes: int | None = None,
+        separators: Iterable[str] = (),
     ) -> None:
+        """``separators`` are those that jobs will need: loaded once for all, where workers are forked."""
+        self._template = take()
+        if self._template:
+            self._template.load(separators)
         self._workers = workers
         self._update = update
         self._memory_bytes = memory_bytes
@@ -78,6 +81,8 @@ class LocalWorkers(WorkerExecutor):
         self._closing.set()
         for slot in self._slots if wait else []:
             slot.join()
+        if self._template:
+            self._template.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,7 +104,7 @@ class _Slot(threading.Thread):
     def __init__(self, pool: LocalWorkers) -> None:
         super().__init__(daemon=True)
         self._pool = pool
-        self._process: SpawnProcess | None = None
+        self._process: SpawnProcess | Fork | None = None
         self._connection: Connection[Any, Any] | None = None
 
     def run(self) -> None:
@@ -120,24 +125,35 @@ class _Slot(threading.Thread):
 
     def _start(self) -> None:
         """Start a worker and wait for its first word; count it if it dies without one."""
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs,), daemon=True)
-        with _environment, _Threads(max(1, (os.cpu_count() or 1) // self._pool._workers)):
-            process.start()
-        theirs.close()
-        self._process, self._connection = process, ours
+        self._kill()  # which died while it had nothing to do
         end = time.monotonic() + START_SECONDS
-        with suppress(OSError, EOFError):
+        with suppress(Exception):  # whatever it is: without this thread jobs would be waited for in vain
+            self._process, self._connection = self._new_worker()
             while not self._pool._closing.is_set() and time.monotonic() < end:
-                if ours.poll(0.05):
-                    if ours.recv() == READY:
+                if self._connection.poll(0.05):
+                    if self._connection.recv() == READY:
                         self._pool._failed_starts = 0
                         return
                     break
         if not self._pool._closing.is_set():
             self._pool._failed_starts += 1
             self._kill()
+            self._pool._closing.wait(0.2)
+
+    def _new_worker(self) -> tuple[SpawnProcess | Fork, Connection[Any, Any]]:
+        """A fork of the template, or else a process of its own."""
+        pool, context = self._pool, get_context("spawn")
+        share = share_of(pool._workers)
+        ours, theirs = context.Pipe()
+        with theirs:
+            if pool._template:
+                fork = pool._template.fork(theirs, share, lambda: not pool._closing.is_set())
+                if fork:
+                    return fork, ours
+            process = context.Process(target=serve, args=(theirs,), daemon=True)
+            with environment(share):
+                process.start()
+            return process, ours
 
     def _run(self, task: _Task) -> None:
         """Hand the task to the worker and pass on what it says."""
@@ -174,25 +190,12 @@ class _Slot(threading.Thread):
         self._kill()
 
     def _kill(self) -> None:
-        assert self._process is not None
-        assert self._connection is not None
+        if self._process is None or self._connection is None:
+            return
         with suppress(OSError):
             self._process.kill()
         self._process.join(5)
+        with suppress(ValueError):  # not even that has ended it
+            self._process.close()
         self._connection.close()
         self._process = self._connection = None
-
-
-class _Threads:
-    """The thread counts of the processes that are started meanwhile, unless the user has set them."""
-
-    def __init__(self, count: int) -> None:
-        self._names = [name for name in THREAD_VARIABLES if name not in os.environ]
-        self._count = str(count)
-
-    def __enter__(self) -> None:
-        os.environ.update(dict.fromkeys(self._names, self._count))
-
-    def __exit__(self, *error: object) -> None:
-        for name in self._names:
-            os.environ.pop(name, None)

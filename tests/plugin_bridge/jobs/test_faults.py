@@ -83,14 +83,16 @@ def at_work(out):
     return any(out.glob(f"{PREFIX}*/0/*")) and any(out.glob("*/manifest.json"))
 
 
-def children(pid):
-    """Of whichever of its threads."""
+def below(pid):
+    """All processes that a process has started, of whichever of its threads, and that those have."""
     lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for text in lists for child in text.split()]
+    children = [int(child) for text in lists for child in text.split()]
+    return [one for child in children for one in (child, *below(child))]
 
 
 def is_worker(pid):
-    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    """Whether it does jobs: the process that workers are forked from has children itself."""
+    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes() and not below(pid)
 
 
 def is_running(pid):
@@ -110,7 +112,7 @@ def test_after_a_kill_the_same_command_finishes_the_batch(songs, preset, tmp_pat
     arguments = ("separate", songs, "-p", preset, "-o", out, "--jobs", jobs, "--json")
     with start(*arguments) as process:
         wait_until(lambda: at_work(out))
-        workers = children(process.pid)
+        workers = below(process.pid)
         process.kill()
         process.wait(30)
     assert process.returncode == -signal.SIGKILL
@@ -144,7 +146,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(songs, preset, tmp_path):
     out = tmp_path / "out"
     with start("separate", songs, "-p", preset, "-o", out, "--jobs", 2, "--json") as process:
         wait_until(lambda: at_work(out))
-        os.kill(next(pid for pid in children(process.pid) if is_worker(pid)), signal.SIGKILL)
+        os.kill(next(pid for pid in below(process.pid) if is_worker(pid)), signal.SIGKILL)
         result = results_of(process.communicate(timeout=120)[0])
     assert process.returncode == 0
     # A job that was complete when its worker died, but not yet reported, is found done.
