@@ -16,8 +16,8 @@ from plugin_bridge.rendering.overlaps import Gap
 from plugin_bridge.rendering.panning import PanLaw
 from plugin_bridge.rendering.sources import close
 from plugin_bridge.rendering.stretching import StretchedSource, pieces
-from plugin_bridge.sessions.fades import fade_curve, fade_lengths, faded
-from plugin_bridge.sessions.model import ChannelMode, Clip, Parameter
+from plugin_bridge.sessions.fades import beneath_curve, fade_curve, fade_lengths, faded
+from plugin_bridge.sessions.model import ChannelMode, Clip, Overlap, Parameter
 from separators.base import Audio
 from separators.streaming import AudioSource
 
@@ -131,13 +131,23 @@ class ClipSource:
             return gain
         seconds = first + np.arange(frames) / self.sample_rate
         gain = np.broadcast_to(np.asarray(gain, np.float64), frames).copy()
+        rising, falling, rest = np.ones((3, frames))
         if fades_in:
             over = faded(self.clip.fade_in, seconds / self.fade_in, round(self.fade_in * self.sample_rate))
-            gain *= fade_curve(self.clip.fade_in, over)
+            rising = fade_curve(self.clip.fade_in, over)
         if fades_out:
             over = 1 - (self.clip.length - seconds) / self.fade_out
             lasting = round(self.fade_out * self.sample_rate)
-            gain *= fade_curve(self.clip.fade_out, faded(self.clip.fade_out, over, lasting, is_out=True))
+            over = faded(self.clip.fade_out, over, lasting, is_out=True)
+            falling = fade_curve(self.clip.fade_out, over)
+            if self.clip.overlap is Overlap.CROSSFADE:
+                rest = beneath_curve(self.clip.fade_out, over)
+        fading = rising * falling
+        if fades_in and fades_out and self.fade_in + self.fade_out > self.clip.length:
+            middle = seconds + 0.5 / self.sample_rate
+            both = (middle < self.fade_in) & (middle > self.clip.length - self.fade_out)
+            fading = np.where(both, rising * rest + falling, fading)
+        gain *= fading
         for gap in gaps:
             gain *= gap.gain((start + np.arange(frames)) / self.sample_rate, self.sample_rate)
         return gain

@@ -32,6 +32,7 @@ class Gap:
         middle = seconds + 0.5 / sample_rate
         hidden = (middle > self.start) & (middle < self.end)
         left = np.where(hidden, 0.0, 1.0)
+        fades = np.zeros(len(left), bool)
         for fade, is_out, part in (
             (self.out, False, seconds - self.start),
             (self.back, True, seconds - (self.end - self.back.seconds)),
@@ -40,7 +41,8 @@ class Gap:
                 here = hidden & (part >= 0 if is_out else part < fade.seconds)
                 frames = round(fade.seconds * sample_rate)
                 over = faded(fade, part[here] / fade.seconds, frames, is_out=is_out)
-                left[here] = beneath_curve(fade, over)
+                left[here] = np.where(fades[here], left[here], 1.0) * beneath_curve(fade, over)
+                fades |= here
         return left
 
 

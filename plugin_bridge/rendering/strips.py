@@ -135,6 +135,7 @@ class _Feed:
         audio = self.strip.read(start, frames, send.tap)
         if len(audio) == 1 and self._channels > 1 and self._law.is_neutral:
             audio = np.repeat(audio, 2, axis=0)
+        audio = _inverted(audio, send.inverted_channels)
         if len(audio) > 1:
             audio = audio[send.source_channel :][: send.channels or None]
         if not len(audio):  # the track has no such channels
@@ -169,6 +170,8 @@ class Strip:
         self._vcas = [(vca, Automation(vca.envelopes)) for vca in desk.vcas(track)]
         self._law = PanLaw.of(track)
         widths = [*(clip.channels for clip in self.clips), *map(self._reach, self.feeds)]
+        if track.inverted_channels or track.pan_mode is PanMode.ARDOUR_STEREO:
+            widths.append(track.channels)  # each channel fares otherwise, also where all came from one
         self._came_channels: int = max(widths, default=1)
         heard = everything or own or track.solo_defeat
         plays = track if heard else replace(track, notes=[])
@@ -280,10 +283,7 @@ class Strip:
         for vca, automation in self._vcas:
             gain = gain * automation.gain(start, frames, rate, vca.volume, *VOLUMES)
         audio = _times(audio, -gain if track.inverted else gain)
-        if track.inverted_channels:
-            signs = [-1 if channel in track.inverted_channels else 1 for channel in range(len(audio))]
-            audio = audio * np.array(signs, np.float32)[:, None]
-        return audio
+        return _inverted(audio, track.inverted_channels)
 
     def _panned(self, audio: Audio, start: int, frames: int) -> Audio:
         track, rate = self.track, self.desk.sample_rate
@@ -330,6 +330,13 @@ class Strip:
         self.processing.close()
         for clip in self.clips:
             clip.close()
+
+
+def _inverted(audio: Audio, channels: Iterable[int]) -> Audio:
+    """``audio`` with the polarity of some channels inverted."""
+    signs = np.ones(len(audio), np.float32)
+    signs[[channel for channel in channels if channel < len(audio)]] = -1
+    return audio if signs.min(initial=1) > 0 else audio * signs[:, None]
 
 
 def _times(audio: Audio, gain: float | np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Audio:

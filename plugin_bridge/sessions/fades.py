@@ -23,9 +23,13 @@ NAMED_BEND = {FadeShape.FAST_END: 1.0, FadeShape.FAST_START_STEEP: -1.0, FadeSha
 def fade_lengths(fade_in: Fade, fade_out: Fade, length: float) -> tuple[float, float]:
     """The lengths of both fades in a clip of ``length``: they never overlap, and the fade-in comes first.
 
+    But Ardour's, which may be longer than the clip, too.
+
     >>> fade_lengths(Fade(0.75), Fade(0.75), 1.0)
     (0.75, 0.25)
     """
+    if fade_in.to_last_frame or fade_out.to_last_frame:
+        return fade_in.seconds, fade_out.seconds
     start = min(fade_in.seconds, length)
     return start, min(fade_out.seconds, length - start)
 

@@ -36,7 +36,10 @@ class FadeShape(Enum):
 
 @dataclass(frozen=True)
 class Fade:
-    """A fade at one end of a clip; a clip shorter than its two fades keeps the fade-in whole."""
+    """A fade at one end of a clip; a clip shorter than its two fades keeps the fade-in whole.
+
+    Where Ardour's fades meet, the clip is mixed with itself: both times are heard of it.
+    """
 
     seconds: float = 0.0
     shape: FadeShape = FadeShape.LINEAR
@@ -275,6 +278,8 @@ class Send:
     through_mute: bool = False
     """Whether it is heard although its track is muted."""
     inverted: bool = False
+    inverted_channels: tuple[int, ...] = ()
+    """Those of its track's that are inverted, from 0."""
     mono: bool = False
     """Summed to one channel, with half the gain of each of two."""
     source_channel: int = 0

@@ -77,6 +77,12 @@ def one_frame_later(clip: Clip, sample_rate: int) -> Clip:
     return replace(clip, fade_in=fades[0], fade_out=fades[1], length=length)
 
 
+def fades_meet(clip: Clip) -> bool:
+    """Whether the clip's fades overlap in Ardour's way, which mixes it with itself there."""
+    is_ardours = clip.fade_in.to_last_frame or clip.fade_out.to_last_frame
+    return is_ardours and clip.fade_in.seconds + clip.fade_out.seconds > clip.length
+
+
 def meet(clips: list[Clip]) -> bool:
     """Whether any two of the clips meet."""
     end = -math.inf

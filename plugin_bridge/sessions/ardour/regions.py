@@ -149,23 +149,24 @@ class RegionReader:
         return session, max(0.0, shift), "" if session else f"{name} holds itself"
 
     def place(self, region: Element) -> tuple[float, float, float]:
-        """Position, length and offset, seconds; never negative."""
+        """Position, length and offset, seconds, each on a frame; the length is never negative."""
         length_text, at, position_text = region.get("length", "0").partition("@")
         position = self.clock.position(position_text if at else region.get("position"), "a region's position")
         length = self.clock.length(length_text, position, "a region's length")
         offset = self.clock.position(region.get("start"), "a region's start")
-        return position, max(0.0, length), offset
+        on_frame = self.clock.on_frame
+        return on_frame(position), max(0.0, on_frame(length)), on_frame(offset)
 
     def _fade(self, region: Element, tag: str, active: str, length: float, is_out: bool) -> Fade:
         element = region.find(tag)
-        said = region.get(active) or (None if element is None else element.get("active"))
+        said = (None if element is None else element.get("active")) or region.get(active)
         if not self.fades or not is_true(said if said is not None else str(int(element is not None))):
             return Fade()
         if element is None or is_true(element.get("default")):
             return self._usual_fade(length, is_out)
         points = events(element, self.clock, f"a region's {tag}")
-        seconds = points[-1][0] if points else 0.0
-        if not 0 < seconds <= length:
+        seconds = self.clock.on_frame(points[-1][0]) if points else 0.0
+        if seconds <= 0:
             return Fade()
         beneath = events(region.find(f"Inverse{tag}"), self.clock, f"a region's Inverse{tag}")
         if len(beneath) < 2:

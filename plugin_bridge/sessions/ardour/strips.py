@@ -251,6 +251,7 @@ def _sends(
             channel_map=ways,
             # Polarity comes first on the strip, but in the model with the fader.
             inverted=inverted != (track.inverted and not is_behind),
+            inverted_channels=() if is_behind else track.inverted_channels,
             envelopes=(
                 *gain_automation(processor, "send", Parameter.VOLUME, Scale.ARDOUR_FADER, clock),
                 *_pan_automation(pannable, mode, clock),

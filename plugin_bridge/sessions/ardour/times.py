@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -54,6 +55,16 @@ class Clock:
             quarters = number((text or "")[1:], 0.0, what) / TICKS
             return self.tempo.seconds(self.tempo.quarters(start) + quarters) - start
         return self.position(text, what)
+
+    def on_frame(self, seconds: float) -> float:
+        """The last frame that is not behind ``seconds``, where Ardour puts what lies between two of them.
+
+        >>> clock = Clock(48000, SUPERCLOCKS, TempoMap([TempoChange(0.0, 120.0)]))
+        >>> clock.on_frame(1.9 / 48000) * 48000, clock.on_frame(3 / 48000) * 48000
+        (1.0, 3.0)
+        """
+        whole = round(seconds * self.superclocks)  # Ardour's own times are whole superclocks
+        return math.floor(whole * self.sample_rate / self.superclocks) / self.sample_rate
 
 
 def clock_of(root: Element, sample_rate: int) -> tuple[Clock, list[TempoChange], bool]:

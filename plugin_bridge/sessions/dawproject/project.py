@@ -36,7 +36,7 @@ from plugin_bridge.sessions.model import (
     Track,
 )
 from plugin_bridge.sessions.placed import PlacedStem, Remark
-from plugin_bridge.sessions.plain import as_balance, behind_the_pan, meet, one_frame_later
+from plugin_bridge.sessions.plain import as_balance, behind_the_pan, fades_meet, meet, one_frame_later
 from plugin_bridge.version import number
 
 VERSION = "1.0"
@@ -419,6 +419,8 @@ def _unsaid(clip: Clip) -> Iterator[str]:
         yield "its pitch shift"
     if clip.gain < 0:
         yield "its polarity"
+    if fades_meet(clip):
+        yield "how its fades overlap"
     shapes = {nearest_shape(fade).shape for fade in (clip.fade_in, clip.fade_out) if fade.seconds}
     if shapes - {FadeShape.LINEAR}:
         yield "the shape of its fades"

@@ -19,7 +19,7 @@ from plugin_bridge.sessions.model import (
     TempoChange,
     Track,
 )
-from plugin_bridge.sessions.plain import meet, one_frame_later
+from plugin_bridge.sessions.plain import fades_meet, meet, one_frame_later
 from plugin_bridge.sessions.rpp.fresh_strips import Remark, Strips, number
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES, PAIRS, SINGLE_CHANNELS
 from plugin_bridge.sessions.rpp.text import quoted
@@ -140,6 +140,8 @@ class _Tracks:
             if clip.material is not None or clip.session is not None:
                 self.remark(f"{track.name}: {clip.name or clip.source.name} is no file, and not written")
             elif clip.length > 0:
+                if fades_meet(clip):
+                    self.remark(f"{track.name}: fades that overlap are written one behind the other")
                 inner = self.strips.take(track, clip.envelopes, clip.rate)
                 plain = one_frame_later(clip, self.rate)
                 yield from item_lines(plain, self.folder, guid("item", track.identifier, position), inner)

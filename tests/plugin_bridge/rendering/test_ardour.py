@@ -108,6 +108,37 @@ def test_what_is_not_opaque_is_mixed(mix):
     assert audio[RATE // 2] == 2
 
 
+@pytest.mark.parametrize("opaque", [1, 0])
+def test_where_two_fades_meet_the_region_is_mixed_with_itself(mix, opaque):
+    fades = ""
+    for tag, seconds, ends in (("FadeIn", 0.75, (0, 1)), ("FadeOut", 0.75, (1, 0))):
+        for name, values in ((tag, ends), (f"Inverse{tag}", ends[::-1])):
+            points = list(zip((0, seconds), values, strict=True))
+            fades += ardour.curve(name, tag.lower(), points)
+    region = ardour.region(0, 1, inner=fades).replace('opaque="1"', f'opaque="{opaque}"')
+    audio = mix(voice(channels=2), ardour.playlist(10, region))[0]
+    # At 0.25 and 0.75 s either fade is alone; in the middle both stand at 2/3 and 1/3 of their way.
+    within = 2 / RATE
+    assert audio[RATE // 4 - 2] == pytest.approx(1 / 3, abs=2 * within)
+    assert audio[3 * RATE // 4 + 2] == pytest.approx(1 / 3, abs=2 * within)
+    own, beneath = 2 / 3, 1 / 3
+    expected = own * beneath + own if opaque else own + own
+    assert audio[RATE // 2] == pytest.approx(expected, abs=2 * within)
+
+
+def test_a_fade_longer_than_its_region_is_cut_off(mix):
+    region = ardour.region(0, 0.5, inner=ardour.curve("FadeIn", "fadein", [(0, 0), (1, 1)]))
+    audio = mix(voice(channels=2), ardour.playlist(10, region))[0]
+    assert audio == pytest.approx(np.arange(RATE // 2) / (RATE - 1), abs=ONE_BIT)
+
+
+def test_places_between_two_frames_are_those_of_the_frame_before(mix):
+    frame = 1 / RATE
+    region = ardour.region(100.9 * frame, 200.9 * frame, 50.9 * frame)
+    audio = mix(voice(channels=2), ardour.playlist(10, region))[0]
+    assert np.flatnonzero(audio)[[0, -1]].tolist() == [100, 299]
+
+
 def test_a_bus_passes_what_goes_into_it_and_solo_reaches_through_it(mix):
     routes = [
         ardour.master(),

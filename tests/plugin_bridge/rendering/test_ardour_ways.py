@@ -106,6 +106,12 @@ def test_a_master_of_one_channel_sums(heard):
     assert heard(voice(channels=2, to=[MASTER[0]] * 2), region=stereo(), master=inputs) == summed
 
 
+def test_one_channel_is_inverted_first_also_where_both_come_from_one(heard):
+    track = voice(channels=2, polarity="10", strip=send(0.25))
+    assert heard(track, bus(2)) == [1.25, -1.25]
+    assert heard(track, bus(1)) == [1, -1]
+
+
 def points(text, where):
     return text.replace('mute-point="PostFader,Listen,Main"', f'mute-point="{where}"')
 
