@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from plugin_bridge.sessions.model import (
     Marker,
     Parameter,
     Point,
+    PointShape,
     Send,
     Session,
     Tap,
@@ -35,7 +36,7 @@ from separators import regular_files
 
 LARGEST_FILE = 256 << 20
 SKIPPED = frozenset({
-    "ClipSlotList", "FreezeSequencer", "MidiControllers", "KeyTracks", "GroovePool", "ViewData", "Onsets",
+    "ClipSlotList", "MidiControllers", "KeyTracks", "GroovePool", "ViewData", "Onsets",
     "BrowserContentPath", "UserOnsets", "Buffer", "ProcessorState", "ControllerState", "ParameterSettings",
     "SequencerNavigator", "TakeLanes",
 })  # fmt: skip
@@ -46,6 +47,7 @@ PATHS = {
     "group": "TrackGroupId",
     "mixer": "DeviceChain/Mixer",
     "clips": "DeviceChain/MainSequencer/Sample/ArrangerAutomation/Events",
+    "frozen clips": "DeviceChain/FreezeSequencer/Sample/ArrangerAutomation/Events",
     "MIDI clips": "DeviceChain/MainSequencer/ClipTimeable/ArrangerAutomation/Events",
     "devices": "DeviceChain/DeviceChain/Devices",
     "envelopes": "AutomationEnvelopes/Envelopes",
@@ -67,7 +69,11 @@ LONGEST_SET = 1e7
 """Beats; the events before all others lie further back than this."""
 MOST_REPEATS = 20_000
 SHORTEST_LOOP = 1e-3
-FADERS = {"Volume": Parameter.VOLUME, "Pan": Parameter.PAN}
+LONGEST_DELAY = 60.0
+"""Seconds that a track may be late or early."""
+FADERS = {"Volume": Parameter.VOLUME, "Pan": Parameter.PAN, "Speaker": Parameter.MUTE}
+MONITOR_IN, NO_CROSSFADER, SPLIT_PAN = 0, 1, 1
+"""Codes of a track that plays its input, of one that the crossfader leaves alone, of a pan for each side."""
 
 
 def read_ableton(path: Path, media_roots: Sequence[Path] = ()) -> Session:
@@ -188,6 +194,7 @@ class _SetReader:
         self.session.master_volume = _gain(_value(mixer, "Volume/Manual", 1.0))
         self.session.master_pan = _pan(_value(mixer, "Pan/Manual"))
         if self.master is not None:
+            self.session.master_envelopes = list(self._envelopes(self.master, mixer, ("Volume", "Pan")))
             for name in _devices(self.master):
                 self._remark("Master", f"device {name} is left out")
 
@@ -213,10 +220,19 @@ class _SetReader:
                 self.session.tracks.append(track)
             for index, holder in enumerate(element.iterfind(f"{PATHS['mixer']}/Sends/TrackSendHolder")):
                 gain = _value(holder, "Send/Manual")
-                if gain > SILENT and index < len(returns) and returns[index] is not element:
+                is_moved = bool(self._events(element, holder.find("Send")))
+                if (gain > SILENT or is_moved) and index < len(returns) and returns[index] is not element:
                     is_pre = index < len(before) and before[index]
                     tap = Tap.PRE_FADER if is_pre else Tap.POST_FADER
-                    track.sends.append(Send(made[id(returns[index])].identifier, _gain(gain), tap=tap))
+                    moves = self._envelope(element, holder.find("Send"), Parameter.VOLUME)
+                    track.sends.append(
+                        Send(
+                            made[id(returns[index])].identifier,
+                            _gain(gain),
+                            tap=tap,
+                            envelopes=() if moves is None else (moves,),
+                        )
+                    )
 
     def _track(self, element: Element, number: int) -> Track:
         mixer = element.find(PATHS["mixer"])
@@ -234,23 +250,60 @@ class _SetReader:
         output = _text(element, PATHS["output"])
         if output.startswith(("AudioOut/External", "AudioOut/None", "AudioOut/Track")):
             self._remark(track.name, f"its output {output} is played into the mix")
+        delay = _value(element, "TrackDelay/Value")
+        is_in_samples = _is_on(element, "TrackDelay/IsValueSampleBased", False)
+        track.play_offset = delay / (self.session.sample_rate if is_in_samples else 1000)
+        if not abs(track.play_offset) <= LONGEST_DELAY:
+            raise SessionError(
+                f"a track delay of {track.play_offset:g} s; it must lie within {LONGEST_DELAY:g}"
+            )
+        track.envelopes = list(self._envelopes(element, mixer, FADERS))
+        if any(one.parameter is Parameter.MUTE for one in track.envelopes):
+            track.muted = False
+        self._remark_on_mixer(track.name, element, mixer)
+        self._play(track, element)
+        return track
+
+    def _envelopes(self, track: Element, mixer: Element | None, names: Iterable[str]) -> Iterator[Envelope]:
+        for name in names:
+            found = self._envelope(track, mixer.find(name) if mixer is not None else None, FADERS[name])
+            if found is not None:
+                yield found
+
+    def _envelope(self, track: Element, control: Element | None, parameter: Parameter) -> Envelope | None:
+        """What automation does to a control, if it moves it."""
+        read = {Parameter.VOLUME: _gain, Parameter.PAN: _pan, Parameter.MUTE: _muted}
+        shape = PointShape.HOLD if parameter is Parameter.MUTE else PointShape.LINEAR
+        points = tuple(
+            Point(self.frame.seconds(beat), read[parameter](value), shape)
+            for beat, value in self._events(track, control)
+        )
+        return Envelope(parameter, points, relative=False) if points else None
+
+    def _remark_on_mixer(self, name: str, element: Element, mixer: Element | None) -> None:
+        if round(_value(mixer, "PanMode")) == SPLIT_PAN:
+            self._remark(name, "its split stereo pan is played in the middle")
+        if round(_value(mixer, "CrossFadeState/Manual", NO_CROSSFADER)) != NO_CROSSFADER:
+            self._remark(name, "what the crossfader does to it is left out")
+        if round(_value(element, "DeviceChain/MainSequencer/MonitoringEnum", 1)) == MONITOR_IN:
+            self._remark(name, "its monitor is on In, where Live plays its input; its clips are played")
+
+    def _play(self, track: Track, element: Element) -> None:
+        """The clips; of a frozen track what Live made of them and of its devices."""
+        if _is_on(element, "Freeze", False):
+            if frozen := list(element.iterfind(f"{PATHS['frozen clips']}/AudioClip")):
+                for clip in frozen:
+                    self._clips(track, clip)
+                self.session.notes.append(f"{track.name}: it is frozen, and played as Live froze it")
+                return
+            self._remark(track.name, "what Live froze of it is not in the set; its clips are played")
         for name in _devices(element):
             track.plugins.append(name)
             self._remark(track.name, f"device {name} is left out")
-        for name, parameter in FADERS.items():
-            points = [
-                Point(
-                    self.frame.seconds(beat), _gain(value) if parameter is Parameter.VOLUME else _pan(value)
-                )
-                for beat, value in self._events(element, mixer.find(name) if mixer is not None else None)
-            ]
-            if points:
-                track.envelopes.append(Envelope(parameter, tuple(points), relative=False))
         for _ in element.iterfind(f"{PATHS['MIDI clips']}/MidiClip"):
             self._remark(track.name, "MIDI clips are not played")
         for clip in element.iterfind(f"{PATHS['clips']}/AudioClip"):
             self._clips(track, clip)
-        return track
 
     def _clips(self, track: Track, element: Element) -> None:
         start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
@@ -275,6 +328,10 @@ class _SetReader:
         )
         if made.problem and not made.muted:
             self._remark(track.name, made.problem)
+        for envelope in element.iterfind("Envelopes/Envelopes/ClipEnvelope"):
+            if len(list(envelope.iterfind("Automation/Events/*"))) > 1:
+                self._remark(track.name, "modulation inside clips is left out")
+        self._remark_on_fades(track.name, element)
         if not is_warped:
             speed = 2 ** (pitch / 12)
             track.clips.append(self._faded(replace(made, offset=content, rate=speed), element))
@@ -335,6 +392,17 @@ class _SetReader:
         fade_out = end - self.frame.seconds(beats(end) - out) if clip.position + clip.length >= end else 0.0
         return replace(clip, fade_in=Fade(fade_in), fade_out=Fade(fade_out))
 
+    def _remark_on_fades(self, name: str, element: Element) -> None:
+        if not _is_on(element, "Fade", False):
+            return
+        for side in ("FadeIn", "FadeOut"):
+            is_own = not _is_on(element, f"Fades/IsDefault{side}", False)
+            is_bent = any(_value(element, f"Fades/{side}Curve{word}") for word in ("Skew", "Slope"))
+            if is_own and is_bent and _value(element, f"Fades/{side}Length") > 0:
+                self._remark(name, "curved fades are played as straight ones")
+        if round(_value(element, "Fades/CrossfadeInState")):
+            self._remark(name, "crossfades are played as fades of either clip")
+
     def _file(self, element: Element) -> tuple[Path, str]:
         """The sample, by its path from the set's folder or by its name, and why it cannot be played."""
         file = element.find(PATHS["file"])
@@ -378,6 +446,11 @@ def _gain(value: float) -> float:
     if not 0 <= value <= 1000:
         raise SessionError(f"a gain of {value:g}; it must lie between silence and +60 dB")
     return 0.0 if value <= SILENT else value
+
+
+def _muted(is_on: float) -> float:
+    """1 where the switch of a track is off."""
+    return float(is_on < 0.5)
 
 
 def _pan(value: float) -> float:

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.ardour.fields import NEWEST, OLDEST, ROLES
 from plugin_bridge.sessions.ardour.midi import MidiReader
-from plugin_bridge.sessions.ardour.regions import RegionReader, is_true
+from plugin_bridge.sessions.ardour.regions import MOST_CHANNELS, RegionReader, is_true
 from plugin_bridge.sessions.ardour.routing import Connection, Routing, audio_ports
 from plugin_bridge.sessions.ardour.sources import Sources
 from plugin_bridge.sessions.ardour.strips import controllable, read_strip
@@ -104,8 +104,8 @@ class _SessionReader:
         roles = {route.get("id", ""): _role(route) for route in routes}
         playlists = {one.get("id", ""): one for one in self.root.iterfind("Playlists/Playlist")}
         by_name = {one.get("name", ""): one for one in playlists.values()}
-        self.inputs = {one.get("id", ""): len(list(audio_ports(one, "Input"))) or 1 for one in routes}
-        self.outputs = {one.get("id", ""): len(list(audio_ports(one, "Output"))) for one in routes}
+        self.inputs = {one.get("id", ""): _count(one, "Input") or 1 for one in routes}
+        self.outputs = {one.get("id", ""): _count(one, "Output") for one in routes}
         tracks: dict[str, Track] = {}
         for route in routes:
             identifier = route.get("id", "")
@@ -196,7 +196,8 @@ class _SessionReader:
         outputs = self.outputs[track.identifier]
         is_whole = len(connection.channels) == outputs == self.inputs[connection.target]
         is_straight = connection.is_plain and is_whole and track.channels <= outputs
-        return () if is_straight else connection.channels
+        ways = [one for one in connection.channels if max(one) < MOST_CHANNELS]
+        return () if is_straight else tuple(ways)
 
     def _remark_on_outputs(self, track: Track) -> None:
         """What plays and is not heard in the mix."""
@@ -233,6 +234,10 @@ def _solo_feeders(tracks: dict[str, Track], parents: dict[str, str]) -> None:
                 waiting.append(identifier)
     for identifier in heard:
         tracks[identifier].soloed = True
+
+
+def _count(route: Element, direction: str) -> int:
+    return min(MOST_CHANNELS, sum(1 for _ in audio_ports(route, direction)))
 
 
 def _order(route: Element) -> float:

@@ -93,10 +93,10 @@ class RegionReader:
             parts, problem = [self.sources.audio("")], f"region {name!r:.80} has no source"
         compound, shift, why = self._compound(region, max(1, channels), remark)
         if compound is not None or why:
-            parts, problem = [Source(self.path, 0, max(1, channels))] * len(parts), why
+            parts, problem = [Source(self.path, 0, len(parts))] * len(parts), why
         if region.find("RegionFXPlugin") is not None:
             remark(f"region effects on {name} are left out")
-        parts = _repeated(parts, max(1, channels))
+        parts = _repeated(parts, min(max(1, channels), MOST_CHANNELS))
         rate = 1.0
         if compound is None and not problem:
             # Ardour plays the frames of a file one by one, whatever rate it says.

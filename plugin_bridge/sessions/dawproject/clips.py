@@ -7,9 +7,12 @@ clip plays at its own rate; an even stretch is a play rate, anything else marker
 from __future__ import annotations
 
 import math
+import posixpath
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.sessions import warps
@@ -36,6 +39,7 @@ class ClipReader:
         self.path = path
         self.members = members
         self.media = media
+        self._spelled = {_spelled(name): name for name in members}
 
     def clip(self, part: Part, remark: Remark) -> Clip | None:
         """The clip that plays a part's audio; None for what holds no audio."""
@@ -94,13 +98,35 @@ class ClipReader:
         if file is None or not name:
             return self.path, audio.get("name", "audio"), None, "names no file"
         shown = PurePosixPath(name.replace("\\", "/")).name
-        if switch(file, "external"):
-            path, trouble = self.media.find(name)
-            return path, shown, None, trouble
-        if (info := self.members.get(name)) is None:
+        if not switch(file, "external"):
+            found = name if name in self.members else self._member(name)
+            if found is not None:
+                member = Member(self.path.resolve(), found)
+                return self.path.resolve(), shown, member, member.problem(self.members[found])
+        path, trouble = self._beside(name)
+        if trouble and not switch(file, "external"):
             return self.path, shown, None, "is missing in the project"
-        member = Member(self.path.resolve(), name)
-        return self.path.resolve(), shown, member, member.problem(info)
+        return path, shown, None, trouble
+
+    def _member(self, name: str) -> str | None:
+        """What is called so in other letters: accents put together otherwise, URL escapes, backslashes."""
+        spellings = (_spelled(one) for one in (name, unquote(name)))
+        return next((self._spelled[one] for one in spellings if one in self._spelled), None)
+
+    def _beside(self, name: str) -> tuple[Path, str]:
+        """A file outside the archive, by its path or its URL."""
+        found = self.media.find(name)
+        try:
+            path = urlsplit(name).path if name.startswith("file:") else name
+        except ValueError:
+            return found
+        return self.media.find(unquote(path)) if found[1] and unquote(path) != name else found
+
+
+def _spelled(name: str) -> str:
+    """The same for all spellings of a name inside the archive."""
+    plain = posixpath.normpath(name.replace("\\", "/")).lstrip("/")
+    return unicodedata.normalize("NFC", plain).casefold()
 
 
 def note(part: Part) -> MidiNote | None:

@@ -12,6 +12,7 @@ from plugin_bridge.sessions.dawproject import archive
 from plugin_bridge.sessions.dawproject.schema import CHOICES
 from plugin_bridge.sessions.dawproject.values import boolean
 from plugin_bridge.sessions.model import PluginState
+from plugin_bridge.sessions.xml import switch
 
 FORMATS = {"Vst3Plugin": "VST3", "Vst2Plugin": "VST2", "ClapPlugin": "CLAP", "AuPlugin": "AU"}
 BUILT_IN = "DAWproject"
@@ -44,7 +45,7 @@ class DeviceReader:
         name = element.get("deviceName") or element.get("name") or element.tag
         kind = FORMATS.get(element.tag, BUILT_IN)
         identifier = element.get("deviceID", "")
-        bypassed = not boolean(element.find("Enabled"), True)
+        bypassed = not (boolean(element.find("Enabled"), True) and switch(element, "loaded", True))
         if kind == BUILT_IN:
             return PluginState(name, kind, element.tag, tostring(element), bypassed=bypassed)
         file = element.find("State")

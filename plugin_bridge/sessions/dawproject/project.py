@@ -135,6 +135,7 @@ class _Document:
             "its trim": track.trim != 1 and not _takes_trim(track),
             "its VCA": bool(track.vcas),
             "which of its channels go where": bool(track.parent_map),
+            "the automation of a send": any(send.envelopes for send in track.sends),
             "the polarity of a send": any(send.inverted for send in track.sends),
             "which channels of a send go where": any(send.channel_map for send in track.sends),
             "its pan law": self._plain[track.identifier] is None,

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -39,7 +40,13 @@ MAX_FOLDERS = 64
 MOST_CHANNELS = 128
 MOST_PROBLEMS = 5
 """So many places where the file is not as DAWproject says are listed; the rest is counted."""
-AUTOMATED = {"Volume": Parameter.VOLUME, "Pan": Parameter.PAN, "Mute": Parameter.MUTE}
+AUTOMATED = {
+    "Volume": Parameter.VOLUME,
+    "Pan": Parameter.PAN,
+    "Mute": Parameter.MUTE,
+    "Enable": Parameter.MUTE,
+}
+"""Of channels and sends."""
 
 
 def read_dawproject(path: Path, media_roots: Sequence[Path] = ()) -> Session:
@@ -71,8 +78,10 @@ class _ProjectReader:
         """By the ids of their elements."""
         self.channels: dict[str, Track | None] = {}
         """Whose strip a channel's id means; None for the master."""
-        self.parameters: dict[str, tuple[list[Envelope], Parameter, str, str]] = {}
-        """Where a parameter's automation goes, what it moves, its unit, and the name of whose it is."""
+        self.parameters: dict[str, tuple[list[Envelope], Parameter, str]] = {}
+        """Where a parameter's automation goes, what it moves, and its unit."""
+        self.moved_sends: list[tuple[Track, int, list[Envelope]]] = []
+        """Sends by their number on their track, and what automation moves of them."""
         self.session = Session(path, "dawproject", self._sample_rate())
         self._say_problems()
         self.clock, meters = read_tempo(root)
@@ -80,6 +89,11 @@ class _ProjectReader:
         self.layout = Layout(self.by_id, lambda text: self._remark("Project", text))
         self._read_structure()
         self._read_arrangement()
+        for track, index, envelopes in self.moved_sends:
+            is_switched = any(one.parameter is Parameter.MUTE for one in envelopes)
+            send = track.sends[index]
+            muted = send.muted and not is_switched
+            track.sends[index] = replace(send, envelopes=tuple(envelopes), muted=muted)
         self.session.not_honoured = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
         ]
@@ -139,6 +153,7 @@ class _ProjectReader:
         self.tracks[identifier] = track
         if channel is not None:
             self._strip(track, channel)
+            track.muted = track.muted or not switch(element, "loaded", True)
             destinations.append((track, channel, parent))
         for child in inner:
             if (made := self._track(child, track, destinations, seen, depth + 1)) is not None:
@@ -162,7 +177,7 @@ class _ProjectReader:
         session.master_pan = values.real(channel.find("Pan"), 0.0, values.pan)
         session.master_muted = values.boolean(channel.find("Mute"), False)
         self.channels[channel.get("id", "")] = None
-        self._automatable(channel, session.master_envelopes, name)
+        self._automatable(channel, session.master_envelopes)
         session.master_chain = self.devices.read(channel, lambda text: self._remark("Master", text))
         for plugin in session.master_chain:
             if not plugin.bypassed:
@@ -182,14 +197,15 @@ class _ProjectReader:
         for name in track.plugins:
             self._remark(track.name, f"plug-in {name} is left out")
         self.channels[channel.get("id", "")] = track
-        self._automatable(channel, track.envelopes, track.name)
+        self._automatable(channel, track.envelopes)
 
-    def _automatable(self, channel: Element, envelopes: list[Envelope], name: str) -> None:
+    def _automatable(self, holder: Element, envelopes: list[Envelope]) -> None:
+        """What moves the parameters of a channel or a send goes to ``envelopes``."""
         for tag, parameter in AUTOMATED.items():
-            element = channel.find(tag)
+            element = holder.find(tag)
             if element is not None and (identifier := element.get("id")):
                 unit = element.get("unit", "normalized" if tag == "Pan" else "linear")
-                self.parameters[identifier] = (envelopes, parameter, unit, name)
+                self.parameters[identifier] = (envelopes, parameter, unit)
 
     def _route(self, track: Track, channel: Element, parent: Track | None) -> None:
         """Where a strip's output goes beside, or instead of, to the folder around it."""
@@ -201,7 +217,11 @@ class _ProjectReader:
             and parent is not None
             and _has_strip(self.root, parent)
         ):
-            self._remark(track.name, f"it passes by its folder {parent.name}; it is played through it")
+            parent.children[:] = [one for one in parent.children if one is not track]
+            self.session.tracks.append(track)
+            self.session.notes.append(
+                f"{track.name}: it passes by its folder {parent.name}, and stands outside"
+            )
         if target is not None and target is not parent:
             if target is track:
                 self._remark(track.name, "its output into itself is left out")
@@ -216,9 +236,9 @@ class _ProjectReader:
                 if not muted and gain:
                     self._remark(track.name, "a send to nothing is left out")
                 continue
-            moved = volume is not None and self._moves(volume)
-            if moved:
-                self._remark(track.name, f"automation of the send to {receiver.name} is left out")
+            envelopes: list[Envelope] = []
+            self._automatable(element, envelopes)
+            self.moved_sends.append((track, len(track.sends), envelopes))
             track.sends.append(
                 Send(
                     receiver.identifier,
@@ -228,12 +248,6 @@ class _ProjectReader:
                     muted=muted,
                 )
             )
-
-    def _moves(self, parameter: Element) -> bool:
-        identifier = parameter.get("id")
-        return identifier is not None and any(
-            target.get("parameter") == identifier for target in self.root.iterfind(".//Points/Target")
-        )
 
     def _read_arrangement(self) -> None:
         arrangement = self.root.find("Arrangement")
@@ -288,17 +302,17 @@ class _ProjectReader:
         target = element.find("Target")
         wanted = target.get("parameter", "") if target is not None else ""
         if wanted not in self.parameters:
-            if wanted and not self._is_send(wanted) and len(element) > 1:
+            if wanted and len(element) > 1:
                 self._remark("Project", "automation of plug-ins is left out")
             return
-        envelopes, parameter, unit, _ = self.parameters[wanted]
+        envelopes, parameter, unit = self.parameters[wanted]
         unit = element.get("unit", unit)
         found = values.envelope(element, parameter, unit, frame.seconds, relative=False)
         if found is not None:
+            if self.by_id[wanted].tag == "Enable":  # a switch that is on where a mute is off
+                points = tuple(replace(point, value=1 - point.value) for point in found.points)
+                found = replace(found, points=points)
             envelopes.append(found)
-
-    def _is_send(self, identifier: str) -> bool:
-        return any(volume.get("id") == identifier for volume in self.root.iterfind(".//Sends/Send/Volume"))
 
     def _markers(self, element: Element, frame: Frame) -> None:
         frame = frame_of(element, frame)

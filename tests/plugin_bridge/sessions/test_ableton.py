@@ -38,8 +38,9 @@ def text(*tracks, bpm=120, master="MainTrack", tempo="", rest=""):
     return f"""<?xml version="1.0" encoding="UTF-8"?><Ableton MajorVersion="5" Creator="Ableton Live 12.0">
       <LiveSet><Tracks>{"".join(tracks)}</Tracks><{master}>{tempo}<DeviceChain><Mixer>
       <Tempo><Manual Value="{bpm}"/><AutomationTarget Id="8"/></Tempo>
-      <TimeSignature><Manual Value="200"/></TimeSignature><Volume><Manual Value="0.5"/></Volume></Mixer>
-      </DeviceChain></{master}>{rest}</LiveSet></Ableton>"""
+      <TimeSignature><Manual Value="200"/></TimeSignature>
+      <Volume><Manual Value="0.5"/><AutomationTarget Id="43"/></Volume>
+      </Mixer></DeviceChain></{master}>{rest}</LiveSet></Ableton>"""
 
 
 @pytest.fixture
@@ -215,3 +216,82 @@ def test_a_set_that_unpacks_to_too_much_or_is_cut_is_refused(tmp_path, monkeypat
     monkeypatch.setattr("plugin_bridge.sessions.xml.MAX_BYTES", 100_000)
     with pytest.raises(SessionError, match="larger than"):
         open_session(path)
+
+
+def moved(*targets):
+    """Automation of the targets with these numbers: pairs of beats and values."""
+    envelopes = "".join(
+        f'<AutomationEnvelope><EnvelopeTarget><PointeeId Value="{number}"/></EnvelopeTarget>'
+        + "<Automation><Events>"
+        + "".join(f'<{kind} Time="{time}" Value="{value}"/>' for time, value in points)
+        + "</Events></Automation></AutomationEnvelope>"
+        for number, kind, points in targets
+    )
+    return f"<AutomationEnvelopes><Envelopes>{envelopes}</Envelopes></AutomationEnvelopes>"
+
+
+def test_automation_of_switches_sends_and_the_master(read):
+    mixer = (
+        '<Speaker><Manual Value="false"/><AutomationTarget Id="41"/></Speaker><Sends><TrackSendHolder Id="0">'
+        '<Send><Manual Value="0.0003"/><AutomationTarget Id="42"/></Send></TrackSendHolder></Sends>'
+    )
+    own = moved((41, "BoolEvent", [(0, "true"), (2, "false")]), (42, "FloatEvent", [(0, 0.0003), (4, 0.5)]))
+    master = moved((43, "FloatEvent", [(0, 1), (2, 0.25)]))
+    session = read(
+        track(clip(), mixer=mixer, more=own),
+        track(kind="ReturnTrack", number=9, name="A-Hall"),
+        tempo=master,
+    )
+    (fader,) = session.master_envelopes
+    assert [(p.seconds, p.value) for p in fader.points] == [(0, 1), (1, 0.25)]
+    vox = session.tracks[0]
+    assert not vox.muted
+    (mute,) = vox.envelopes
+    assert (mute.parameter, [(p.seconds, p.value) for p in mute.points]) == (
+        Parameter.MUTE,
+        [(0, 0), (1, 1)],
+    )
+    (send,) = vox.sends
+    assert [(p.seconds, p.value) for p in send.envelopes[0].points] == [(0, 0), (2, 0.5)]
+
+
+@pytest.mark.parametrize(("value", "is_in_samples", "late"), [(-10, "false", -0.01), (480, "true", 0.01)])
+def test_a_tracks_delay_is_milliseconds_or_samples(read, value, is_in_samples, late):
+    delay = f'<TrackDelay><Value Value="{value}"/><IsValueSampleBased Value="{is_in_samples}"/></TrackDelay>'
+    assert read(track(clip(), more=delay)).tracks[0].play_offset == pytest.approx(late, abs=NEAR)
+
+
+def test_a_frozen_track_is_played_as_it_was_frozen(read):
+    frozen = track(clip(), kind="MidiTrack", more='<Freeze Value="true"/>', devices="<Operator/>")
+    inner = f"<Sample><ArrangerAutomation><Events>{clip(2, 4)}</Events></ArrangerAutomation></Sample>"
+    whole = frozen.replace("<MainSequencer>", f"<FreezeSequencer>{inner}</FreezeSequencer><MainSequencer>")
+    session = read(whole)
+    assert (only(session).position, session.tracks[0].plugins, session.not_honoured) == (1, [], [])
+    assert session.notes == ["Vox: it is frozen, and played as Live froze it"]
+    session = read(frozen)
+    assert only(session).position == 0
+    assert session.not_honoured == [
+        "Vox: what Live froze of it is not in the set; its clips are played",
+        "Vox: device Operator is left out",
+    ]
+
+
+def test_what_live_does_and_we_do_not_is_said(read):
+    mixer = '<PanMode Value="1"/><CrossFadeState><Manual Value="0"/></CrossFadeState>'
+    fades = (
+        '<Fade Value="true"/><Fades><FadeInLength Value="1"/><FadeInCurveSlope Value="0.5"/>'
+        '<CrossfadeInState Value="1"/></Fades>'
+        "<Envelopes><Envelopes><ClipEnvelope><Automation><Events>"
+        '<FloatEvent Time="-63072000" Value="1"/><FloatEvent Time="1" Value="0"/>'
+        "</Events></Automation></ClipEnvelope></Envelopes></Envelopes>"
+    )
+    song = track(clip(more=fades), mixer=mixer)
+    session = read(song.replace("<MainSequencer>", '<MainSequencer><MonitoringEnum Value="0"/>'))
+    assert session.not_honoured == [
+        "Vox: its split stereo pan is played in the middle",
+        "Vox: what the crossfader does to it is left out",
+        "Vox: its monitor is on In, where Live plays its input; its clips are played",
+        "Vox: modulation inside clips is left out",
+        "Vox: curved fades are played as straight ones",
+        "Vox: crossfades are played as fades of either clip",
+    ]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from plugin_bridge.errors import AudioFileError, SessionError
+from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.dawproject import archive
 from plugin_bridge.sessions.model import Parameter, PointShape, Tap
@@ -253,6 +254,82 @@ def test_groups_buses_sends_and_the_master(read):
     assert not other.sends_to_parent
     assert [(s.target, s.gain, s.tap) for s in other.sends] == [("fx", 1.0, Tap.POST_FADER)]
     assert session.tracks[1].is_bus
+
+
+def test_sends_that_automation_moves(read):
+    send = (
+        '<Sends><Send destination="fxc" type="pre"><Enable id="e" value="false"/>'
+        '<Pan id="p" unit="normalized" value="0.5"/><Volume id="v" unit="linear" value="0.25"/>'
+        "</Send></Sends>"
+    )
+    effect = '<Track id="fx" name="Hall"><Channel id="fxc" role="effect"/></Track>'
+    points = "".join(
+        f'<Points><Target parameter="{name}"/>{values}</Points>'
+        for name, values in {
+            "v": '<RealPoint time="0" value="0" interpolation="linear"/><RealPoint time="4" value="1"/>',
+            "p": '<RealPoint time="2" value="1"/>',
+            "e": '<BoolPoint time="0" value="false"/><BoolPoint time="2" value="true"/>',
+        }.items()
+    )
+    session = read(
+        xml=daw.project(daw.track(channel=f">{send}") + effect, f"{daw.lanes(daw.clip())}{points}")
+    )
+    assert session.not_honoured == []
+    (made,) = session.tracks[0].sends
+    assert not made.muted
+    found = {one.parameter: [(p.seconds, p.value) for p in one.points] for one in made.envelopes}
+    assert found == {
+        Parameter.VOLUME: [(0, 0), (2, 1)],
+        Parameter.PAN: [(1, 1)],
+        Parameter.MUTE: [(0, 1), (1, 0)],
+    }
+    assert not any(one.relative for one in made.envelopes)
+
+
+def test_a_track_that_is_not_loaded_is_silent_and_its_devices_do_nothing(read):
+    device = '<Vst3Plugin deviceName="Echo" deviceRole="audioFX" loaded="false"/>'
+    channel = f"><Devices>{device}</Devices>"
+    session = read(xml=daw.project(daw.track(channel=channel, attributes='loaded="false"'), ""))
+    (track,) = session.tracks
+    assert track.muted
+    assert track.plugins == []
+    assert session.not_honoured == []
+
+
+def test_a_track_that_passes_by_its_folder_stands_outside(read):
+    master = '<Track id="m"><Channel id="mc" role="master"/></Track>'
+    inner = daw.track("in", "Inner", 'destination="mc"> ')
+    group = daw.track("g", "Group", 'destination="mc"> <Volume unit="linear" value="0"/>', inner)
+    session = read(xml=daw.project(group + master, ""))
+    assert [track.name for track in session.tracks] == ["Group", "Inner"]
+    assert session.not_honoured == []
+
+
+@pytest.mark.parametrize(
+    ("said", "inside"),
+    [
+        ("./audio/a b.wav", "audio/a b.wav"),
+        ("audio\\a b.wav", "audio/a b.wav"),
+        ("audio/a%20b.wav", "audio/a b.wav"),
+        ("Audio/A b.WAV", "audio/a b.wav"),
+        ("audio/e\u0301.wav", "audio/\u00e9.wav"),
+    ],
+)
+def test_audio_is_found_by_other_spellings_of_its_name(tmp_path, said, inside):
+    xml = daw.project(daw.track(), daw.lanes(daw.clip(inner=daw.audio(path=said))))
+    path = daw.save(tmp_path / "song.dawproject", xml, {inside: daw.wav(np.ones((1, daw.RATE)))})
+    (clip,) = open_session(path).tracks[0].clips
+    assert clip.problem == ""
+    with MixSource(open_session(path)) as mix:
+        assert mix.read(0, 1)[0, 0] == 1
+
+
+def test_audio_beside_the_project_may_be_a_url(tmp_path):
+    made.write(tmp_path / "a b.wav", np.ones((1, 100)))
+    audio = daw.audio(path="file:///C:/Users/me/a%20b.wav").replace("<File", '<File external="true"')
+    path = daw.save(tmp_path / "song.dawproject", daw.project(daw.track(), daw.lanes(daw.clip(inner=audio))))
+    (clip,) = open_session(path).tracks[0].clips
+    assert (clip.problem, clip.source.name) == ("", "a b.wav")
 
 
 def test_markers_and_launcher(read):
