@@ -33,6 +33,11 @@ DISSOLVES = ("Audio Dissolve", "Mono Audio Dissolve", "MonoAudioDissolve", "Ster
 COMBINERS = ("Audio Channel Combiner", "AudioChannelCombiner")
 GAIN_PARAMETERS = ("Amplitude multiplier", "Amplitude", "Level")
 PAN_PARAMETERS = ("Pan value", "Pan")
+CLIP_AUTOMATION = "AvidControlClipRatio"
+"""Media Composer's, whose units are described nowhere."""
+HELD = "ConstantInterp"
+CLIPS_OF_BINS = ("Usage_SubClip", "Usage_AdjustedClip")
+"""Compositions that stand for one clip; what they do to it is repeated around the clip in the sequence."""
 SOUND = ("Sound", "LegacySound", "Audio Essence Track")
 RIFF_HEADS = (b"RIFF", b"RF64", b"FORM")
 
@@ -49,6 +54,10 @@ class Place:
     gain: float = 1.0
     points: tuple[tuple[float, float], ...] = ()
     """Of a gain that moves: seconds of the session and gains."""
+    is_held: bool = False
+    """Whether it jumps from point to point."""
+    pan: float = 0.0
+    """-1..1."""
     fade_in: float = 0.0
     fade_out: float = 0.0
     channels: int = 1
@@ -78,18 +87,30 @@ class _Reader:
         self.components = 0
         self.mobs = {mob.mob_id: mob for mob in file.content.mobs}
         self.embedded = {data.mob_id for data in file.content.essencedata}
-        compositions = list(file.content.toplevel()) or list(file.content.compositionmobs())
+        top = list(file.content.toplevel())
+        compositions = top or list(file.content.compositionmobs())
         if not compositions:
             raise AafError("it holds no composition, only media")
+        read = [(self._composition(mob), self.remarks) for mob in compositions]
+        # Of several the first that plays anything; where none is said to stand for itself, the one that plays
+        # most, since the others are parts of it.
+        counts = [sum(len(track["clips"]) for track in facts.tracks) for facts, _ in read]
+        best = counts.index(max(counts))
+        if top:
+            best = next((index for index, count in enumerate(counts) if count), 0)
+        self.facts, self.remarks = read[best]
         if len(compositions) > 1:
-            self.remarks[f"Session: of {len(compositions)} compositions the first is read"] += 1
-        mob = compositions[0]
-        self.facts.name = mob.name or ""
-        for slot in mob.slots:
-            self._slot(slot)
+            said = f"of {len(compositions)} compositions {self.facts.name!r:.80} is read"
+            self.remarks[f"Session: {said}"] += 1
         self.facts.remarks = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
         ]
+
+    def _composition(self, mob: Any) -> Facts:
+        self.facts, self.remarks = Facts(mob.name or ""), Counter()
+        for slot in mob.slots:
+            self._slot(slot)
+        return self.facts
 
     def _slot(self, slot: Any) -> None:
         rate = float(getattr(slot, "edit_rate", 0) or 0)
@@ -126,7 +147,7 @@ class _Reader:
             case "Sequence":
                 self._sequence(track, segment, rate, place, depth)
             case "SourceClip":
-                self._clip(track, segment, rate, place)
+                self._clip(track, segment, rate, place, depth)
             case "OperationGroup":
                 self._operation(track, segment, rate, place, depth)
             case "Selector":
@@ -173,21 +194,28 @@ class _Reader:
         inputs = list(group.segments)
         length = float(group.length or 0) / rate
         if name in GAINS:
-            value, points = _parameter(group, GAIN_PARAMETERS)
-            if points:
+            value, points, is_held = _parameter(group, GAIN_PARAMETERS)
+            if points and place.points:
+                self._remark(track, "of two gains that move one is left out")
+            elif points:
                 moved = tuple((place.start + part * length, gain) for part, gain in points)
-                place = replace(place, points=place.points or moved)
+                place = replace(place, points=moved, is_held=is_held)
             elif value is not None:
                 place = replace(place, gain=place.gain * value)
+            moves, points, _ = _parameter(group, (CLIP_AUTOMATION,))
+            if points or moves not in (None, 1.0):
+                self._remark(track, f"automation of clips ({CLIP_AUTOMATION}) is left out")
         elif name in PANS:
-            value, points = _parameter(group, PAN_PARAMETERS)
+            value, points, _ = _parameter(group, PAN_PARAMETERS)
             values = {pan for _, pan in points} or ({value} if value is not None else set())
             if depth == 0 and len(values) == 1:
                 track["pan"] = 2 * values.pop() - 1
             elif depth == 0 and points:
                 track["pans"] = [(place.start + part * length, 2 * pan - 1) for part, pan in points]
-            elif values - {0.5}:
-                self._remark(track, "pans of single clips are left out")
+            elif len(values) == 1:
+                place = replace(place, pan=2 * values.pop() - 1)
+            elif points:
+                self._remark(track, "pans that move inside clips are left out")
         elif name in COMBINERS:
             for index, one in enumerate(inputs):
                 combined = {"name": track["name"], "clips": [], "gain": 1.0, "pan": 0.0, "pans": []}
@@ -200,25 +228,56 @@ class _Reader:
         for one in inputs[:1]:
             self._segment(track, one, rate, place, depth + 1)
 
-    def _clip(self, track: dict[str, Any], clip: Any, rate: float, place: Place) -> None:
+    def _clip(self, track: dict[str, Any], clip: Any, rate: float, place: Place, depth: int) -> None:
         length = float(clip.length or 0) / rate
         if length <= 0 or clip.mob is None:
             if clip.mob_id and clip.mob_id.int and length > 0:
                 self._remark(track, "a clip of media that the file does not describe is left out")
             return
-        media = self._media(clip.mob, clip.slot_id, float(clip.start or 0) / rate)
+        offset = float(clip.start or 0) / rate
+        if type(clip.mob).__name__ == "CompositionMob" and str(clip.mob.usage) not in CLIPS_OF_BINS:
+            slot = next((one for one in clip.mob.slots if one.slot_id == clip.slot_id), None)
+            if slot is not None and slot.segment is not None:
+                self._nested(track, slot, replace(place, start=place.start - offset), length, offset, depth)
+                return
+        media = self._media(clip.mob, clip.slot_id, offset)
         track["clips"].append(
             {
                 "position": place.start,
                 "length": length,
                 "gain": place.gain,
                 "points": place.points,
+                "is_held": place.is_held,
+                "pan": place.pan,
                 "fade_in": place.fade_in,
                 "fade_out": place.fade_out,
                 "name": clip.mob.name or "",
                 **media,
             }
         )
+
+    def _nested(
+        self, track: dict[str, Any], slot: Any, place: Place, length: float, offset: float, depth: int
+    ) -> None:
+        """What a sequence inside the sequence plays, cut to the clip that plays it."""
+        rate = float(getattr(slot, "edit_rate", 0) or 0)
+        if rate <= 0:
+            return
+        inner = {**track, "clips": []}
+        self._segment(inner, slot.segment, rate, replace(place, fade_in=0.0, fade_out=0.0), depth + 1)
+        begin = place.start + offset
+        end = begin + length
+        for clip in inner["clips"]:
+            late = max(0.0, begin - clip["position"])
+            early = max(0.0, clip["position"] + clip["length"] - end)
+            rest = clip["length"] - late - early
+            if rest <= 0:
+                continue
+            cut = {"position": clip["position"] + late, "offset": clip["offset"] + late, "length": rest}
+            begins, ends = cut["position"] - begin < 1 / rate, end - cut["position"] - rest < 1 / rate
+            cut["fade_in"] = place.fade_in if begins else 0.0 if late else clip["fade_in"]
+            cut["fade_out"] = place.fade_out if ends else 0.0 if early else clip["fade_out"]
+            track["clips"].append({**clip, **cut})
 
     def _media(self, mob: Any, slot_id: int, offset: float) -> dict[str, Any]:
         """The file at the end of the chain of mobs, and where in it the clip begins."""
@@ -279,18 +338,19 @@ def _operation_name(group: Any) -> str:
     return "" if operation is None else str(operation.name)
 
 
-def _parameter(group: Any, names: tuple[str, ...]) -> tuple[float | None, list[tuple[float, float]]]:
-    """A constant, or points: parts of the length, and values."""
+def _parameter(group: Any, names: tuple[str, ...]) -> tuple[float | None, list[tuple[float, float]], bool]:
+    """A constant, or points: parts of the length, and values; whether those are held up to the next."""
     for parameter in group.parameters or []:
         if parameter.name not in names:
             continue
         if hasattr(parameter, "pointlist"):
             points = sorted((float(point.time), float(point.value)) for point in parameter.pointlist)
             if len({value for _, value in points}) == 1:
-                return points[0][1], []
-            return None, points
-        return float(parameter.value), []
-    return None, []
+                return points[0][1], [], False
+            curve = getattr(parameter, "interpolation", None)
+            return None, points, getattr(curve, "name", "") == HELD
+        return float(parameter.value), [], False
+    return None, [], False
 
 
 def _fade(components: list[Any], index: int, rate: float) -> float:

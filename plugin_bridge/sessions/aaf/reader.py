@@ -26,6 +26,7 @@ from plugin_bridge.sessions.model import (
     Marker,
     Parameter,
     Point,
+    PointShape,
     Session,
     Track,
 )
@@ -139,7 +140,8 @@ def _clip(path: Path, values: dict[str, Any], media: MediaFolders) -> Clip:
     position, gain = _seconds(values["position"]), float(values["gain"])
     if not abs(gain) <= LOUDEST:
         raise SessionError(f"a clip's gain of {gain:g}")
-    points = tuple(Point(_seconds(time) - position, float(value)) for time, value in values["points"])
+    shape = PointShape.HOLD if values["is_held"] else PointShape.LINEAR
+    points = tuple(Point(_seconds(time) - position, float(value), shape) for time, value in values["points"])
     side, wide = int(values.get("side", 0)), int(values["wide"])
     return Clip(
         source,
@@ -149,7 +151,7 @@ def _clip(path: Path, values: dict[str, Any], media: MediaFolders) -> Clip:
         gain=gain,
         fade_in=Fade(_seconds(values["fade_in"])),
         fade_out=Fade(_seconds(values["fade_out"])),
-        pan=2.0 * side - 1 if values.get("sides") == 2 else 0.0,
+        pan=2.0 * side - 1 if values.get("sides") == 2 else _within(values["pan"]),
         channel_mode=ChannelMode.SINGLE if wide > 1 else ChannelMode.ALL,
         first_channel=int(values["channel"]),
         name=values["name"],

@@ -49,8 +49,23 @@ class Maker:
         inner.segment = source.create_source_clip(slot.slot_id, 0, 2 * RATE)
         return master, inner.slot_id
 
-    def slot(self, *components, name="Vox"):
-        slot = self.composition.create_timeline_slot(self.rate)
+    def sequence(self, *components, usage=None, rate=None):
+        """A clip of a composition of its own that holds these components."""
+        mob = self.file.create.CompositionMob("inner")
+        if usage:
+            mob.usage = usage
+        self.file.content.mobs.append(mob)
+        slot = self.slot(*components, mob=mob, rate=rate)
+
+        def clip(start, length):
+            made = mob.create_source_clip(slot.slot_id, start, length)
+            made.media_kind = "sound"
+            return made
+
+        return clip
+
+    def slot(self, *components, name="Vox", mob=None, rate=None):
+        slot = (mob or self.composition).create_timeline_slot(rate or self.rate)
         slot.name = name
         sequence = self.file.create.Sequence(media_kind="sound")
         slot.segment = sequence
@@ -84,8 +99,15 @@ class Maker:
             AUID(int=sum(parameter.encode()) + (1 << 91)), parameter, "", kind
         )
         self.file.dictionary.register_def(number)
-        constant = self.file.create.ConstantValue(number, Fraction(value).limit_denominator(1000))
-        group.parameters.append(constant)
+        if isinstance(value, list):
+            steps = self.file.create.InterpolationDef(AUID(int=7 << 90), "ConstantInterp", "")
+            self.file.dictionary.register_def(steps)
+            made = self.file.create.VaryingValue(number, steps)
+            for time, one in value:
+                made.add_keyframe(Fraction(time), Fraction(one))
+        else:
+            made = self.file.create.ConstantValue(number, Fraction(value).limit_denominator(1000))
+        group.parameters.append(made)
         group.segments.append(inner)
         return group
 

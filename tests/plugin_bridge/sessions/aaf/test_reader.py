@@ -13,6 +13,7 @@ from plugin_bridge.errors import SessionError  # noqa: E402
 from plugin_bridge.rendering.tracks import TrackSource  # noqa: E402
 from plugin_bridge.sessions import open_session  # noqa: E402
 from plugin_bridge.sessions.aaf import facts, reader  # noqa: E402
+from plugin_bridge.sessions.model import PointShape  # noqa: E402
 from tests.plugin_bridge import session_helpers as made  # noqa: E402
 from tests.plugin_bridge.sessions.aaf.helpers import NOISE, RATE, Maker  # noqa: E402
 
@@ -61,6 +62,58 @@ def test_gains_are_the_clips(make):
         m.slot(m.operation("Mono Audio Gain", "Amplitude multiplier", 0.5, m.clip(0, 25)))
 
     assert only(open_session(make(build))).gain == 0.5
+
+
+def test_a_gain_that_is_held_jumps(make):
+    def build(m):
+        moves = [(0, 0.25), (0.5, 1)]
+        m.slot(m.filler(25), m.operation("Mono Audio Gain", "Amplitude multiplier", moves, m.clip(0, 50)))
+
+    (envelope,) = only(open_session(make(build))).envelopes
+    found = [(point.seconds, point.value, point.shape) for point in envelope.points]
+    assert found == [(0, 0.25, PointShape.HOLD), (1, 1, PointShape.HOLD)]
+
+
+def test_a_pan_of_a_clip_is_the_clips_and_of_a_whole_slot_the_tracks(make):
+    def build(m):
+        m.slot(m.operation("Mono Audio Pan", "Pan value", 0.25, m.clip(0, 25)), m.clip(0, 25))
+
+    session = open_session(make(build))
+    assert session.tracks[0].pan == 0
+    assert [clip.pan for clip in session.tracks[0].clips] == [-0.5, 0]
+
+
+def test_a_sequence_in_the_sequence_is_cut_to_its_clip(make):
+    def build(m):
+        # At another edit rate: two clips of one second each, and a second of silence between them.
+        inner = m.sequence(m.clip(0, RATE), m.filler(RATE), m.clip(RATE // 2, RATE), rate=RATE)
+        m.slot(m.filler(25), m.operation("Mono Audio Gain", "Amplitude multiplier", 0.5, inner(15, 50)))
+
+    clips = open_session(make(build)).tracks[0].clips
+    found = [(clip.position, clip.length, clip.offset, clip.gain) for clip in clips]
+    # The clip begins 0.6 s into the sequence and lasts two seconds from second 1 on.
+    expected = [(1, 0.4, 0.6, 0.5), (2.4, 0.6, 0.5, 0.5)]
+    assert found == [pytest.approx(one, abs=NEAR) for one in expected]
+
+
+def test_a_clip_of_a_bin_repeats_what_its_composition_does(make):
+    def build(m):
+        adjusted = m.operation("Mono Audio Gain", "Amplitude multiplier", 0.5, m.clip(5, 40))
+        inner = m.sequence(adjusted, usage="Usage_AdjustedClip")
+        m.slot(m.operation("Mono Audio Gain", "Amplitude multiplier", 0.5, inner(10, 25)))
+
+    clip = only(open_session(make(build)))
+    assert (clip.gain, clip.offset, clip.length) == pytest.approx((0.5, 0.6, 1), abs=NEAR)
+
+
+def test_of_several_compositions_one_that_plays_is_read(make):
+    def build(m):
+        m.slot(m.filler(25))
+        m.sequence(m.clip(0, 25), usage="Usage_TopLevel")
+
+    session = open_session(make(build))
+    assert only(session).length == 1
+    assert session.not_honoured == ["Session: of 2 compositions 'inner' is read"]
 
 
 def test_a_dissolve_overlaps_both_neighbours(make):
