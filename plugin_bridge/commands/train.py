@@ -12,7 +12,8 @@ from plugin_bridge.commands import options
 from plugin_bridge.commands.group import Command
 from plugin_bridge.terminal import say
 
-NETWORKS = ("pit", "danet", "deep-clustering", "wave-u-net")
+SONGS = ("wave-u-net", "wave-u-net-presence")
+NETWORKS = ("pit", "danet", "deep-clustering", *SONGS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -180,12 +181,12 @@ def train(
     """Train a separator's network on your own recordings and write its weights.
 
     Voices (pit, danet, deep-clustering) need at least two speakers, songs (wave-u-net) at least two
-    stems. A run may be stopped or killed at any time: the same command goes on from its last checkpoint, also
-    on another device.
+    stems; wave-u-net-presence learns from songs when vocals and drums are silent. A run may be stopped or
+    killed at any time: the same command goes on from its last checkpoint, also on another device.
     Use the result with the separator's parameter `weights`.
     """
-    if name != "wave-u-net" and (stem_names or media_roots):
-        raise click.UsageError(f"--stem and --media-root are for the songs of wave-u-net, not for {name}")
+    if name not in SONGS and (stem_names or media_roots):
+        raise click.UsageError(f"--stem and --media-root are for the songs of {SONGS[0]}, not for {name}")
     # Spinning threads would take the processor from everything else; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -196,7 +197,7 @@ def train(
 
     length = {"minutes": minutes} if steps is None else {"steps": steps}
     work = work or out.with_name(out.name + ".training")
-    if name == "wave-u-net":
+    if name in SONGS:
         with reporter(quiet) as progress:
             data = song_corpus(data, cache or work, stem_names, media_roots, progress)
     with reporter(quiet) as progress:
@@ -225,4 +226,4 @@ def train(
                 progress.say("stopped; the same command goes on from the checkpoint")
             raise
     if not quiet:
-        say(f"validation score {scores['score']:.2f} dB; the weights are {out}")
+        say(f"validation score {scores['score']:.2f}; the weights are {out}")

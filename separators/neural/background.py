@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from separators.neural.network import HOP, SAMPLE_RATE
+from separators.neural.network import HOP, SAMPLE_RATE, power
 
 SMOOTH = 2 * (SAMPLE_RATE // HOP // 4) + 1
 """Moments over which it is seen who talks: half a second, so that music does not jump with syllables."""
@@ -19,8 +19,8 @@ def shared_background(masks: Tensor, spectrum: Tensor) -> Tensor:
     Both sum to one. ``spectrum`` ``(bins, times)`` is what the masks are for. Each moment of the background
     is shared out as the voices' energies are: one voice alone keeps its room, and the other stem is silent.
     """
-    energy = (masks * spectrum).abs().square().sum(1)
-    mixture = spectrum.abs().square().sum(0)
+    energy = power(masks * spectrum).sum(1)
+    mixture = power(spectrum).sum(0)
     smooth = torch.nn.functional.avg_pool1d(
         torch.cat([energy[:-1], mixture[None]])[:, None], SMOOTH, 1, SMOOTH // 2, count_include_pad=False
     )[:, 0]

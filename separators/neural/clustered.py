@@ -34,9 +34,7 @@ class ClusteredMasks:
         embeddings = self.network(audio, heard)
         background = self.network.architecture.background
         loudness = band_loudness(heard.spectrum, embeddings if background else None)
-        centroids = kmeans(
-            embeddings.flatten(0, 2), loudness.flatten(), self.speakers, self.seed, self.centroids
-        )
+        centroids = kmeans(embeddings, loudness, self.speakers, self.seed, self.centroids)
         masks = unpool_bands(attractor_masks(embeddings, centroids[None], background))
         if not background:  # it never heard a voice alone, and could not tell
             self.centroids = centroids

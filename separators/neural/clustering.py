@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separators.neural.network import pool_bands
+from separators.neural.network import pool_bands, power
 
 LOUD_RANGE_DB = 40.0
 """Bands more than this below the loudest one do not shape the clusters."""
@@ -23,7 +23,7 @@ SHARPNESS = 5.0
 def kmeans(
     points: Tensor, weights: Tensor, clusters: int, seed: int, anchors: Tensor | None = None
 ) -> Tensor:
-    """Centroids ``(clusters, dimensions)``, weighted means, of unit vectors ``(points, dimensions)``.
+    """Centroids ``(clusters, dimensions)``, weighted means, of unit vectors ``(..., dimensions)``.
 
     Assigns by cosine (spherical k-means, Dhillon and Modha 2001) from k-means++ starts (Arthur and
     Vassilvitskii 2007) and keeps the best of several. Points of weight 0 don't count; leave them
@@ -43,9 +43,13 @@ def _in_full(values: Tensor) -> torch.autocast:
 
 def _kmeans(points: Tensor, weights: Tensor, clusters: int, seed: int, anchors: Tensor | None) -> Tensor:
     rng = np.random.default_rng(seed)
-    if len(points) > POINTS:
-        kept = torch.from_numpy(rng.choice(len(points), POINTS, replace=False)).to(points.device)
-        points, weights = points[kept], weights[kept]
+    numbers = np.arange(weights.numel())
+    if len(numbers) > POINTS:
+        numbers = rng.choice(numbers, POINTS, replace=False)
+    kept = tuple(
+        torch.from_numpy(axis).to(points.device) for axis in np.unravel_index(numbers, weights.shape)
+    )
+    points, weights = points[kept], weights[kept]
     if anchors is not None:
         return _settle(points, weights, anchors, ANCHOR_SHARE * weights.sum() / clusters)[0]
     found = []
@@ -108,7 +112,9 @@ def attractor_masks(embeddings: Tensor, attractors: Tensor, background: bool = F
         fixed = background_attractor(attractors.shape[-1], attractors.device)
         attractors = torch.cat([attractors, fixed.expand(len(attractors), 1, -1)], 1)
     with _in_full(embeddings):
-        return torch.softmax(SHARPNESS * torch.einsum("bftd,bkd->bkft", embeddings, attractors), 1)
+        # Bands and times in the order in which they lie in memory.
+        products = torch.einsum("btfd,bkd->bktf", embeddings.transpose(1, 2), attractors)
+        return torch.softmax(SHARPNESS * products, 1).transpose(2, 3)
 
 
 def band_loudness(spectrum: Tensor, embeddings: Tensor | None = None) -> Tensor:
@@ -116,7 +122,7 @@ def band_loudness(spectrum: Tensor, embeddings: Tensor | None = None) -> Tensor:
 
     Bands whose ``embeddings`` say that they are background count less.
     """
-    power = pool_bands(spectrum.abs().square())
-    limit = power.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
-    loudness = torch.where(power > limit, power, 0.0).sqrt()
+    energy = pool_bands(power(spectrum))
+    limit = energy.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
+    loudness = torch.where(energy > limit, energy, 0.0).sqrt()
     return loudness if embeddings is None else loudness * (1 - embeddings[..., -1].clamp(0, 1))

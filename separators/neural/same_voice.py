@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from separators.neural.network import power
+
 SAME = 0.95
 """Cosine between the centroids of clusters from which on they are the same voice."""
 NOBODY = 1e-3
@@ -32,7 +34,7 @@ def one_alone(stems: Tensor) -> bool:
 
 
 def _energy(stems: Tensor) -> Tensor:
-    return stems.abs().square().sum((1, 2))
+    return power(stems).sum((1, 2))
 
 
 def _nobody(energy: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from separators.base import Audio, Transform
+from separators.neural import presence
 from separators.neural import weights as files
 from separators.neural.allocator import keep_block_memory
 from separators.neural.placement import NetworkSeparator, moved
@@ -25,6 +26,8 @@ from separators.registry import BUILT_IN
 FORMAT = "stembridge-wave-u-net-1"
 VOICES, INSTRUMENTS = "wave-u-net-2", "wave-u-net"
 """The trained weights that take the vocals out of a song, and those that take apart what they leave."""
+LISTENER = (presence.NAME, "", presence.load)
+"""What hears whether vocals and drums are there."""
 SEGMENT_SECONDS = 14.0
 """The most that the network is asked for at once: shorter segments take less memory, but of each the network
 hears its context besides. A block with its overlap is six of them."""
@@ -34,7 +37,7 @@ class WaveUNet(NetworkSeparator):
     """Four stems of a song, or vocals and accompaniment, by trained Wave-U-Nets.
 
     One network takes the vocals out; for four stems a second one finds drums and bass in what is left, and
-    the drums are the mean of what both hear.
+    the drums are the mean of what both hear. A third, small one tells when vocals or drums are not there.
     Weights that are given do all of it at once. Two channels are heard as a stereo pair; of more
     channels, each two form a pair and an odd last one is mono. The networks work at 44.1 kHz; at
     higher rates everything above 22 kHz belongs to the last stem.
@@ -48,6 +51,10 @@ class WaveUNet(NetworkSeparator):
     )
     weights: str = parameter(
         default="", help="Weights file to use instead of the trained ones of this package.", file=True
+    )
+    mute_absent: bool = parameter(
+        default=True,
+        help="Silence vocals and drums while they surely do not sound. Not with weights of your own.",
     )
     fast: bool = parameter(
         default=False,
@@ -92,12 +99,24 @@ class WaveUNet(NetworkSeparator):
                 )
             )
 
+        listener = None if self.weights or not self.mute_absent else files.trained(*LISTENER)
+
+        def heard(audio: Audio, stem: Audio, name: str) -> Audio:
+            if listener is None:
+                return stem
+            return stem * placement.run(
+                lambda device, _: presence.gains(moved(listener, device), audio, stem, name)
+            )
+
         def estimate(audio: Audio) -> Audio:
-            if len(networks) == 1:
+            if self.weights:
                 return run(networks[0], audio, slice(estimated))
             vocals, drums = run(networks[0], audio, slice(2))
+            vocals = heard(audio, vocals, "vocals")
+            if self.stems == 2:
+                return vocals[None]
             instruments = run(networks[1], audio - vocals, slice(1, estimated))
-            instruments[0] = (instruments[0] + drums) / 2
+            instruments[0] = heard(audio, (instruments[0] + drums) / 2, "drums")
             return np.concatenate([vocals[None], instruments])
 
         architecture = networks[0].architecture

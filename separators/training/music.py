@@ -166,7 +166,7 @@ def _compared(stems: NDArray[np.float32], song: Song) -> tuple[dict[str, float],
     return gains, levels
 
 
-def _asked(source: str, weights: Mapping[str, float]) -> float:
+def asked(source: str, weights: Mapping[str, float]) -> float:
     """The weight of ``source``, which may be named by what stands before its colon."""
     return weights.get(source, weights.get(source.partition(":")[0], 1.0))
 
@@ -186,7 +186,7 @@ def prepare(
     songs = load(data, work, report)
     songs = replace(
         songs,
-        recordings=[replace(r, weight=r.weight * _asked(r.source, source_weights)) for r in songs.recordings],
+        recordings=[replace(r, weight=r.weight * asked(r.source, source_weights)) for r in songs.recordings],
     )
     torch.manual_seed(seed)
     network = build(Architecture()) if start is None else wave_u_net.load(start).requires_grad_(True)

@@ -25,6 +25,7 @@ RECIPES = {
     "danet": "separators.training.voices:prepare",
     "deep-clustering": "separators.training.voices:prepare",
     "wave-u-net": "separators.training.music:prepare",
+    "wave-u-net-presence": "separators.training.presence:prepare",
 }
 """Name -> ``module:function``; the function is called like :func:`separators.training.voices.prepare`."""
 

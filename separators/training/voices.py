@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from separators.errors import ParameterError
 from separators.neural import weights
 from separators.neural.clustering import attractor_masks, band_loudness, kmeans
-from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, unpool_bands
+from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, power, unpool_bands
 from separators.training.corpus import Corpus
 from separators.training.corpus import load as load_corpus
 from separators.training.losses import (
@@ -222,14 +222,14 @@ def _join_pairs(values: Tensor, axis: int) -> Tensor:
 
 def _centroids(embeddings: Tensor, loudness: Tensor) -> Tensor:
     """The two k-means centroids of each mixture ``(batch, 2, dimensions)``, weighted by loudness."""
-    pairs = zip(embeddings.flatten(1, 2), loudness.flatten(1), strict=True)
+    pairs = zip(embeddings, loudness, strict=True)
     return torch.stack([kmeans(points, weights, 2, seed=0) for points, weights in pairs])
 
 
 def ideal_assignment(mixture: Tensor, targets: Tensor) -> Tensor:
     """The mixture's loudness, given to each band's loudest speaker: ``(batch, speakers, bands, times)``."""
-    power = pool_bands(targets.abs().square())
-    loudest = nn.functional.one_hot(power.argmax(1), power.shape[1]).movedim(-1, 1)
+    energy = pool_bands(power(targets))
+    loudest = nn.functional.one_hot(energy.argmax(1), energy.shape[1]).movedim(-1, 1)
     return loudest * band_loudness(mixture)[:, None]
 
 

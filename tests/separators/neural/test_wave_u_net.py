@@ -283,7 +283,8 @@ def test_shipped_weights_have_a_card_and_overlap_enough():
 @shipped
 def test_four_stems_have_the_vocals_of_two_the_bass_of_what_they_leave_and_the_drums_of_both():
     mixture = noise(2, RATE)
-    two, four = WaveUNet(stems=2).separate(mixture, RATE), WaveUNet().separate(mixture, RATE)
+    # Noise is nobody's voice, and no drums.
+    two, four = (WaveUNet(stems=stems, mute_absent=False).separate(mixture, RATE) for stems in (2, 4))
     assert np.array_equal(four["vocals"], two["vocals"])
     first = WaveUNet(weights=str(FOLDER / f"{VOICES}.safetensors")).separate(mixture, RATE)
     left = WaveUNet(weights=str(FOLDER / f"{INSTRUMENTS}.safetensors")).separate(two["accompaniment"], RATE)
@@ -314,8 +315,7 @@ def test_segments_and_blocks_leave_no_trace(signal):
 def test_blocks_of_the_separator_join_without_trace():
     kind = type("InBlocks", (WaveUNet,), {"block_seconds": 4.0})
     audio = np.repeat(np.sin(2 * np.pi * 441.7 / RATE * np.arange(9 * RATE))[None], 2, 0).astype(np.float32)
-    whole = WaveUNet().separate(audio, RATE).array
-    blocks = kind().separate(audio, RATE).array
+    whole, blocks = (each(mute_absent=False).separate(audio, RATE).array for each in (WaveUNet, kind))
     for one, other in zip(whole, blocks, strict=True):
         difference_db = 20 * np.log10(np.linalg.norm(one - other) / np.linalg.norm(audio) + 1e-12)
         assert difference_db < LINE_DB
