@@ -5,9 +5,12 @@ What REAPER has no words for is said to ``remark``, one line each.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
+from plugin_bridge.naming import told_apart
 from plugin_bridge.sessions.model import (
     Envelope,
     PanMode,
@@ -21,6 +24,7 @@ from plugin_bridge.sessions.model import (
 )
 from plugin_bridge.sessions.plain import as_balance, behind_the_pan
 from plugin_bridge.sessions.rpp.envelopes import MASTER, PARAMETERS, SENDS, SHAPES, TAKES
+from plugin_bridge.sessions.rpp.plugins import chain_lines, is_written
 from plugin_bridge.sessions.rpp.routing import TAPS, VCA_FOLLOWS, VCA_LEADS
 
 MOST_VCAS = 32
@@ -42,6 +46,16 @@ def _names(table: dict[str, Parameter]) -> dict[Parameter, str]:
 
 
 TRACK_NAMES, SEND_NAMES, TAKE_NAMES, MASTER_NAMES = map(_names, (PARAMETERS, SENDS, TAKES, MASTER))
+
+
+def guid(*words: object) -> str:
+    """The same words give the same GUID, so that the same session gives the same project.
+
+    >>> guid("track", 1) == guid("track", 1) != guid("track", 2)
+    True
+    """
+    text = told_apart("\n".join(str(word) for word in words))
+    return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, text)).upper() + "}"
 
 
 def number(value: float) -> str:
@@ -70,7 +84,8 @@ class Strips:
         if session.master_inverted:
             remark("Master: its polarity is not written")
         for plugin in session.master_chain:
-            remark(f"Master: plug-in {plugin.name} is not written")
+            if not is_written(plugin):
+                remark(f"Master: plug-in {plugin.name} is not written")
 
     def master(self) -> Iterator[str]:
         """The lines of the master."""
@@ -88,6 +103,8 @@ class Strips:
             yield f"  MASTERAUTOMODE {mode}"
         for envelope in envelopes:
             yield from self._envelope("Master", envelope, MASTER_NAMES, "  ")
+        for line in chain_lines(session.master_chain, "MASTERFXLIST", partial(guid, "master's plug-in")):
+            yield f"  {line}"
 
     def of(self, track: Track) -> Iterator[str]:
         """The lines of a track's strip and of what it receives."""
@@ -125,10 +142,13 @@ class Strips:
         if track.inverted_channels:
             self.remark(f"{track.name}: the polarity of single channels is not written")
         for plugin in track.chain or track.plugins:
-            name = plugin if isinstance(plugin, str) else plugin.name
-            self.remark(f"{track.name}: plug-in {name} is not written")
+            if isinstance(plugin, str) or not is_written(plugin):
+                name = plugin if isinstance(plugin, str) else plugin.name
+                self.remark(f"{track.name}: plug-in {name} is not written")
         for envelope in envelopes:
             yield from self._envelope(track.name, envelope, TRACK_NAMES, "    ")
+        for line in chain_lines(track.chain, "FXCHAIN", partial(guid, "plug-in", track.identifier)):
+            yield f"    {line}"
         for source, send in self._sends:
             if send.target == track.identifier:
                 yield from self._receive(source, send)

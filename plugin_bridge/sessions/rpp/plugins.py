@@ -11,14 +11,19 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PureWindowsPath
 
 from plugin_bridge.sessions.model import PluginState
-from plugin_bridge.sessions.rpp.text import Block, Line, displayed
+from plugin_bridge.sessions.rpp.text import Block, Line, displayed, quoted
 
 KINDS = ("VST", "AU", "DX", "JS", "LV2", "CLAP", "VIDEO_EFFECT")
 CLASS_ID = re.compile(r"\{([0-9A-Fa-f]{32})\}")
+LETTERS = 128
+"""Of base64 on a line."""
+MAGIC, FLAGS = 0xFEED5EEE, 0x100000
+"""Words of a header."""
 MOST_PINS = 4096
 """Of a header; beyond, it is damage."""
 
@@ -70,6 +75,48 @@ def _plugin(block: Block, bypassed: bool) -> PluginState:
         file=PureWindowsPath(displayed(block.text(1))).name,  # takes both kinds of slashes
         role="instrument" if name.startswith("VST3i:") else "effect",
     )
+
+
+def is_written(plugin: PluginState) -> bool:
+    """Whether :func:`chain_lines` can write ``plugin``: a VST3 whose class is known."""
+    return plugin.format == "VST3" and CLASS_ID.fullmatch(f"{{{plugin.identifier}}}") is not None
+
+
+def chain_lines(chain: Sequence[PluginState], tag: str, identity: Callable[[int], str]) -> Iterator[str]:
+    """An effect chain of those plug-ins that can be written, as lines; ``identity`` makes each a GUID.
+
+    REAPER finds a VST3 by its class id; the number before that is its own.
+    """
+    written = [plugin for plugin in chain if is_written(plugin)]
+    if not written:
+        return
+    yield f"<{tag}"
+    yield "  SHOW 0"
+    yield "  LASTSEL 0"
+    yield "  DOCKED 0"
+    for place, plugin in enumerate(written):
+        number = zlib.crc32(plugin.identifier.encode()) & 0x7FFFFFFF
+        kind = "VST3i" if plugin.role == "instrument" else "VST3"
+        name = plugin.name if plugin.name.startswith("VST3") else f"{kind}: {plugin.name}"
+        yield f"  BYPASS {int(plugin.bypassed)} 0 0"
+        yield f'  <VST {quoted(name)} {quoted(plugin.file)} 0 "" {number}{{{plugin.identifier}}} ""'
+        for blob in _written_blobs(plugin, number):
+            text = base64.b64encode(blob).decode()
+            yield from (f"    {text[at : at + LETTERS]}" for at in range(0, len(text), LETTERS))
+        yield "  >"
+        yield "  FLOATPOS 0 0 0 0"
+        yield f"  FXID {identity(place)}"
+        yield "  WAK 0 0"
+    yield ">"
+
+
+def _written_blobs(plugin: PluginState, number: int) -> tuple[bytes, bytes, bytes]:
+    """A header of two inputs and outputs, the states behind their lengths, and no preset's name."""
+    body = struct.pack("<II", len(plugin.state), 1) + plugin.state
+    body += struct.pack("<II", len(plugin.controller_state), 0) + plugin.controller_state
+    pins = struct.pack("<IQQ", 2, 1, 2)
+    header = struct.pack("<II", number, MAGIC) + pins + pins + struct.pack("<III", len(body), 1, FLAGS)
+    return header, body, b"\0\0\x10\0\0\0"
 
 
 def _blobs(block: Block) -> list[bytes]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from plugin_bridge.naming import relative_name, told_apart
+from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.fades import NAMED_BEND, nearest_shape
 from plugin_bridge.sessions.model import (
     ChannelMode,
@@ -20,7 +19,7 @@ from plugin_bridge.sessions.model import (
     Track,
 )
 from plugin_bridge.sessions.plain import fades_meet, meet, one_frame_later
-from plugin_bridge.sessions.rpp.fresh_strips import Remark, Strips, number
+from plugin_bridge.sessions.rpp.fresh_strips import Remark, Strips, guid, number
 from plugin_bridge.sessions.rpp.items import CHANNEL_MODES, FADE_SHAPES, PAIRS, SINGLE_CHANNELS
 from plugin_bridge.sessions.rpp.text import quoted
 
@@ -28,16 +27,6 @@ HEADER = '<REAPER_PROJECT 0.1 "7.0/stembridge" 0'
 SOURCE_KINDS = {".mp3": "MP3", ".flac": "FLAC", ".ogg": "VORBIS", ".oga": "VORBIS"}
 FADE_CODES = {shape: code for code, shape in reversed(FADE_SHAPES.items())}
 CHANNEL_CODES = {mode: code for code, mode in CHANNEL_MODES.items()}
-
-
-def guid(*words: object) -> str:
-    """The same words give the same GUID, so that the same session gives the same project.
-
-    >>> guid("track", 1) == guid("track", 1) != guid("track", 2)
-    True
-    """
-    text = told_apart("\n".join(str(word) for word in words))
-    return "{" + str(uuid.uuid5(uuid.NAMESPACE_OID, text)).upper() + "}"
 
 
 def project_text(session: Session, folder: Path, remark: Remark = lambda text: None) -> str:

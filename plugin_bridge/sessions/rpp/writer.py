@@ -17,13 +17,8 @@ from plugin_bridge.naming import relative_name
 from plugin_bridge.sessions.model import Clip, Session
 from plugin_bridge.sessions.placed import PlacedStem, Remark
 from plugin_bridge.sessions.rpp.envelopes import SENDS
-from plugin_bridge.sessions.rpp.project import (
-    guid,
-    is_bus,
-    item_lines,
-    project_text,
-    written_tracks,
-)
+from plugin_bridge.sessions.rpp.fresh_strips import guid
+from plugin_bridge.sessions.rpp.project import is_bus, item_lines, project_text, written_tracks
 from plugin_bridge.sessions.rpp.reader import track_blocks
 from plugin_bridge.sessions.rpp.routing import VCA_LEADS
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed, parse, quoted, read_text, split_lines

@@ -25,7 +25,9 @@ from plugin_bridge.sessions.model import (
     Track,
     Vca,
 )
+from plugin_bridge.sessions.placed import PlacedStem
 from plugin_bridge.sessions.rpp.project import project_text
+from plugin_bridge.sessions.rpp.writer import write_stems_project
 from tests.plugin_bridge import ardour_helpers as ardour
 from tests.plugin_bridge.session_helpers import RATE, noise, save, write
 
@@ -149,6 +151,35 @@ def test_automation_of_strips_clips_sends_and_the_master_survives(tmp_path, enve
     assert said == []
     assert again.not_honoured == []
     assert difference_db(mix(session), mix(again)) < SAME_DB
+
+
+@pytest.mark.parametrize("size", [0, 5, 95, 96, 1000])
+def test_vst3_plugins_come_along_with_their_states(tmp_path, size):
+    write(tmp_path / "a.wav", noise(1.0))
+    state = bytes(n % 251 for n in range(size))
+    chain = [
+        PluginState('Fat "Comp"', "VST3", "0123456789ABCDEF" * 2, state, state[:7], file="Fat Comp.vst3"),
+        PluginState("Synth", "VST3", "F" * 32, state, bypassed=True, role="instrument"),
+    ]
+    one = Track("One", [Clip(tmp_path / "a.wav", 0, 1)], identifier="1", chain=chain)
+    session = Session(tmp_path, "test", RATE, [one], master_chain=chain[:1])
+    said = []
+    again = open_session(save(tmp_path, project_text(session, tmp_path, said.append)))
+    assert said == []
+    found = again.tracks[0].chain
+    assert [(p.identifier, p.state, p.controller_state, p.bypassed, p.file) for p in found] == [
+        (p.identifier, p.state, p.controller_state, p.bypassed, p.file) for p in chain
+    ]
+    assert [(p.name, p.role) for p in found] == [
+        ('VST3: Fat "Comp"', "effect"),
+        ("VST3i: Synth", "instrument"),
+    ]
+    assert [p.state for p in again.master_chain] == [state]
+    stem = PlacedStem("bass", write(tmp_path / "bass.wav", noise(1.0)), 0.0, 1.0)
+    path = write_stems_project(session, {"1": [stem]}, tmp_path / "stems.rpp", said.append)
+    source, made = open_session(path).tracks
+    assert (source.muted, made.name, made.chain, said) == (True, "One bass", found, [])
+    assert path.read_text().count("FXID") == 3  # of the track and of the master; the stem's REAPER makes
 
 
 def test_what_a_reaper_project_cannot_hold_is_said(tmp_path):
