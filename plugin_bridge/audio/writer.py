@@ -44,7 +44,8 @@ class AudioWriter:
     """Writes one audio file; a context manager, which puts the file in place only if all went well.
 
     Blocks ``(channels, frames)`` are written one after the other. On leaving the ``with`` block the file
-    is flushed to disk and renamed to ``path``; on any exception it is deleted. WAV gets ``time_reference``
+    is flushed to disk (unless ``flushed`` is off and somebody else does it) and renamed to ``path``; on any
+    exception it is deleted. WAV gets ``time_reference``
     (samples since midnight) as a bext chunk, the other formats as a tag of that name; ``tags`` go into
     every format. The loudspeakers of ``channel_mask`` (bits of WAV's) go into WAV and FLAC, if they are as
     many as the channels. WAV becomes RF64 beyond 4 GiB. MP3 is written at the highest constant rate, with the
@@ -65,6 +66,7 @@ class AudioWriter:
         time_reference: int | None = None,
         tags: Mapping[str, list[str]] | None = None,
         channel_mask: int = 0,
+        flushed: bool = True,
     ) -> None:
         check_output(format, bit_depth, channels, sample_rate)
         if time_reference is not None and not 0 <= time_reference < 1 << 64:
@@ -81,6 +83,7 @@ class AudioWriter:
         self.channel_mask = channel_mask if channel_mask.bit_count() == channels else 0
         self.frames = 0
         """Frames written so far."""
+        self._flushed = flushed
         self._temporary = temporary_beside(self.path)
         self._encoder: _Encoder | None = None
 
@@ -152,7 +155,10 @@ class AudioWriter:
         tags = self._file_tags()
         if tags and self.format != "wav":
             write_tags(self._temporary, self.format, tags)
-        put_in_place(self._temporary, self.path)
+        if self._flushed:
+            put_in_place(self._temporary, self.path)
+        else:
+            self._temporary.replace(self.path)
 
     def _file_tags(self) -> dict[str, list[str]]:
         tags = dict(self.tags)

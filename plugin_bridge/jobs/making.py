@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plugin_bridge.errors import JobError
+from plugin_bridge.jobs.flushing import Flusher
 from plugin_bridge.jobs.job import refuse_if_strict
 from plugin_bridge.jobs.levels import Fit, Rounding, fit
 from plugin_bridge.jobs.manifest import Manifest, Origin, Output, SamplesHash, file_hash
@@ -42,7 +43,7 @@ SEPARATED = 0.9
 
 
 def make(run: Run, work: Path) -> list[MadeSet]:
-    """Make all files in the folder ``work``."""
+    """Make all files in the folder ``work``; all bytes are on the disk when it returns."""
     settings = run.job.settings
     for number, track in enumerate(run.tracks):
         _prepare(run, number, track, work)
@@ -56,11 +57,18 @@ def make(run: Run, work: Path) -> list[MadeSet]:
         run.warnings.append(fitted.warning)
     refuse_if_strict(settings, run.warnings)
     sets = []
+    flusher = run.opened.enter_context(Flusher(run.job.parts[0].folder))
     for number, (track, stem_files) in enumerate(zip(run.tracks, files, strict=True)):
-        made = list(stem_files.make(fitted.bit_depth, fitted.gain))
+        made = []
+        for file in stem_files.make(fitted.bit_depth, fitted.gain):
+            flusher.add(file.path)
+            made.append(file)
         pictures = list(_draw(run, track, work / str(number)))
+        for picture, _ in pictures:
+            flusher.add(picture)
         sets.append(_set(run, track, made, pictures, fitted))
         run.report("writing", SEPARATED + (1 - SEPARATED) * (number + 1) / len(run.tracks))
+    flusher.wait()
     return sets
 
 
@@ -229,7 +237,7 @@ def _draw(run: Run, track: JobTrack, folder: Path) -> Iterator[tuple[Path, Path]
 def _set(
     run: Run, track: JobTrack, files: Sequence[MadeFile], pictures: Sequence[tuple[Path, Path]], fitted: Fit
 ) -> MadeSet:
-    """The finished files of a track with their manifest; all bytes are on the disk by now."""
+    """The finished files of a track with their manifest."""
     finals = [run.job.path(track.part, run.separator, file.name) for file in files]
     source = track.source
     heard = track.heard.spans()

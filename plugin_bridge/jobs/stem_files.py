@@ -59,7 +59,7 @@ class FileFormat:
         return [said] if said else []
 
     def writer(self, path: Path, channels: int) -> AudioWriter:
-        """A writer of this format."""
+        """A writer of this format; who makes the file gets it onto the disk."""
         return AudioWriter(
             path,
             self.sample_rate,
@@ -69,6 +69,7 @@ class FileFormat:
             time_reference=self.time_reference,
             tags=self.tags,
             channel_mask=self.channel_mask if self.layout == "files" else 0,
+            flushed=False,
         )
 
 
