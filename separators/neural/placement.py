@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
@@ -104,18 +104,48 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """NVIDIA's GPUs would round what they convolve to ten bits (TF32), -60 dB."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+class _FullPrecision:
+    """NVIDIA's GPUs would round to ten bits (TF32, -60 dB) what they convolve, and products if users say so.
+
+    The settings are the whole process's: changed by the first that needs it, given back after the last.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._holders = 0
+        self._before: list[tuple[Any, str, Any]] = []
+
+    @contextmanager
+    def held(self, device: torch.device) -> Iterator[None]:
+        if device.type != "cuda":
+            yield
+            return
+        with self._lock:
+            if self._holders == 0:
+                self._before = [(where, name, getattr(where, name)) for where, name, _ in _precisions()]
+                for where, name, value in _precisions():
+                    setattr(where, name, value)
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if self._holders == 0:
+                    for where, name, value in self._before:
+                        setattr(where, name, value)
+
+
+full_precision = _FullPrecision().held
+"""A context for a device, in which results are not rounded."""
+
+
+def _precisions() -> list[tuple[Any, str, Any]]:
+    """Settings, and what they must be. Where newer ones are used, PyTorch refuses to tell the older."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):
+        return [(where, "fp32_precision", "ieee") for where in (cudnn.conv, cudnn.rnn, matmul)]
+    return [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
 
 
 def moved(network: N, device: torch.device) -> N:

@@ -17,6 +17,7 @@ from torch import nn
 from separators.errors import ParameterError, SeparatorError
 from separators.neural.allocator import keep_freed_memory
 from separators.neural.devices import AUTO, CPU, NAMES, called, chosen
+from separators.neural.placement import is_out_of_memory
 from separators.training.team import Team, start_members
 from separators.training.trainer import Progress, Report, Settings, Task, Trainer
 
@@ -149,7 +150,9 @@ def train(
         report(f"trains on {called(device)}, {trainer.workers} processes mix batches")
     try:
         trainer.run()
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if device == CPU or not is_out_of_memory(error):
+            raise
         raise TrainingError(
             f"{called(device)} has not enough memory for this batch; give a smaller --batch"
         ) from error

@@ -247,6 +247,35 @@ def test_other_errors_and_the_processors_memory_are_passed_on():
         Placement("x", CPU).run(fail(RuntimeError("out of memory")))
 
 
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="PyTorch before 2.9")
+@pytest.mark.parametrize("users", ["nothing", "legacy", "newer", "fast products"])
+def test_a_gpu_rounds_nothing_meanwhile_and_the_users_settings_come_back(users):
+    backends = torch.backends
+    every = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
+    first = [one.fp32_precision for one in every]
+    try:
+        if users == "legacy":
+            backends.cudnn.allow_tf32 = False
+        elif users == "newer":
+            backends.cudnn.conv.fp32_precision = "ieee"  # then PyTorch refuses to tell what is older
+        elif users == "fast products":
+            torch.set_float32_matmul_precision("medium")
+        before = [one.fp32_precision for one in every]
+        with placement.full_precision(CPU):
+            assert [one.fp32_precision for one in every] == before
+        one_ends, other_begins = placement.full_precision(GPU), placement.full_precision(GPU)
+        one_ends.__enter__()
+        other_begins.__enter__()
+        one_ends.__exit__(None, None, None)
+        assert [one.fp32_precision for one in every] == ["ieee"] * 3  # the other is still at work
+        other_begins.__exit__(None, None, None)
+        assert [one.fp32_precision for one in every] == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        for one, value in zip(every, first, strict=True):
+            one.fp32_precision = value
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_real_gpu_agrees_with_the_processor(name):
     gpus = [gpu for gpu in devices.gpus() if not devices.trouble(gpu)]

@@ -11,6 +11,7 @@ from separators.training.muon import Muon
 from separators.training.trainer import Settings, Trainer
 from tests.separators import pretend_gpu
 from tests.separators.pretend_gpu import GPU, held
+from tests.separators.training.synthetic_voices import write_corpus
 
 SAME = 1e-5
 """Largest difference between weights around 1 that were trained here and there."""
@@ -129,3 +130,33 @@ def test_teams_train_on_the_cpu(tmp_path, monkeypatch):
         pytest.raises(ParameterError, match="processes must be 1 on cuda:0"),
     ):
         recipes.train("pit", tmp_path, tmp_path / "x", settings=settings("cuda"), processes=2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_a_batch_that_is_too_large_for_a_gpu_is_one_line(tmp_path, monkeypatch, error):
+    write_corpus(tmp_path / "voices")
+
+    def full(_trainer):
+        raise error
+
+    monkeypatch.setattr(Trainer, "_train_step", full)
+    with (
+        pretend_gpu.present(monkeypatch),
+        pytest.raises(
+            recipes.TrainingError, match=r"has not enough memory for this batch; give a smaller --batch"
+        ),
+    ):
+        recipes.train(
+            "pit",
+            tmp_path / "voices",
+            tmp_path / "out",
+            settings=settings("cuda", 1),
+            report=lambda _line: None,
+        )
