@@ -113,7 +113,7 @@ class JobFile:
     def read(cls, path: Path, *, force: bool = False, strict: bool = False) -> JobFile:
         """Read and check the file at ``path``; raises :class:`JobError` with the line of what is wrong."""
         try:
-            text = regular_files.read(path, MAXIMUM_BYTES).decode("utf-8")
+            text = regular_files.read(path, MAXIMUM_BYTES).decode("utf-8-sig")  # Windows' editors mark it
             values = tomllib.loads(text)
         except OSError as error:
             raise JobError(f"{path}: {(error.strerror or str(error)).lower()}") from None

@@ -48,6 +48,7 @@ def shown(quiet: bool, as_json: bool) -> Iterator[Reporter]:
     """How far the jobs are, on standard error or as events; within, Ctrl-C ends the program soon."""
     from plugin_bridge.engine.events import EventReporter
     from plugin_bridge.engine.stopping import prompt_stop
+    from plugin_bridge.jobs.contract import describe
     from plugin_bridge.jobs.progress import reporter
 
     events = EventReporter(sys.stdout)
@@ -66,6 +67,10 @@ def shown(quiet: bool, as_json: bool) -> Iterator[Reporter]:
             yield progress
         except KeyboardInterrupt:
             stopped()
+            raise
+        except Exception as error:  # none of the jobs', which are results
+            if as_json:
+                events.write("end", status="failed", error=describe(error))
             raise
 
 

@@ -45,7 +45,8 @@ def workspace(folder: Path) -> Iterator[Path]:
             sweep(folder)
             held = _make_locked(path)
         except OSError as error:
-            reason = "a file of that name is in the way" if folder.is_file() else error.strerror
+            in_the_way = folder.exists() and not folder.is_dir()
+            reason = "a file of that name is in the way" if in_the_way else error.strerror
             raise JobError(f"{folder}: cannot be written to: {reason}") from None
         with held:
             yield path

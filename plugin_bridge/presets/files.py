@@ -80,7 +80,7 @@ def read_text(path: Path) -> str:
         size = regular_files.check(path).st_size
         if size > MAXIMUM_BYTES:
             raise PresetError(f"{path}: {size} bytes are too long for a preset; at most {MAXIMUM_BYTES}")
-        return regular_files.read(path, MAXIMUM_BYTES).decode("utf-8")
+        return regular_files.read(path, MAXIMUM_BYTES).decode("utf-8-sig")  # Windows' editors mark it
     except (FileNotFoundError, IsADirectoryError):
         raise PresetError(
             f"{path}: there is no such file; give a preset's name or the path of a .toml file"

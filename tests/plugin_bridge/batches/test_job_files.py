@@ -32,6 +32,15 @@ def job_file(folder, text):
     return path
 
 
+def test_files_that_windows_editors_have_marked_are_read(folder, preset):
+    preset.write_bytes(b"\xef\xbb\xbf" + preset.read_bytes())
+    path = folder / "jobs.toml"
+    path.write_bytes(
+        b"\xef\xbb\xbf" + f'[[job]]\ninputs = "songs/a.wav"\npreset = "{preset.name}"\n'.encode()
+    )
+    assert plugin_bridge.batch(path).jobs[0].status == "done"
+
+
 def test_lines_are_found_whatever_stands_between():
     text = """# a comment
 out = "x"

@@ -11,7 +11,9 @@ import pytest
 
 from plugin_bridge.engine.events import EventReporter
 from plugin_bridge.jobs.contract import Result
+from plugin_bridge.jobs.folder_lock import NAME
 from plugin_bridge.jobs.progress import Event
+from plugin_bridge.jobs.workspace import lock
 from tests.plugin_bridge.command_helpers import noise, run, write
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "events.schema.json").read_text())
@@ -61,6 +63,24 @@ def test_every_command_that_does_jobs_prints_events_and_quietly_the_last_one(tmp
     assert quiet["event"] == "end"
     assert [job["job"] for job in quiet["jobs"]] == [job["job"] for job in found[-1]["jobs"]]
     assert {job["status"] for job in quiet["jobs"]} <= {"skipped", "done"}
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_what_keeps_a_run_from_beginning_is_its_end_too(tmp_path, preset, quiet):
+    write(tmp_path / "song.wav", noise(seconds=0.2))
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text(f'[[job]]\ninputs = "no.wav"\npreset = "{preset.name}"\n')
+    (found,) = events(run("batch", jobs, "--json", *quiet, status=1).stdout)
+    assert (found["event"], found["status"]) == ("end", "failed")
+    assert "line 2" in found["error"]
+    words = ("separate", tmp_path / "song.wav", "-p", preset, "-o", tmp_path / "out", "--json", *quiet)
+    (tmp_path / "out").mkdir()
+    held = (tmp_path / "out" / NAME).open("a+b")
+    lock(held)  # by another file handle, as another process would
+    (found,) = events(run(*words, status=1).stdout)
+    assert (found["event"], found["status"]) == ("end", "failed")
+    assert "another run is writing here" in found["error"]
+    held.close()
 
 
 def test_a_stage_is_told_at_once_and_then_not_too_often_and_nothing_after_the_end():

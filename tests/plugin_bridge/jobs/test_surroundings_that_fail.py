@@ -29,6 +29,17 @@ def stems(folder):
     return {name: path.read_bytes() for name, path in visible(folder).items() if name.endswith(".wav")}
 
 
+@pytest.mark.parametrize("out", ["/dev/full", "pipe"])
+def test_something_that_is_no_folder_in_the_place_of_the_output_is_said(tmp_path, preset, out):
+    os.mkfifo(tmp_path / "pipe")
+    path = write(tmp_path / "a.wav", 0.5)
+    done = run("separate", path, "-p", preset, "-o", out, cwd=tmp_path)
+    assert done.returncode == 1
+    assert failures(done) == [
+        f"failed: {path}: {out}: cannot be written to: a file of that name is in the way"
+    ]
+
+
 # -- read-only output --------------------------------------------------------------------------------
 
 
