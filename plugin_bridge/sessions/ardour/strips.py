@@ -137,6 +137,9 @@ def _read_panner(route: Element, outs: Element | None, track: Track, outputs: in
     pannable = route.find("Pannable")
     track.pan = _pan(pannable, "pan-azimuth", MIDDLE)
     track.width = _width(pannable)
+    if not any(True for name in ("pan-azimuth", "pan-width") for _ in _played(pannable, name)):
+        room = 1 - abs(track.pan)  # neither channel goes beyond its side
+        track.width = max(-room, min(room, track.width))
     return True
 
 

@@ -13,6 +13,7 @@ TOLERANCE = 2e-7
 LEFT, RIGHT = 0.5, 0.125
 """Of the stereo file; the mono one holds ones."""
 STEREO = ("2", "3")
+PANNER = "http://ardour.org/plugin/panner_2in2out"
 MASTER = [f"Master/audio_in {number}" for number in (1, 2)]
 
 
@@ -150,13 +151,19 @@ def test_frames_of_a_file_of_another_rate_are_played_one_by_one(tmp_path):
 
 def test_a_panners_width_is_moved(heard):
     moves = ardour.automation("pan-width", [(0, 1), (1, 0)], style="Linear")
-    panner = "http://ardour.org/plugin/panner_2in2out"
-    track = voice(channels=2).replace('user-panner=""', f'user-panner="{panner}"')
+    track = voice(channels=2).replace('user-panner=""', f'user-panner="{PANNER}"')
     track = track.replace("</Pannable>", f"{moves}</Pannable>")
     scale = 2 - 4 * MONO_MIDDLE
     near, far = (way * (scale * way + 1 - scale) for way in (0.75, 0.25))  # half as wide
     expected = [LEFT * near + RIGHT * far, LEFT * far + RIGHT * near]
     assert heard(track, region=stereo()) == expected
+
+
+def test_a_panner_is_as_wide_as_its_place_allows(heard):
+    track = voice(channels=2, pan=0.1).replace('user-panner=""', f'user-panner="{PANNER}"')
+    scale = 2 - 4 * MONO_MIDDLE
+    near, far = (way * (scale * way + 1 - scale) for way in (0.8, 0.2))  # the right channel 0.2 from the left
+    assert heard(track, region=stereo()) == [LEFT + RIGHT * near, RIGHT * far]
 
 
 def test_what_ardour_moves_and_we_do_not_is_said(tmp_path):
