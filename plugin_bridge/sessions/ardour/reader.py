@@ -58,6 +58,7 @@ class _SessionReader:
         self.regions = RegionReader(path, sources, self.clock, fades)
         self.midi = MidiReader(sources, self.regions)
         self._read_markers()
+        self._remark_on_program()
         self.vcas = Vcas(self.root, self.clock)
         self._read_routes()
         self.session.not_honoured = [
@@ -95,6 +96,18 @@ class _SessionReader:
             elif "IsMark" in flags or "IsRangeMarker" in flags:
                 self.session.markers.append(Marker(start, location.get("name", ""), max(0.0, end - start)))
         self.session.markers.sort(key=lambda marker: marker.seconds)
+
+    def _remark_on_program(self) -> None:
+        """What only some programs of the family do, and what plays beside the timeline."""
+        program = self.root.find("ProgramVersion")
+        name = "" if program is None else program.get("modified-with", "")
+        if name.startswith("Mixbus"):
+            self._remark("Session", f"what {name.split()[0]}'s own strips and buses do is left out")
+        launches = any(
+            "IsCueMarker" in one.get("flags", "") for one in self.root.iterfind("Locations/Location")
+        )
+        if launches and any(one.get("region") for one in self.root.iter("Trigger")):
+            self._remark("Session", "clips that cue markers launch are left out")
 
     def _read_routes(self) -> None:
         routes = sorted(self.root.iterfind("Routes/Route"), key=_order)

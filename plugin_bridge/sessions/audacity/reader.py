@@ -75,6 +75,8 @@ class _ProjectReader:
         self.session.markers.sort(key=lambda marker: marker.seconds)
         if root.find("timetrack") is not None:
             self.remark("Project", "a time track, which bends all speeds, is left out")
+        for track in root.iterfind("notetrack"):
+            self.remark(track.get("name", "") or "A MIDI track", "MIDI tracks are not played")
         self._remark_on_effects("Master", root)
 
     def remark(self, where: str, text: str) -> None:

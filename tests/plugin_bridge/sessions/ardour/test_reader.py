@@ -171,6 +171,19 @@ def test_what_is_left_out_is_said(song):
     assert session.tracks[0].chain[0].identifier == "urn:echo"
 
 
+def test_what_plays_beside_the_timeline_is_said(song):
+    more = (
+        '<ProgramVersion created-with="Mixbus32C 9.1" modified-with="Mixbus32C 10.0"/>'
+        '<TriggerBox><Trigger name="a" region="7"/></TriggerBox>'
+    )
+    text = ardour.session([ardour.master()], [], more=more)
+    cue = '<Location id="81" name="A" start="a0" end="a0" flags="IsCueMarker"/></Locations>'
+    assert song(text.replace("</Locations>", cue)).not_honoured == [
+        "Session: what Mixbus32C's own strips and buses do is left out",
+        "Session: clips that cue markers launch are left out",
+    ]
+
+
 def test_the_range_that_ardour_exports_is_a_marker(song):
     (marker,) = song(ardour.session([ardour.master()], [], start=1.0, end=3.0)).markers
     assert (marker.name, marker.seconds, marker.length) == ("session", 1.0, 2.0)

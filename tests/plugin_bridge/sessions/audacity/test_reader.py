@@ -103,11 +103,12 @@ def test_labels_effects_and_time_tracks(read):
     labels = ("labeltrack", {}, [("label", {"t": 1.0, "t1": 3.0, "title": "Verse"}, [])])
     effects = ("effects", {"active": 1}, [("effect", {"id": "Effect_LV2_x_x_Reverb"}, [])])
     voice = audacity.track(audacity.clip(WHOLE, 48000), effects)
-    session = read(voice, labels, ("timetrack", {}, []))
+    session = read(voice, labels, ("timetrack", {}, []), ("notetrack", {"name": "Keys"}, []))
     assert [(mark.seconds, mark.length, mark.name) for mark in session.markers] == [(1, 2, "Verse")]
     assert session.not_honoured == [
         "Voice: the real-time effect Reverb is left out",
         "Project: a time track, which bends all speeds, is left out",
+        "Keys: MIDI tracks are not played",
     ]
 
 
