@@ -68,6 +68,11 @@ class ClipSource:
         """In these ``gaps`` other clips are heard in its place."""
         late = self._late
         self._gaps = [replace(gap, start=gap.start + late, end=gap.end + late) for gap in gaps]
+        half = 0.5 / self.sample_rate
+        first, last = self.start / self.sample_rate, self.end / self.sample_rate
+        # A fade-out is over by then.
+        if not self.fade_out and any(gap.shortens(first + half, last - half) for gap in self._gaps):
+            self.end = max(self.start, self.end - 1)
 
     def _open(self, source: AudioSource) -> AudioSource:
         clip, frames = self.clip, self.end - self.start

@@ -19,15 +19,17 @@ SAME = 1e-9
 
 def flattened(session: Session) -> Session:
     """``session`` without layers, wherever it sounds the same without."""
-    return replace(session, tracks=[_flat(track) for track in session.tracks])
+    frame = 1 / session.sample_rate
+    return replace(session, tracks=[_flat(track, frame) for track in session.tracks])
 
 
-def _flat(track: Track) -> Track:
-    clips = [] if all(one.overlap is Overlap.MIX for one in track.clips) else _cut(track.clips)
-    return replace(track, clips=clips or track.clips, children=[_flat(child) for child in track.children])
+def _flat(track: Track, frame: float) -> Track:
+    clips = [] if all(one.overlap is Overlap.MIX for one in track.clips) else _cut(track.clips, frame)
+    children = [_flat(child, frame) for child in track.children]
+    return replace(track, clips=clips or track.clips, children=children)
 
 
-def _cut(clips: Sequence[Clip]) -> list[Clip]:
+def _cut(clips: Sequence[Clip], frame: float) -> list[Clip]:
     """The pieces of all clips; none if one of them cannot be cut."""
     # What cannot be played hides nothing.
     hidden = gaps([replace(one, muted=one.muted or bool(one.problem)) for one in clips])
@@ -38,6 +40,11 @@ def _cut(clips: Sequence[Clip]) -> list[Clip]:
             continue
         merged = _merged(sorted(hidden[index], key=lambda gap: gap.start))
         is_moved = clip.loop or clip.stretch or clip.rate != 1 or clip.pitch
+        end = clip.position + clip.length
+        if not clip.fade_out.seconds and any(
+            gap.shortens(clip.position + frame / 2, end - frame / 2) for gap in hidden[index]
+        ):
+            clip = replace(clip, length=clip.length - frame)
         pieces = None if merged is None or is_moved else list(_pieces(clip, merged))
         if pieces is None or not all(_is_whole(clip, piece) for piece in pieces):
             return []

@@ -25,6 +25,13 @@ class Gap:
     end: float
     out: Fade = NONE
     back: Fade = NONE
+    is_ardours: bool = False
+    """What goes on behind such a gap loses its last frame."""
+
+    def shortens(self, start: float, end: float) -> bool:
+        """Whether a clip from ``start`` to ``end`` loses its last frame by it."""
+        hidden_from, hidden_to = self.start + self.out.seconds, self.end - self.back.seconds
+        return self.is_ardours and hidden_from < end and start < hidden_to < end
 
     def gain(self, seconds: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
         """What is left of the hidden clip, at frames that lie at ``seconds``."""
@@ -96,7 +103,11 @@ class _Covers:
         starts, ends = self.starts[places], np.maximum.accumulate(self.ends[places])
         begins = np.flatnonzero(np.append(True, starts[1:] > ends[:-1]))
         last = np.append(begins[1:], len(places)) - 1
-        return [Gap(float(starts[one]), float(ends[other])) for one, other in zip(begins, last, strict=True)]
+        is_ardours = any(self.clips[place].overlap is Overlap.CROSSFADE for place in places)
+        return [
+            Gap(float(starts[one]), float(ends[other]), is_ardours=is_ardours)
+            for one, other in zip(begins, last, strict=True)
+        ]
 
 
 def _gap(cover: Clip) -> Gap:
@@ -105,4 +116,4 @@ def _gap(cover: Clip) -> Gap:
         return Gap(cover.position, end)
     fade_in, fade_out = fade_lengths(cover.fade_in, cover.fade_out, cover.length)
     out, back = replace(cover.fade_in, seconds=fade_in), replace(cover.fade_out, seconds=fade_out)
-    return Gap(cover.position, end, out, back)
+    return Gap(cover.position, end, out, back, is_ardours=True)

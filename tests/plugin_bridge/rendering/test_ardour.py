@@ -97,9 +97,21 @@ def test_the_top_layer_replaces_what_lies_beneath_between_its_fades(mix):
     tenth, half = RATE // 10, RATE // 2
     assert np.all(audio[:half] == 1)
     assert np.all(audio[half + tenth : half + RATE // 4] == 0.5)
-    assert np.all(audio[half + RATE // 4 :] == 1)
+    assert np.all(audio[half + RATE // 4 : -1] == 1)
     x = np.arange(tenth) / (tenth - 1)
     assert audio[half : half + tenth] == pytest.approx(1 - x + 0.5 * x, abs=ONE_BIT)
+
+
+@pytest.mark.parametrize(
+    ("at", "length", "opaque", "ends"),
+    [(0.25, 0.5, 1, 1), (0.0, 0.5, 1, 1), (0.5, 0.5, 1, 0), (0.25, 0.5, 0, 0)],
+)
+def test_a_region_that_goes_on_behind_another_loses_its_last_frame(mix, at, length, opaque, ends):
+    top = ardour.region(at, length, sources=STEREO, extra='layering-index="1"')
+    top = top.replace('opaque="1"', f'opaque="{opaque}"')
+    end = ardour.region(1, 0.25, sources=STEREO)  # so that the mix does not end with it
+    audio = mix(voice(channels=2), ardour.playlist(10, ardour.region(0, 1), top, end))[0]
+    assert (audio[RATE - 2] != 0, audio[RATE - 1] == 0) == (True, bool(ends))
 
 
 def test_what_is_not_opaque_is_mixed(mix):
