@@ -47,7 +47,8 @@ class LocalWorkers(WorkerExecutor):
         self._workers = workers
         self._update = update
         self._memory_bytes = memory_bytes
-        self._tasks: Queue[_Task] = Queue()
+        self._tasks: Queue[_Task | None] = Queue()
+        """None wakes a slot that waits: there will be no more."""
         self._failed_starts = 0
         self._closing = threading.Event()
         self._stopping = threading.Event()
@@ -74,15 +75,20 @@ class LocalWorkers(WorkerExecutor):
     def stop(self) -> None:
         """Tell all workers to stop; each interrupts its job, cleans up and ends."""
         self._stopping.set()
-        self._closing.set()
+        self._close()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all workers when they are idle, or soon if :meth:`stop` was called."""
-        self._closing.set()
+        self._close()
         for slot in self._slots if wait else []:
             slot.join()
         if self._template:
             self._template.close()
+
+    def _close(self) -> None:
+        self._closing.set()
+        for _ in self._slots:
+            self._tasks.put(None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,7 +123,8 @@ class _Slot(threading.Thread):
                 task = pool._tasks.get(timeout=0.05)
             except Empty:
                 continue
-            self._run(task)
+            if task:
+                self._run(task)
         self._end()
 
     def _alive(self) -> bool:
