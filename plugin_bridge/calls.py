@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from plugin_bridge.engine.batch import run_plan
 from plugin_bridge.engine.contract import Workers
-from plugin_bridge.errors import JobError, JobsFailedError, PresetError
-from plugin_bridge.jobs.contract import Job, Result, Results, attempt
+from plugin_bridge.errors import BridgeError, JobError, JobsFailedError, PresetError
+from plugin_bridge.jobs.contract import Job, Result, Results, attempt, describe
 from plugin_bridge.jobs.folder_lock import locked
 from plugin_bridge.jobs.job import PresetText
-from plugin_bridge.jobs.listening import page_of
+from plugin_bridge.jobs.listening import PAGE, page_of
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import Planned, checked, preset_text
 from plugin_bridge.jobs.progress import Callback, CallbackReporter, Cancelled, Reporter
@@ -46,7 +46,10 @@ def run(
     notes = [f"preset {preset.name}: {caution}"] if preset and caution else []
     with locked(out):
         done, page = carry_out(plan, progress, workers, page_in)
-        return unless_failed(Results(done, project_of(done, notes.append), notes, page))
+        project = project_of(done, notes.append)
+        if isinstance(page, Result):
+            return unless_failed(Results([*done, page], project, notes))
+        return unless_failed(Results(done, project, notes, page))
 
 
 def carry_out(
@@ -54,14 +57,22 @@ def carry_out(
     progress: Callback | Reporter | None,
     workers: Workers,
     page_in: Path | None = None,
-) -> tuple[list[Result], Path | None]:
-    """Do the plan, and make the page if one is wanted; raises whatever ``progress`` raises."""
+) -> tuple[list[Result], Path | Result | None]:
+    """Do the plan, and make the page if one is wanted; raises whatever ``progress`` raises.
+
+    Where no page can be made, the failure stands in its place: the stems are there.
+    """
     reporter = progress if isinstance(progress, Reporter) else CallbackReporter(progress or _ignore)
     try:
         done = run_plan(plan, reporter, workers)
         if page_in is None or not any(result.tracks for result in done):
             return done, None
-        return done, page_of(page_in, reporter)
+        try:
+            return done, page_of(page_in, reporter)
+        except (BridgeError, OSError) as error:
+            failed = Result(PAGE, "failed", error=describe(error))
+            reporter.finish(PAGE, failed.outcome)
+            return done, failed
     except Cancelled:
         assert isinstance(reporter, CallbackReporter)
         assert reporter.error is not None

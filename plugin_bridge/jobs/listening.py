@@ -46,7 +46,8 @@ def write_report(
     :param to: the page's folder; None: ``report`` in that of the results
     :param progress: called with a track's name and the fraction of the whole page that is done
     :returns: the file to open
-    :raises JobError: there are no stems with manifests, or the page's folder holds something else
+    :raises JobError: there are no stems with manifests, or none that browsers play, or the page's folder
+        holds something else
     """
     folder = Path(results)
     target = folder / REPORT if to is None else Path(to)
@@ -57,9 +58,14 @@ def write_report(
             f"{folder}: there are no stems here; a page is made of what render, separate and batch write, "
             "with the manifests"
         )
+    left_out = [f"{track.name}: {track.obstacle}" for track in tracks if track.obstacle]
+    tracks = [track for track in tracks if not track.obstacle]
+    if not tracks:
+        raise JobError(left_out[0])
     title = printable(folder.resolve().name) or "Stems"
     with workspace(target.parent) as work:
-        return write_page(target, title, tracks, work, progress or (lambda track, fraction: None))
+        told = progress or (lambda track, fraction: None)
+        return write_page(target, title, tracks, work, told, left_out)
 
 
 def page_of(folder: Path, reporter: Reporter, to: Path | None = None) -> Path:

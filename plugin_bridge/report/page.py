@@ -41,6 +41,10 @@ COLOURS = (
 OpenSource = Callable[[], AbstractContextManager[AudioSource]]
 
 
+LOWEST_RATE, HIGHEST_RATE = 3000, 768_000
+"""Of audio that Chromium plays, in Hz."""
+
+
 @dataclass(frozen=True)
 class PageStem:
     """One stem of a set."""
@@ -82,6 +86,15 @@ class PageTrack:
     """Looks for what was separated, which may take reading it: its source, or why there is none."""
 
     @property
+    def obstacle(self) -> str:
+        """Why no page can play it, in words; empty if one can."""
+        if self.channels > MOST_CHANNELS:
+            return f"has {self.channels} channels; a page plays up to {MOST_CHANNELS}"
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            return f"is sampled at {self.sample_rate} Hz; browsers play {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        return ""
+
+    @property
     def folder(self) -> str:
         """Of its files, below ``tracks``."""
         return f"{safe_name(self.name)[:40].strip(' .') or 'track'}-{self.key[:12]}"
@@ -101,6 +114,7 @@ def write_page(
     tracks: Sequence[PageTrack],
     work: Path,
     progress: Callable[[str, float], None] = lambda track, fraction: None,
+    left_out: Sequence[str] = (),
 ) -> Path:
     """Make the page of ``tracks`` in ``folder``; returns the file to open.
 
@@ -125,7 +139,9 @@ def write_page(
         done += frames
     for name in (*SCRIPTS, "page.css"):
         write_atomically(folder / name, (ASSETS / name).read_bytes())
-    write_atomically(folder / "index.html", _html(title, tracks, no_original).encode("utf-8", "replace"))
+    write_atomically(
+        folder / "index.html", _html(title, tracks, no_original, left_out).encode("utf-8", "replace")
+    )
     kept = {track.folder for track in tracks}
     for path in place.iterdir():
         if path.name not in kept:
@@ -133,7 +149,9 @@ def write_page(
     return folder / "index.html"
 
 
-def _html(title: str, tracks: Sequence[PageTrack], no_original: Mapping[str, str]) -> str:
+def _html(
+    title: str, tracks: Sequence[PageTrack], no_original: Mapping[str, str], left_out: Sequence[str]
+) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -141,8 +159,9 @@ def _html(title: str, tracks: Sequence[PageTrack], no_original: Mapping[str, str
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("index.html").render(
-        title=title, tracks=tracks, no_original=no_original, mark=MARK, scripts=SCRIPTS, minutes=_minutes
-    )
+        title=title, tracks=tracks, no_original=no_original, mark=MARK, scripts=SCRIPTS, minutes=_minutes,
+        left_out=left_out,
+    )  # fmt: skip
 
 
 def _minutes(track: PageTrack) -> str:
@@ -169,8 +188,8 @@ def _write_track(
     track: PageTrack, original: OpenSource | None, folder: Path, progress: Callable[[float], None]
 ) -> None:
     """Look at all audio of a track once, for pictures and levels, then write it in pieces."""
-    if track.channels > MOST_CHANNELS:
-        raise JobError(f"{track.name}: has {track.channels} channels; the page plays up to {MOST_CHANNELS}")
+    if track.obstacle:
+        raise JobError(f"{track.name}: {track.obstacle}")
     with ExitStack() as opened:
         decks: dict[str, list[AudioSource]] = {}
         if original:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from plugin_bridge import separate
+from plugin_bridge.errors import JobsFailedError
 from plugin_bridge.jobs.listening import write_report
 from plugin_bridge.report.page import PageSet, PageStem, PageTrack, write_page
 from separators.streaming import ArraySource
@@ -341,6 +342,57 @@ def test_names_are_text_and_a_track_without_its_original_says_so(browser, tmp_pa
         assert "it is gone" in page.locator(".notice").inner_text()
         assert page.locator("[data-value=original]").is_disabled()
         assert np.abs(rendered(page, frames=100) - 3).max() < 1e-4  # beyond full scale, too
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "frames"),
+    [(8000, 1, 1), (8000, 2, 7), (11025, 1, 5000), (96_000, 2, 9000), (192_000, 1, 9000), (44_100, 6, 9000),
+     (48_000, 8, 9000), (3000, 1, 3000)],
+)  # fmt: skip
+def test_any_rate_any_channels_and_any_length_is_heard(browser, tmp_path, rate, channels, frames):
+    generator = np.random.default_rng(0)
+    stems = [(0.1 * generator.standard_normal((channels, frames))).astype(np.float32) for _ in range(2)]
+    sources = [ArraySource(stem, rate) for stem in stems]
+    index = write_page(
+        tmp_path / "page", "x", [made_track("Other", sources, ArraySource(sum(stems), rate))], tmp_path
+    )
+    with opened(browser, index.as_uri()) as page:
+        page.wait_for_selector(".play")
+        assert decibels(rendered(page, frames=frames) - sum(stems), sum(stems)) < HEARD_DB
+        page.click(".play")
+        page.keyboard.press("End")
+        page.keyboard.press("Home")
+        assert page.locator(".failure").count() == 0
+
+
+def test_what_no_browser_plays_is_said_and_the_rest_is_on_the_page(browser, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "unpan.toml").write_text(UNPAN)
+    sounds = {"song": (2, RATE), "twelve": (12, RATE), "slow": (2, 2000)}
+    generator = np.random.default_rng(0)
+    for name, (channels, rate) in sounds.items():
+        audio = 0.05 * generator.laplace(size=(4000, channels)) @ generator.normal(size=(channels, channels))
+        soundfile.write(tmp_path / "in" / f"{name}.wav", audio.clip(-1, 1), rate, "FLOAT")
+    done = separate(tmp_path / "in", tmp_path / "unpan.toml", tmp_path / "out", report=True)
+    with opened(browser, done.page.as_uri()) as page:
+        page.wait_for_selector(".play")
+        assert page.locator("nav li").count() == 1
+        said = sorted(page.locator("main > .notice").all_inner_texts())
+        assert said == [
+            "Not on this page: slow: is sampled at 2000 Hz; browsers play 3000 to 768000 Hz.",
+            "Not on this page: twelve: has 12 channels; a page plays up to 8.",
+        ]
+
+
+def test_without_a_page_the_stems_are_there_and_their_results_told(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(seconds=0.5).T.clip(-1, 1), RATE, "FLOAT")
+    (tmp_path / "unpan.toml").write_text(UNPAN)
+    (tmp_path / "out" / "report").mkdir(parents=True)
+    (tmp_path / "out" / "report" / "mine.txt").touch()
+    with pytest.raises(JobsFailedError, match="something else of this name") as caught:
+        separate(tmp_path / "a.wav", tmp_path / "unpan.toml", tmp_path / "out", report=True)
+    assert [result.status for result in caught.value.results.jobs] == ["done", "failed"]
+    assert [path.is_file() for path in caught.value.results.jobs[0].outputs] == [True, True]
 
 
 def test_a_chunk_that_is_missing_is_said(browser, results, tmp_path):
