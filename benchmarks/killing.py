@@ -29,8 +29,8 @@ from plugin_bridge.audio.files import AudioFileSource, AudioWriter
 RATE = 8000
 PRESET = 'title = "Un-pan"\npurpose = "benchmark"\n[separator]\nname = "ica"\n'
 LOADED_SECONDS = {"local": 0.2, "dask": 1.6}
-"""Of a processor: what is still loading is left alone, else a busy machine never has a worker. Local workers are
-forks, which load nothing; what they are forked from is killed as well."""
+"""Of a processor: what is still loading is left alone, else a busy machine never has a worker. Local
+workers are forks, which load nothing; what they are forked from is killed as well."""
 
 
 def make_inputs(folder: Path, jobs: int, seconds: float) -> None:
