@@ -219,7 +219,7 @@ class Strip:
                     yield _Feed(strip, None, child.parent_channel, child.parent_map, track.channels)
         for source, send in self.desk.feeds(track):
             if not send.muted and (send.through_mute or not self._is_muted(source)):
-                strip = self.desk.strip(source, everything)
+                strip = self.desk.strip(source, everything or send.through_solo)
                 if strip is not None:
                     yield _Feed(strip, send, send.target_channel, send.channel_map, track.channels)
 

@@ -277,6 +277,8 @@ class Send:
     muted: bool = False
     through_mute: bool = False
     """Whether it is heard although its track is muted."""
+    through_solo: bool = False
+    """Whether it is heard although others are soloed and its track is not."""
     inverted: bool = False
     inverted_channels: tuple[int, ...] = ()
     """Those of its track's that are inverted, from 0."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -196,6 +197,7 @@ class _SessionReader:
             track.sends += [Send(one.target, channel_map=self._ways(track, one)) for one in to_buses]
             self._remark_on_outputs(track)
         _solo_feeders(tracks, parents)
+        _solo_fed(tracks, parents)
         for identifier, track in tracks.items():
             if self._depth(identifier, parents) > MAX_DEPTH:
                 self._remark(track.name, "it is fed by itself, which is left out")
@@ -247,6 +249,23 @@ def _solo_feeders(tracks: dict[str, Track], parents: dict[str, str]) -> None:
                 waiting.append(identifier)
     for identifier in heard:
         tracks[identifier].soloed = True
+
+
+def _solo_fed(tracks: dict[str, Track], parents: dict[str, str]) -> None:
+    """What a soloed track feeds plays also what comes by sends that no mute of their track stops."""
+    fed: set[str] = set()
+    waiting = [identifier for identifier, track in tracks.items() if track.soloed]
+    while waiting:
+        identifier = waiting.pop()
+        for target in (parents.get(identifier, ""), *(send.target for send in tracks[identifier].sends)):
+            if target in tracks and target not in fed:
+                fed.add(target)
+                waiting.append(target)
+    for track in tracks.values():
+        track.sends = [
+            replace(send, through_solo=True) if send.through_mute and send.target in fed else send
+            for send in track.sends
+        ]
 
 
 def _count(route: Element, direction: str) -> int:

@@ -23,9 +23,9 @@ def heard(tmp_path):
     write(ardour.media(tmp_path), np.ones((1, 2 * RATE)))
     write(ardour.media(tmp_path, "b.wav"), np.ones((2, 2 * RATE)) * [[LEFT], [RIGHT]])
 
-    def render(*routes, region=None, at=0.5, master=None):
+    def render(*routes, region=None, at=0.5, master=None, more=""):
         sources = [ardour.source(1), ardour.source(2, "b.wav"), ardour.source(3, "b.wav", 1)]
-        lists = [ardour.playlist(10, region or ardour.region(0, 2))]
+        lists = [ardour.playlist(10, region or ardour.region(0, 2)), more]
         text = ardour.session([master or ardour.master(), *routes], lists, sources)
         session = read_ardour(ardour.save(tmp_path, text))
         assert session.not_honoured == []
@@ -122,6 +122,18 @@ def test_a_mute_acts_where_its_points_are(heard):
     assert heard(muted, bus(2)) == [0, 0]
     assert heard(points(muted, "Main"), bus(2)) == [0.5, 0.5]
     assert heard(points(muted, "PostFader"), bus(2)) == [1, 1]
+
+
+@pytest.mark.parametrize(("at", "expected"), [("before", 0.125 + 0.5), ("behind", 0.125)])
+def test_a_send_before_the_fader_is_heard_where_a_soloed_track_goes(heard, at, expected):
+    sending = voice(channels=2, strip=send(0.5), to=None)
+    if at == "before":  # move it in front of the fader
+        sending = sending.replace(send(0.5), "").replace(
+            '<Processor type="amp"', send(0.5) + '<Processor type="amp"'
+        )
+    other = ardour.route("Other", 4, channels=2, playlist=11, soloed=1, to="Bus", gain=0.25)
+    level = ardour.playlist(11, stereo())
+    assert heard(sending, other, bus(2), more=level) == [expected, expected - 0.125 + 0.25 * RIGHT]
 
 
 def test_a_mute_that_automation_moves_waits_for_the_next_cycle_and_fades(heard):
