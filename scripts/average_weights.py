@@ -1,4 +1,4 @@
-"""Averages the weights of voice networks that came from one another, which often beats each of them.
+"""Averages weights of networks, of voices or songs, that came from one another: often better than each.
 
     python scripts/average_weights.py start.safetensors trained.safetensors --out average.safetensors
 
@@ -9,11 +9,14 @@ better in its middle. The notes are those of the last file.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
-from separators.neural import weights
+from separators.atomic import write_atomically
 
 
 def main() -> None:
@@ -24,14 +27,20 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    networks = [weights.load(file) for file in options.files]
-    if len({network.architecture for network in networks}) > 1:
+    networks = []
+    for path in options.files:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            networks.append((file.metadata(), {name: file.get_tensor(name) for name in names}))
+    metadata, last = networks[-1]
+    if any(
+        (other["format"], other["architecture"]) != (metadata["format"], metadata["architecture"])
+        for other, _ in networks
+    ):
         parser.error("the files hold networks of different architectures")
-    states = [network.state_dict() for network in networks]
-    mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
-    networks[-1].load_state_dict(mean)
-    notes = weights.notes(options.files[-1])
-    weights.save(networks[-1], options.out, notes | {"average_of": len(networks)})
+    mean = {name: torch.stack([state[name].float() for _, state in networks]).mean(0).half() for name in last}
+    notes = json.loads(metadata["notes"]) | {"average_of": len(networks)}
+    write_atomically(options.out, save(mean, metadata | {"notes": json.dumps(notes)}))
 
 
 if __name__ == "__main__":
