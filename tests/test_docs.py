@@ -42,6 +42,9 @@ def makers(command):
     """The earlier commands that write what ``command`` reads: any test may be the first in its process."""
     words = shlex.split(command)
     read = {word for before, word in pairwise(words) if not before.startswith("--")}
+    for preset in (ROOT / word for word in words if word.endswith(".toml")):
+        if preset.is_file():
+            read |= set(re.findall(r'"(\S+)"', preset.read_text(encoding="utf-8")))
     earlier = COMMANDS[: COMMANDS.index(command)]
     return [each for each in earlier if read & {after for _, after in re.findall(r"--(out|to) (\S+)", each)}]
 
