@@ -166,9 +166,15 @@ def _compared(stems: NDArray[np.float32], song: Song) -> tuple[dict[str, float],
     return gains, levels
 
 
-def asked(source: str, weights: Mapping[str, float]) -> float:
-    """The weight of ``source``, which may be named by what stands before its colon."""
-    return weights.get(source, weights.get(source.partition(":")[0], 1.0))
+def weighted(songs: Songs, weights: Mapping[str, float]) -> Songs:
+    """``songs`` with recordings that count as their sources, or what stands before their colons, should."""
+
+    def asked(source: str) -> float:
+        return weights.get(source, weights.get(source.partition(":")[0], 1.0))
+
+    return replace(
+        songs, recordings=[replace(r, weight=r.weight * asked(r.source)) for r in songs.recordings]
+    )
 
 
 def prepare(
@@ -183,11 +189,7 @@ def prepare(
     report: Report,
 ) -> Prepared:
     """The task of the Wave-U-Net on the songs in ``data``; see :mod:`.recipes`."""
-    songs = load(data, work, report)
-    songs = replace(
-        songs,
-        recordings=[replace(r, weight=r.weight * asked(r.source, source_weights)) for r in songs.recordings],
-    )
+    songs = weighted(load(data, work, report), source_weights)
     torch.manual_seed(seed)
     network = build(Architecture()) if start is None else wave_u_net.load(start).requires_grad_(True)
     minutes: dict[str, float] = {}

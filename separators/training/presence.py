@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from separators.atomic import write_atomically
 from separators.neural import presence, wave_u_net
 from separators.neural.presence import HOP, MOMENT, SAMPLE_RATE, SPAN, STEMS, Presence
 from separators.neural.weights import trained
-from separators.training.music import asked
+from separators.training.music import weighted
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Mixer, MixingSettings
 from separators.training.songs import Songs, load
@@ -203,11 +203,7 @@ def prepare(
     report: Report,
 ) -> Prepared:
     """The task on the songs in ``data``; see :mod:`.recipes`."""
-    songs = load(data, work, report)
-    songs = replace(
-        songs,
-        recordings=[replace(r, weight=r.weight * asked(r.source, source_weights)) for r in songs.recordings],
-    )
+    songs = weighted(load(data, work, report), source_weights)
     key = hashlib.sha256(repr((MIXING, songs.recordings)).encode()).hexdigest()[:16]
     examples, validation = (
         kept(work / f"presence-{key}-{split}.npz", songs, split, count, number, report)
