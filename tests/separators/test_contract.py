@@ -17,7 +17,9 @@ import soxr
 import separators
 from separators.errors import AudioError, ChannelError, ParameterError, ScoreError, SeparatorWarning
 from separators.models.files import ModelError
+from separators.models.song import Song
 from separators.neural.separator import VoiceSeparator
+from separators.neural.wave_u_net import WaveUNet
 from separators.score import Note, Part, Score
 from separators.streaming import ArraySource, separate_blocks
 from tests.separators.models import tiny_models
@@ -27,6 +29,7 @@ SUM_DB = -120.0
 SAME_DB = -80.0
 """A gain that is no power of two rounds the input differently; iterations may amplify that."""
 SECONDS = 1.2
+HEAR_VOICES = (VoiceSeparator, Song, WaveUNet)
 
 pytestmark = pytest.mark.filterwarnings("ignore::separators.errors.SeparatorWarning")
 
@@ -196,8 +199,8 @@ def test_stems_keep_length_rate_and_channels_and_sum_to_the_mixture(separator, c
 
 @each_case
 def test_stems_differ_from_the_mixture(separator, channels):
-    # Voices' separators leave one stem silent where nobody else talks, and the other is the mixture.
-    mixture = (talk if isinstance(separator, VoiceSeparator) else music)(channels, 44100)
+    # Separators of voices and songs leave a stem silent where nobody is heard, and the other is the mixture.
+    mixture = (talk if isinstance(separator, HEAR_VOICES) else music)(channels, 44100)
     stems = separator.separate(mixture, 44100)
     # Somewhere every stem but silent ones must depart from a plain share of the mixture.
     for stem in stems.values():
