@@ -71,6 +71,8 @@ RECORD = """async () => {
     window.pieces = new Map();  // the player forgets what was played
     setInterval(() => player.pieces.forEach(({at, from, to}) => window.pieces.set(at, {at, from, to})), 50);
 }"""
+FADED = RATE // 4
+"""Frames of a piece that may be no more than a fade."""
 CROSS_AND_LOOP = """async () => {
     const {player, rate} = stembridge.page;
     const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
@@ -175,14 +177,17 @@ def test_what_is_played_live_is_in_step_across_chunks_and_loops(page, results):
     heard = crossed = wrapped = 0
     last = max(got)
     for piece, after in zip(found["pieces"], [*found["pieces"][1:], None], strict=True):
-        frames = [at for at in range(piece["at"], piece["at"] + piece["to"] - piece["from"]) if at <= last]
-        if len(frames) < 100 or frames[0] not in got:
+        end = piece["at"] + piece["to"] - piece["from"]
+        # What a seek cuts short is faded, and on a busy machine the recorder misses blocks.
+        cut = after and after["at"] < end
+        frames = [at for at in range(piece["at"], end) if at in got]
+        if cut or piece["at"] not in got or len(frames) < FADED:
             continue
         mine = np.array([got[at] for at in frames]).T
-        wanted = mixture[:, piece["from"] : piece["from"] + len(frames)]
+        wanted = mixture[:, np.array(frames) - piece["at"] + piece["from"]]
         assert decibels(mine - wanted, wanted) < HEARD_DB
         heard += len(frames)
-        followed = after and after["at"] == piece["at"] + piece["to"] - piece["from"] and after["at"] < last
+        followed = after and after["at"] == end and after["at"] < last
         crossed += bool(followed and after["from"] == piece["to"])
         wrapped += bool(followed and after["from"] < piece["to"])
     assert heard > 2 * RATE
