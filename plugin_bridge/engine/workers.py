@@ -193,7 +193,7 @@ class _Slot(threading.Thread):
             return
         with suppress(OSError):
             self._connection.send(None)
-        self._process.join(GRACE_SECONDS + 0.2)
+        self._process.join(GRACE_SECONDS + 0.4)
         self._kill()
 
     def _kill(self) -> None:

@@ -10,7 +10,11 @@ from typing import Self
 
 
 class Flusher:
-    """Flushes files in a thread; a context manager, which waits for what the thread is at when it is left."""
+    """Flushes files in a thread; a context manager.
+
+    It waits for what the thread is at when it is left, but not by an error: a busy disk takes seconds for a
+    flush, longer than a job that is told to stop may clean up.
+    """
 
     def __init__(self, folder: Path) -> None:
         """``folder`` is what an error names: the files' own is a temporary one."""
@@ -36,7 +40,8 @@ class Flusher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        # Windows removes no file that is open.
+        self._pool.shutdown(wait=kind is None or os.name == "nt", cancel_futures=True)
 
 
 def _flush(path: Path) -> None:
