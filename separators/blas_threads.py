@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache, wraps
-from threading import Lock
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
+
+from separators.process_wide import ProcessWide
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,34 +30,15 @@ def on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
-class _OneThread:
-    """The limit, which is the whole process's: set by the first that asks, lifted after the last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._holders = 0
-        self._limit: Any = None
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        with self._lock:
-            if self._holders == 0:
-                self._limit = _libraries().limit(limits=1, user_api="blas")
-            self._holders += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._holders -= 1
-                if self._holders == 0:
-                    self._limit.restore_original_limits()
-
-
-_one_thread = _OneThread()
-
-
 @cache
 def _libraries() -> ThreadpoolController:
     import numpy.linalg  # noqa: F401  (its BLAS must be loaded to be found)
 
     return ThreadpoolController()
+
+
+def _limit() -> Callable[[], None]:
+    return _libraries().limit(limits=1, user_api="blas").restore_original_limits  # type: ignore[no-any-return]
+
+
+_one_thread = ProcessWide(_limit)

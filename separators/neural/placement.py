@@ -18,6 +18,7 @@ import torch
 from separators.base import Separator
 from separators.neural.devices import AUTO, CPU, NAMES, called, chosen, said
 from separators.parameters import parameter
+from separators.process_wide import ProcessWide
 from separators.remarks import remark
 
 HALVINGS = 2
@@ -104,40 +105,29 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-class _FullPrecision:
-    """NVIDIA's GPUs would round to ten bits (TF32, -60 dB) what they convolve, and products if users say so.
-
-    The settings are the whole process's: changed by the first that needs it, given back after the last.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._holders = 0
-        self._before: list[tuple[Any, str, Any]] = []
-
-    @contextmanager
-    def held(self, device: torch.device) -> Iterator[None]:
-        if device.type != "cuda":
-            yield
-            return
-        with self._lock:
-            if self._holders == 0:
-                self._before = [(where, name, getattr(where, name)) for where, name, _ in _precisions()]
-                for where, name, value in _precisions():
-                    setattr(where, name, value)
-            self._holders += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._holders -= 1
-                if self._holders == 0:
-                    for where, name, value in self._before:
-                        setattr(where, name, value)
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """NVIDIA GPUs would round to ten bits (TF32, -60 dB) what they convolve, or products if users say so."""
+    if device.type != "cuda":
+        yield
+        return
+    with _unrounded.held():
+        yield
 
 
-full_precision = _FullPrecision().held
-"""A context for a device, in which results are not rounded."""
+def _without_rounding() -> Callable[[], None]:
+    before = [(where, name, getattr(where, name)) for where, name, _ in _precisions()]
+    for where, name, value in _precisions():
+        setattr(where, name, value)
+
+    def undo() -> None:
+        for where, name, value in before:
+            setattr(where, name, value)
+
+    return undo
+
+
+_unrounded = ProcessWide(_without_rounding)
 
 
 def _precisions() -> list[tuple[Any, str, Any]]:
