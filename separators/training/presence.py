@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,10 +67,14 @@ class Examples:
     sounds: NDArray[np.int8]
     """``(mixtures, stems, moments)``: 1 where it sounds, 0 where not, else :data:`UNKNOWN`."""
 
+    @cached_property
+    def known(self) -> NDArray[np.int64]:
+        """Numbers of the mixtures and stems ``(pairs, 2)`` of which something is known."""
+        return np.argwhere((self.sounds != UNKNOWN).any(2))
+
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Levels ``(size, 2, bands, hops)``, numbers of stems ``(size,)``, and when they sound; at random."""
-        known = np.argwhere((self.sounds != UNKNOWN).any(2))
-        mixtures, stems = known[rng.integers(len(known), size=size)].T
+        mixtures, stems = self.known[rng.integers(len(self.known), size=size)].T
         heard = np.stack([self.levels[mixtures, 0], self.levels[mixtures, 1 + stems]], 1).astype(np.float32)
         whole = rng.random(size) < WHOLE
         heard[whole, 1] = heard[whole, 0]
