@@ -108,16 +108,32 @@ def mel_filters() -> Tensor:
     return torch.from_numpy((triangles / (WINDOW * 0.375 * WINDOW / 2)).astype(np.float32))
 
 
-def gains(network: Presence, mixture: Audio, stem: Audio, name: str) -> Audio:
+class Mixture:
+    """A mixture ``(channels, frames)`` at :data:`SAMPLE_RATE`: its levels are worked out once for all."""
+
+    def __init__(self, audio: Audio) -> None:
+        self._audio = audio
+        self._level = level_db(audio)
+        self._levels: dict[torch.device, Tensor] = {}
+
+    def levels_beside(self, stem: Audio, device: torch.device) -> Tensor:
+        """Levels ``(2, bands, hops)`` of the mixture and of ``stem``."""
+        if device not in self._levels:
+            self._levels[device] = self._heard(self._audio, device)
+        return torch.stack([self._levels[device], self._heard(stem, device)])
+
+    def _heard(self, audio: Audio, device: torch.device) -> Tensor:
+        return levels(torch.from_numpy(np.array(audio)).to(device), self._level)
+
+
+def gains(network: Presence, mixture: Mixture, stem: Audio, name: str) -> Audio:
     """What to multiply the frames of ``stem`` ``(channels, frames)`` of ``mixture`` with: 0 where it is none.
 
-    Both at :data:`SAMPLE_RATE`. ``name`` is in :data:`STEMS`.
+    ``name`` is in :data:`STEMS`.
     """
     device = network.device
     with torch.inference_mode():
-        heard = [torch.from_numpy(np.array(audio)).to(device) for audio in (mixture, stem)]
-        level = level_db(mixture)
-        both = torch.stack([levels(audio, level) for audio in heard])
+        both = mixture.levels_beside(stem, device)
         both = functional.pad(both, (0, -both.shape[-1] % MOMENT), value=FLOOR_DB / 20)
         sure = network(both[None], torch.tensor([STEMS.index(name)]).to(device)).sigmoid()
         near = functional.max_pool1d(sure[None], 2 * SPAN + 1, 1, SPAN)[0, 0].cpu().numpy()

@@ -101,22 +101,23 @@ class WaveUNet(NetworkSeparator):
 
         listener = None if self.weights or not self.mute_absent else files.trained(*LISTENER)
 
-        def heard(audio: Audio, stem: Audio, name: str) -> Audio:
+        def heard(mixture: presence.Mixture, stem: Audio, name: str) -> Audio:
             if listener is None:
                 return stem
             return stem * placement.run(
-                lambda device, _: presence.gains(moved(listener, device), audio, stem, name)
+                lambda device, _: presence.gains(moved(listener, device), mixture, stem, name)
             )
 
         def estimate(audio: Audio) -> Audio:
             if self.weights:
                 return run(networks[0], audio, slice(estimated))
             vocals, drums = run(networks[0], audio, slice(2))
-            vocals = heard(audio, vocals, "vocals")
+            mixture = presence.Mixture(audio)
+            vocals = heard(mixture, vocals, "vocals")
             if self.stems == 2:
                 return vocals[None]
             instruments = run(networks[1], audio - vocals, slice(1, estimated))
-            instruments[0] = heard(audio, (instruments[0] + drums) / 2, "drums")
+            instruments[0] = heard(mixture, (instruments[0] + drums) / 2, "drums")
             return np.concatenate([vocals[None], instruments])
 
         architecture = networks[0].architecture

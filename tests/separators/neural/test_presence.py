@@ -9,7 +9,7 @@ import torch
 
 from separators import create
 from separators.neural import presence, wave_u_net
-from separators.neural.presence import BANDS, HOP, SAMPLE_RATE, Presence, gains, level_db, levels
+from separators.neural.presence import BANDS, HOP, SAMPLE_RATE, Mixture, Presence, gains, level_db, levels
 from separators.neural.wave_u_net import LISTENER, WaveUNet
 from separators.neural.weights import FOLDER, WeightsError, trained
 
@@ -57,7 +57,7 @@ def test_the_bands_hold_all_power_between_the_lowest_and_the_highest():
 @pytest.mark.parametrize(("bias", "expected"), [(-50.0, 0.0), (50.0, 1.0)])
 def test_a_stem_is_silenced_or_left_as_it_is(frames, bias, expected):
     audio = noise(5)[:, :frames]
-    found = gains(network(bias), audio, audio / 2, "vocals")
+    found = gains(network(bias), Mixture(audio), audio / 2, "vocals")
     assert found.shape == (frames,)
     assert found.dtype == np.float32
     assert (found == expected).all()
@@ -65,7 +65,7 @@ def test_a_stem_is_silenced_or_left_as_it_is(frames, bias, expected):
 
 def test_silence_has_gains():
     silent = np.zeros((2, SAMPLE_RATE), np.float32)
-    assert np.isfinite(gains(network(), silent, silent, "drums")).all()
+    assert np.isfinite(gains(network(), Mixture(silent), silent, "drums")).all()
 
 
 def test_it_hears_no_further_than_blocks_overlap():
@@ -85,7 +85,7 @@ def test_weights_keep_the_network(tmp_path):
     presence.save(made, path, {"steps": 3})
     audio = noise(3)
     networks = made, presence.load(path)
-    before, after = (gains(each, audio, audio, "drums") for each in networks)
+    before, after = (gains(each, Mixture(audio), audio, "drums") for each in networks)
     np.testing.assert_allclose(after, before, atol=HALF_PRECISION)
     with pytest.raises(WeightsError, match="weights of the format stembridge-wave-u-net-1"):
         presence.load(FOLDER / "wave-u-net.safetensors")

@@ -98,5 +98,5 @@ def test_training_by_name_writes_weights_that_are_heard(folder, tmp_path, monkey
     }
     made = listening.load(out)
     audio = np.random.default_rng(0).standard_normal((2, SAMPLE_RATE)).astype(np.float32)
-    gains = listening.gains(made, audio, audio, "vocals")
+    gains = listening.gains(made, listening.Mixture(audio), audio, "vocals")
     assert ((gains >= 0) & (gains <= 1)).all()
