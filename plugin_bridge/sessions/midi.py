@@ -21,6 +21,8 @@ class MidiFile:
     markers: list[Marker]
     tracks: list[tuple[str, list[MidiNote]]]
     """The name and the notes of each track that has notes."""
+    length: float
+    """When its longest track ends."""
 
 
 def read_midi(path: Path) -> MidiFile:
@@ -31,4 +33,4 @@ def read_midi(path: Path) -> MidiFile:
         raise SessionError(str(error)) from None
     tempo = [TempoChange(*change) for change in file.tempo]
     markers = [Marker(seconds, name) for seconds, name in file.markers]
-    return MidiFile(tempo, markers, file.tracks)
+    return MidiFile(tempo, markers, file.tracks, file.length)

@@ -135,6 +135,8 @@ class MidiFile:
     markers: list[tuple[float, str]]
     tracks: list[tuple[str, list[Note]]]
     """The name and the notes of each track that has notes."""
+    length: float
+    """When its longest track ends."""
 
 
 def read_midi(path: Path) -> MidiFile:
@@ -179,7 +181,7 @@ def read_midi(path: Path) -> MidiFile:
         for number, track in enumerate(file.tracks, 1)
         if (notes := _notes(track, clock, mixer))
     ]
-    return MidiFile(clock.changes, markers, tracks)
+    return MidiFile(clock.changes, markers, tracks, end)
 
 
 def _name(track: Track) -> str:

@@ -23,7 +23,7 @@ from plugin_bridge.sessions.model import (
     TempoChange,
 )
 from plugin_bridge.sessions.rpp.envelopes import TAKES, read_envelopes
-from plugin_bridge.sessions.rpp.midi import MidiTake, read_take
+from plugin_bridge.sessions.rpp.midi import POOL, MidiTake, Written, read_take, written_in, written_in_file
 from plugin_bridge.sessions.rpp.text import Block, Line, displayed
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.tempo import TempoMap
@@ -49,6 +49,7 @@ SINGLE_CHANNELS = ((5, 66, 2), (131, 194, 64))
 PAIRS = ((67, 130, 0), (195, 257, 64))
 """The same for a channel and the next one."""
 AUDIO_SOURCES = frozenset({"WAVE", "MP3", "FLAC", "VORBIS", "OPUS", "AIFF", "WAVPACK", "VIDEO"})
+MIDI_SOURCES = frozenset({"MIDI", "MIDIPOOL"})
 OFFLINE = "_OFFLINE_"
 RATES = (1 / 64, 64.0)
 MOST_SEMITONES = 60.0
@@ -61,10 +62,13 @@ OpenProject = Callable[[Path], "Session | str"]
 class ItemReader:
     """Turns ``<ITEM`` blocks into clips and MIDI takes."""
 
-    def __init__(self, media: MediaFolders, tempo: TempoMap, open_project: OpenProject) -> None:
+    def __init__(
+        self, media: MediaFolders, tempo: TempoMap, open_project: OpenProject, midi_pool: dict[str, Block]
+    ) -> None:
         self.media = media
         self.tempo = tempo
         self.open_project = open_project
+        self.midi_pool = midi_pool
 
     def read(self, item: Block, remark: Remark) -> tuple[list[Clip], list[MidiTake]]:
         """The clips and MIDI of the takes that are heard; most items have one of either."""
@@ -76,12 +80,28 @@ class ItemReader:
         for take in takes:
             for source in take.blocks("SOURCE"):
                 kind = source.values[0] if source.values else ""
-                if kind == "MIDI":
+                if kind in MIDI_SOURCES:
                     remark("MIDI items are not played")
-                    midi.append(read_take(item, take, source, self.tempo))
+                    source = self.midi_pool.get(source.line(POOL).text(0), source)
+                    midi.append(read_take(item, take, source, self._written(source, remark), self.tempo))
                 elif kind not in ("EMPTY", ""):
                     clips.append(self._clip(item, take, source, remark))
         return clips, midi
+
+    def _written(self, source: Block, remark: Remark) -> Written:
+        """The events of a MIDI source, which may be those of a file."""
+        name = source.line("FILE").text(0)
+        if source.line("HASDATA").values or not name:
+            return written_in(source)
+        path, trouble = self.media.find(name)
+        if trouble:
+            remark(f"a MIDI file is left out: {displayed(name)} {trouble}")
+            return Written([])
+        try:
+            return written_in_file(path)
+        except SessionError as error:
+            remark(f"a MIDI file is left out: {error}")
+            return Written([])
 
     def _clip(self, item: Block, take: Block, source: Block, remark: Remark) -> Clip:
         position = item.line("POSITION").seconds_at(0)

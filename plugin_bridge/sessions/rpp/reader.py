@@ -23,7 +23,7 @@ from plugin_bridge.sessions.rpp.envelopes import (
 )
 from plugin_bridge.sessions.rpp.items import ItemReader
 from plugin_bridge.sessions.rpp.lanes import Lanes, Placed
-from plugin_bridge.sessions.rpp.midi import MidiTake, notes_of
+from plugin_bridge.sessions.rpp.midi import MidiTake, midi_pool, notes_of
 from plugin_bridge.sessions.rpp.plugins import automated, read_chain
 from plugin_bridge.sessions.rpp.routing import hardware_outputs, read_sends, read_vcas
 from plugin_bridge.sessions.rpp.text import MAX_DEPTH, Block, Line, displayed, parse, read_text, split_lines
@@ -111,7 +111,9 @@ class _ProjectReader:
         self.session.start = max(0.0, root.line("PROJOFFS").seconds_at(0))
         nest.open = nest.open or [path.resolve()]
         roots = (*media_roots, path.parent.resolve())
-        self.items = ItemReader(media, TempoMap(self.session.tempo), partial(nest.read, roots))
+        self.items = ItemReader(
+            media, TempoMap(self.session.tempo), partial(nest.read, roots), midi_pool(root.blocks("TRACK"))
+        )
         self._read_master()
         self._read_tracks()
         self.session.not_honoured = [
