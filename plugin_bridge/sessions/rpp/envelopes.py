@@ -2,7 +2,7 @@
 
 A point is ``PT seconds value shape ? selected ? tension``; with ``VOLTYPE 1`` a volume moves evenly on the
 fader. Pans count to the left, a mute of 1 is heard. In the automation mode Trim/Read (0) the fader comes on
-top.
+top, in all others the envelope takes its place.
 """
 
 from __future__ import annotations
@@ -49,6 +49,17 @@ SHAPES = dict(enumerate(PointShape))
 NEUTRAL = dict.fromkeys(("PANENV", "PANENV2", "MASTERPANENV", "MASTERPANENV2", "PITCHENV", "AUXPANENV"), 0.0)
 """The value at which an envelope does nothing; 1 for all others."""
 VOLUMES = (Parameter.VOLUME, Parameter.PRE_EFFECTS_VOLUME, Parameter.TRIM)
+BYPASSED = -2
+"""The automation mode in which no envelope does anything."""
+BYPASS_ALL = 5
+"""Of ``GLOBAL_AUTO``, which stands above the modes of the tracks; below 0 it does not."""
+
+
+def automation_mode(override: int, own: int) -> int:
+    """The mode in which a track plays, whose own is ``own``."""
+    if override < 0:
+        return own
+    return BYPASSED if override >= BYPASS_ALL else override
 
 
 def read_envelopes(
@@ -67,7 +78,8 @@ def read_envelope(
     block: Block, parameter: Parameter, mode: int, remark: Remark, rate: float = 1.0
 ) -> Envelope | None:
     """One envelope; None if it is off or moves nothing."""
-    if not is_active(block):
+    on_top = mode == 0 or parameter not in (Parameter.VOLUME, Parameter.PAN, Parameter.WIDTH)
+    if mode == BYPASSED or not is_active(block, on_top):
         return None
     if any(True for _ in block.lines("POOLEDENVINST")):
         remark(f"automation items are left out: {block.name}")
@@ -75,7 +87,6 @@ def read_envelope(
     if not points:
         return None
     on_fader = parameter in VOLUMES and block.line("VOLTYPE").number_at(0, 0) == 1
-    on_top = mode == 0 or parameter not in (Parameter.VOLUME, Parameter.PAN, Parameter.WIDTH)
     points = tuple(sorted(points, key=lambda point: point.seconds))
     return Envelope(parameter, points, Scale.REAPER_FADER if on_fader else Scale.VALUE, on_top)
 
@@ -98,9 +109,11 @@ def _point(line: Line, parameter: Parameter, rate: float) -> Point:
     return Point(line.seconds_at(0) / rate, value, shape or PointShape.LINEAR, max(-1.0, min(1.0, bend)))
 
 
-def is_active(envelope: Block) -> bool:
-    """Whether an envelope is switched on and moves anything."""
+def is_active(envelope: Block, on_top: bool = True) -> bool:
+    """Whether an envelope is switched on and moves anything; in the fader's place, any value does."""
     neutral = NEUTRAL.get(envelope.name, 1.0)
     points = [point.number_at(1, neutral) for point in envelope.lines("PT")]
-    moves = any(value != neutral for value in points) or any(True for _ in envelope.lines("POOLEDENVINST"))
+    moves = any(value != neutral or not on_top for value in points) or any(
+        True for _ in envelope.lines("POOLEDENVINST")
+    )
     return envelope.line("ACT").number_at(0, 1) != 0 and moves

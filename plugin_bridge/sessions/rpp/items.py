@@ -289,6 +289,8 @@ def _within_one(value: float) -> float:
 def _remark_on_effects(item: Block, take: Block, remark: Remark) -> None:
     if any(True for _ in take.blocks("TAKEFX")):
         remark("effects of takes are left out")
+    if any(True for _ in take.lines("SPECTRAL_EDIT")):
+        remark("spectral edits are left out")
     if item.line("FADELPF").number_at(0, 0) != 0:
         remark("low-pass fades are played as plain fades")
     if item.line("MUTE").number_at(1, 0) != 0:

@@ -18,6 +18,7 @@ from plugin_bridge.sessions.rpp.envelopes import (
     MASTER,
     MASTER_LEFT_OUT,
     PARAMETERS,
+    automation_mode,
     is_active,
     read_envelopes,
 )
@@ -33,12 +34,16 @@ from plugin_bridge.sessions.tempo import TempoMap
 SAMPLE_RATES = (1000, 768000)
 DEFAULT_SAMPLE_RATE = 44100
 DEFAULT_COLOR = 16576
-CLASSIC, BALANCE, STEREO = 0, 3, 5
-"""Pan modes: REAPER 3's balance, stereo balance and mono pan, stereo pan with its width."""
+CLASSIC, BALANCE, STEREO, DUAL = 0, 3, 5, 6
+"""Pan modes: REAPER 3's balance, stereo balance and mono pan, stereo pan with its width, dual pan."""
 LAWS_KNOWN = (0.5, 1.0, 2.0)
 """Laws that are straight lines, whatever the taper."""
+LINEAR = 2
+"""The straight one of the tapers that ``PANLAWFLAGS`` names."""
 MOST_CHANNELS = 128
 """REAPER's limit."""
+AUTO_STRETCH = 3
+"""The timebase whose items follow each change of tempo."""
 MUTED, MONO = 1, 4
 """Bits of ``MASTERMUTESOLO``."""
 MOST_SUBPROJECTS = 8
@@ -103,6 +108,9 @@ class _ProjectReader:
         self.pan_mode = root.line("PANMODE").whole_at(0, BALANCE)
         """What tracks have that say none of their own; looked for once, since it takes the whole project."""
         self.pan_law = root.line("PANLAW").number_at(0, 1)
+        self.taper = root.line("PANLAWFLAGS").whole_at(0, 0)
+        self.override = root.line("GLOBAL_AUTO").whole_at(0, -1)
+        """The automation mode of all tracks, below 0 if they have their own."""
         self.mix = root.line("ITEMMIX").whole_at(0, 1)
         media = MediaFolders(path.parent, media_roots)
         self.session = Session(path, "rpp", self._sample_rate())
@@ -164,13 +172,15 @@ class _ProjectReader:
         state = root.line("MASTERMUTESOLO").whole_at(0, 0)
         session.master_muted, session.master_mono = bool(state & MUTED), bool(state & MONO)
         session.master_channels = _channels(root.line("MASTER_NCH"))
-        mode = root.line("MASTERAUTOMODE").whole_at(0, 0)
+        self._remark_on_master_pan()
+        mode = automation_mode(self.override, root.line("MASTERAUTOMODE").whole_at(0, 0))
         session.master_envelopes = list(read_envelopes(root, MASTER, mode, partial(self._remark, "Master")))
         if root.line("PLAYRATE").number_at(0, 1) != 1:
             self._remark(
                 "Project", f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out"
             )
-        for block in root.blocks("MASTERFXLIST"):
+        has_effects = root.line("MASTER_FX").number_at(0, 1) != 0
+        for block in root.blocks("MASTERFXLIST") if has_effects else ():
             session.master_chain += read_chain(block)
             for moved in automated(block):
                 self._remark("Master", f"envelopes of plug-in {moved} are left out")
@@ -180,6 +190,17 @@ class _ProjectReader:
         for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")
+
+    def _remark_on_master_pan(self) -> None:
+        line, mode = (
+            self.root.line("MASTER_VOLUME"),
+            self.root.line("MASTER_PANMODE").whole_at(0, self.pan_mode),
+        )
+        narrow = line.number_at(4, 1) != 1
+        if mode == STEREO and (narrow or line.number_at(1, 0)):
+            self._remark("Master", "stereo pan is played as balance")
+        elif mode == DUAL and (narrow or line.number_at(3, -1) != -1):
+            self._remark("Master", "dual pan is left out")
 
     def _read_tracks(self) -> None:
         blocks = list(track_blocks(self.root))
@@ -201,12 +222,12 @@ class _ProjectReader:
             else:
                 del open_folders[max(1, len(open_folders) + depth) :]
         found, tracks = [block for _, block in blocks], list(self.session.walk())
-        read_sends(found, tracks, self._remark)
+        read_sends(found, tracks, self.override, self._remark)
         self.session.vcas = read_vcas(found, tracks, self._envelopes)
 
     def _envelopes(self, block: Block, name: str = "") -> list[Envelope]:
         """Those of a track, and the VCA's that leads others; the latter is nobody's to remark on twice."""
-        mode = block.line("AUTOMODE").whole_at(0, 0)
+        mode = automation_mode(self.override, block.line("AUTOMODE").whole_at(0, 0))
         remark = partial(self._remark, name) if name else lambda text: None
         return list(read_envelopes(block, PARAMETERS, mode, remark))
 
@@ -249,6 +270,7 @@ class _ProjectReader:
         for item in block.blocks("ITEM"):
             if lanes.play(item):
                 clips, midi = self.items.read(item, partial(self._remark, name))
+                self._remark_on_auto_stretch(block, item, name)
                 own = item.line("ITEMMIX")
                 placed.append(Placed(clips, *lanes.place(item), own.whole_at(0, 0) if own.values else None))
                 takes += midi
@@ -262,12 +284,28 @@ class _ProjectReader:
                 self._remark(name, clip.problem)
         return track
 
+    def _remark_on_auto_stretch(self, track: Block, item: Block, name: str) -> None:
+        """The timebase is the item's, else the track's; it does something where the tempo changes."""
+        own = item.line("BEAT").whole_at(0, -1)
+        timebase = own if own >= 0 else track.line("BEAT").whole_at(0, -1)
+        if timebase != AUTO_STRETCH or any(True for _ in item.lines("SM")):
+            return
+        start = item.line("POSITION").seconds_at(0)
+        end = start + item.line("LENGTH").seconds_at(0)
+        if any(start < change.seconds < end for change in self.session.tempo):
+            self._remark(name, "items are not stretched with the tempo that changes in them")
+
     def _read_pan(self, block: Block, track: Track) -> None:
         line = block.line("VOLPAN")
         mode = block.line("PANMODE").whole_at(0, self.pan_mode)
         track.width = max(-1.0, min(1.0, line.number_at(4, 1)))
         if mode == STEREO:
             track.pan_mode = PanMode.STEREO
+        elif mode == DUAL:
+            track.pan_mode = PanMode.DUAL
+            left, right = (line.number_at(index, default) for index, default in ((3, -1), (4, 1)))
+            track.dual_pan = (max(-1.0, min(1.0, left)), max(-1.0, min(1.0, right)))
+            track.pan = 0.0
         elif mode not in (CLASSIC, BALANCE) and (track.pan or track.width != 1):
             self._remark(track.name, f"pan mode {mode} is played as balance")
         if track.pan_mode is not PanMode.STEREO:
@@ -276,7 +314,8 @@ class _ProjectReader:
         law = self.pan_law if law < 0 else law
         law = law if 0 < law <= 4 else 1.0
         track.pan_law, track.pan_boosts = (1 / law, True) if law > 1 else (law, False)
-        if law not in LAWS_KNOWN and 0 < abs(track.pan) < 1:
+        taper = block.line("PANLAWFLAGS").whole_at(0, self.taper)
+        if law not in LAWS_KNOWN and taper != LINEAR and 0 < abs(track.pan) < 1:
             self._remark(track.name, f"pan law {law:g} is played with a straight taper")
 
     def _play_offset(self, line: Line) -> float:

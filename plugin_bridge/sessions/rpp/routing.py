@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from plugin_bridge.sessions.model import Envelope, Send, Tap, Track, Vca
-from plugin_bridge.sessions.rpp.envelopes import SENDS, read_envelope
+from plugin_bridge.sessions.rpp.envelopes import SENDS, automation_mode, read_envelope
 from plugin_bridge.sessions.rpp.text import Block, Line
 
 TAPS = {0: Tap.POST_FADER, 1: Tap.PRE_EFFECTS, 3: Tap.PRE_FADER}
@@ -19,8 +19,13 @@ VCA_LEADS, VCA_FOLLOWS = 20, 21
 MOST_CHANNELS = 128
 
 
-def read_sends(blocks: Sequence[Block], tracks: Sequence[Track], remark: Callable[[str, str], None]) -> None:
-    """Give each of ``tracks`` its sends; REAPER writes them where they arrive."""
+def read_sends(
+    blocks: Sequence[Block], tracks: Sequence[Track], override: int, remark: Callable[[str, str], None]
+) -> None:
+    """Give each of ``tracks`` its sends; REAPER writes them where they arrive.
+
+    ``override`` is the automation mode of the whole project, below 0 if it has none.
+    """
     for block, target in zip(blocks, tracks, strict=True):
         current: tuple[Track, Send, int] | None = None
         for part in block.content:
@@ -34,7 +39,8 @@ def read_sends(blocks: Sequence[Block], tracks: Sequence[Track], remark: Callabl
                     remark(target.name, f"the mono send from {tracks[source].name} is played on two channels")
                 tracks[source].sends.append(send)
                 mode = part.whole_at(11, -1)
-                current = (tracks[source], send, mode if mode >= 0 else _mode(blocks[source]))
+                mode = mode if mode >= 0 else _mode(blocks[source])
+                current = (tracks[source], send, automation_mode(override, mode))
             elif isinstance(part, Block) and part.name in SENDS and current:
                 track, send, mode = current
                 found = read_envelope(part, SENDS[part.name], mode, partial(remark, target.name))

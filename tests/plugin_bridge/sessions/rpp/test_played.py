@@ -266,3 +266,29 @@ def test_a_track_that_receives_keeps_what_it_receives_beside_its_stems(made, tmp
     again = open_session(write_stems_project(session, placed, tmp_path / "song_stems.rpp"))
     assert np.abs(mix(again) - mix(session)).max() < ROUNDING
     assert session.path.read_bytes() == before
+
+
+def test_dual_pan_moves_each_channel_by_itself(made):
+    """0.5 goes to both sides by half, 0.25 to the left by 3/4."""
+    wide = item(0, 1, "wide.wav", "CHANMODE 67")
+    audio = mix(made(project(track("T", wide, strip="PANMODE 6\nVOLPAN 1 0.9 -1 0 -0.5"))))
+    assert [levels(audio, 0.5, channel=side) for side in (0, 1)] == [[0.4375], [0.3125]]
+
+
+def test_in_the_mode_read_an_envelope_takes_the_place_of_the_fader(made):
+    strip = "AUTOMODE {}\nVOLPAN 0.5 0 -1 -1 1\n<VOLENV2\nACT 1 -1\nPT 0 1 0\nPT 4 1 0\n>"
+    for mode, heard in ((0, 0.25), (1, 0.5)):
+        assert levels(mix(made(project(track("T", item(0, 1), strip=strip.format(mode))))), 0.5) == [heard]
+
+
+@pytest.mark.parametrize(
+    ("override", "heard"), [("-1", [0.25, 0.125]), ("0", [0.125, 0.125]), ("5", [0.25, 0.25])]
+)
+def test_one_automation_mode_may_stand_above_those_of_the_tracks(made, override, heard):
+    """Both faders are at a half, and their envelopes, too; the first track's is in the mode Read."""
+    envelope = "VOLPAN 0.5 0 -1 -1 1\n<VOLENV2\nACT 1 -1\nPT 0 0.5 0\n>"
+    tracks = [track(mode, item(0, 1), strip=f"AUTOMODE {mode}\n{envelope}") for mode in "10"]
+    session = made(project(*tracks, head=f"GLOBAL_AUTO {override}"))
+    for one, level in zip(session.tracks, heard, strict=True):
+        with TrackSource(session, one, post_fader=True) as source:
+            assert levels(source.read(0, source.frames), 0.5) == [level]

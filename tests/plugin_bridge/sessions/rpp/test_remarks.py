@@ -26,6 +26,7 @@ def in_item(lines):
 MASTER_EFFECTS = '<MASTERFXLIST\nBYPASS {} 0 0\n<VST "VST: Limiter" x.dll 0 "" 1{{A}} ""\nZWV\n>\n>'
 CONTAINER = '<CONTAINER x ""\nBYPASS 0 0 0\n<JS "a" ""\n>\n>'
 EFFECTS = f'FX {{}}\n<FXCHAIN\nBYPASS 0 0 0\n{CONTAINER}\nBYPASS 0 1 0\n<AU "off" ""\n>\n>'
+TEMPO_CHANGE = "<TEMPOENVEX\nACT 1 -1\nPT 0 120 1 262148 0 1\nPT 2 60 1\n>"
 NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
 
 
@@ -47,10 +48,24 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
         ),
         (in_track("VOLPAN 1 0.5 0.7071 -1 1"), "T: pan law 0.7071 is played with a straight taper"),
         (in_track("HWOUT 2 0 1 0 0 0 0 -1:U -1"), "T: what goes to hardware outputs 3 and 4 is not played"),
-        (in_track("PANMODE 6\nVOLPAN 1 0.5 -1 -1 1"), "T: pan mode 6 is played as balance"),
+        (in_track("PANMODE 4\nVOLPAN 1 0.5 -1 -1 1"), "T: pan mode 4 is played as balance"),
         (
-            project(track("T", item(), strip="VOLPAN 1 0.5 -1 -1 1"), head="PANMODE 6"),
-            "T: pan mode 6 is played as balance",
+            project(track("T", item(), strip="VOLPAN 1 0.5 -1 -1 1"), head="PANMODE 4"),
+            "T: pan mode 4 is played as balance",
+        ),
+        (
+            in_project("MASTER_PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 0.5"),
+            "Master: stereo pan is played as balance",
+        ),
+        (in_project("MASTER_PANMODE 6\nMASTER_VOLUME 1 0 -1 0 1"), "Master: dual pan is left out"),
+        (in_item("SPECTRAL_CONFIG 2048\nSPECTRAL_EDIT 0 0.5 0.5"), "T: spectral edits are left out"),
+        (
+            project(track("T", item(0, 3, extra="BEAT 3"), item(0, 1, extra="BEAT 3")), head=TEMPO_CHANGE),
+            "T: items are not stretched with the tempo that changes in them",
+        ),
+        (
+            project(track("T", item(0, 3), item(0, 3, extra="BEAT 0"), strip="BEAT 3"), head=TEMPO_CHANGE),
+            "T: items are not stretched with the tempo that changes in them",
         ),
         (
             project(track("S"), track("T", item(), strip="AUXRECV 0 0 1 0 0 0 0 0 1026 -1:U 0 -1 ''")),
@@ -97,7 +112,11 @@ def test_what_is_not_rendered_is_one_line(tmp_path, text, line):
         in_track(envelope("VOLENV2", 1, 0.5, active=0)),
         in_track(envelope("PANENV2", 0, 0)),
         in_track("VOLPAN 1 0.5 1 -1 1"),
-        in_track("PANMODE 6\nVOLPAN 1 0 -1 -1 1"),
+        in_track("PANMODE 6\nVOLPAN 1 0.5 -1 -0.5 1"),
+        in_track("VOLPAN 1 0.5 0.7071 -1 1\nPANLAWFLAGS 2"),
+        project(track("T", item(), strip="VOLPAN 1 0.5 0.7071 -1 1"), head="PANLAWFLAGS 2"),
+        in_project("MASTER_PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 1"),
+        in_project("MASTER_FX 0\n" + MASTER_EFFECTS.format(0)),
         in_track("PANMODE 3\nVOLPAN 1 0.5 -1 -1 1"),
         in_track("PLAYOFFS 0 0"),
         in_track("FIXEDLANES 9 0 0 0 0"),
