@@ -83,16 +83,16 @@ def _settle(points: Tensor, weights: Tensor, start: Tensor, anchored: Tensor) ->
 
 def _seeds(points: Tensor, weights: Tensor, clusters: int, rng: np.random.Generator) -> Tensor:
     """k-means++: each further seed is drawn in proportion to weight times distance to the nearest seed."""
-    chosen: list[int] = []
+    seeds: list[Tensor] = []
     distance = points.new_ones(len(points))
     for _ in range(clusters):
         # In double precision, which Apple's GPUs lack.
         exact = torch.float32 if points.device.type == "mps" else torch.float64
         cumulative = (weights * distance).to(exact).cumsum(0)
         drawn = torch.searchsorted(cumulative, float(rng.random()) * cumulative[-1])
-        chosen.append(min(int(drawn), len(points) - 1))
-        distance = torch.minimum(distance, (1 - points @ points[chosen[-1]]).clamp_min(0))
-    return points[chosen].clone()
+        seeds.append(points[min(int(drawn), len(points) - 1)])
+        distance = torch.minimum(distance, (1 - points @ seeds[-1]).clamp_min(0))
+    return torch.stack(seeds)
 
 
 def background_attractor(dimensions: int, device: torch.device) -> Tensor:

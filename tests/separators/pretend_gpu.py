@@ -95,6 +95,10 @@ class PretendGPU(TorchDispatchMode):
         asked = kwargs.get("device")
         placed = [tensor for tensor in tensors if isinstance(tensor, OnGPU)]
         plain = [tensor for tensor in tensors if not isinstance(tensor, OnGPU)]
+        if placed and any(tensor.is_meta for tensor in plain):
+            # PyTorch made it where this device pretends to be, and there it has no values: what came of it
+            # would be whatever lies in memory.
+            raise RuntimeError(f"{function}: PyTorch's own way of making indices from lists isn't pretended")
         kind = None if asked is None else torch.device(asked).type
         if kind == "meta" and not tensors:
             return function(*args, **kwargs)
