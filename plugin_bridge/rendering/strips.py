@@ -146,7 +146,8 @@ class _Feed:
         gain = self._automation.gain(start, frames, rate, send.gain, Parameter.VOLUME, Parameter.MUTE)
         audio = audio * np.asarray(-gain if send.inverted else gain, np.float32)
         place = self._automation.moved(start, frames, rate, send.pan, Parameter.PAN)
-        return self._law.apply(audio, place)
+        width = self._automation.moved(start, frames, rate, send.width, Parameter.WIDTH)
+        return self._law.apply(audio, place, width)
 
 
 class Strip:

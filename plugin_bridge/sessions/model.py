@@ -291,6 +291,8 @@ class Send:
     target_channel: int = 0
     """The first channel of the target that receives, from 0."""
     pan_mode: PanMode = PanMode.BALANCE
+    width: float = 1.0
+    """-1..1, for Ardour's stereo panner."""
     envelopes: tuple[Envelope, ...] = ()
     channel_map: ChannelMap = ()
     """Where its channels go, in place of ``target_channel``."""
@@ -440,6 +442,11 @@ class Session:
     """The DAW's clock at this timeline's 0, seconds; a file at 0 carries this as its time stamp."""
     master_volume: float = 1.0
     master_pan: float = 0.0
+    master_pan_mode: PanMode = PanMode.BALANCE
+    master_width: float = 1.0
+    """-1..1, for :attr:`PanMode.STEREO` and Ardour's."""
+    master_dual_pan: tuple[float, float] = (-1.0, 1.0)
+    """For :attr:`PanMode.DUAL`."""
     master_inverted: bool = False
     master_muted: bool = False
     master_mono: bool = False

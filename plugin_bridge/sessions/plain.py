@@ -55,10 +55,10 @@ def behind_the_pan(track: Track, send: Send) -> Send:
         return send
     moves = [one for one in track.envelopes if one.parameter is Parameter.PAN]
     own = [one for one in send.envelopes if one.parameter is Parameter.PAN]
-    if (send.pan, send.pan_mode, own) != (track.pan, track.pan_mode, moves):
+    if (send.pan, send.pan_mode, send.width, own) != (track.pan, track.pan_mode, track.width, moves):
         return send
     rest = tuple(one for one in send.envelopes if one not in own)
-    return replace(send, tap=Tap.POST_FADER, pan=0.0, pan_mode=PanMode.BALANCE, envelopes=rest)
+    return replace(send, tap=Tap.POST_FADER, pan=0.0, pan_mode=PanMode.BALANCE, width=1.0, envelopes=rest)
 
 
 def one_frame_later(clip: Clip, sample_rate: int) -> Clip:

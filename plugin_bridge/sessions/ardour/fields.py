@@ -46,6 +46,7 @@ PANNERS = {
 }
 USUAL_PANNERS = {1: PanMode.ARDOUR_MONO, 2: PanMode.BALANCE}
 """By the number of channels that come in; only where two go out."""
+USUAL_PANNERS_BEFORE_6 = {1: PanMode.ARDOUR_MONO, 2: PanMode.ARDOUR_STEREO}
 
 USUAL_MUTE_POINTS = ("PreFader", "PostFader", "Listen", "Main")
 """Where a mute acts if a session does not say."""

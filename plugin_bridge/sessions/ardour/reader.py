@@ -13,7 +13,13 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.ardour.fields import NEWEST, OLDEST, ROLES
+from plugin_bridge.sessions.ardour.fields import (
+    NEWEST,
+    OLDEST,
+    ROLES,
+    USUAL_PANNERS,
+    USUAL_PANNERS_BEFORE_6,
+)
 from plugin_bridge.sessions.ardour.midi import MidiReader
 from plugin_bridge.sessions.ardour.regions import MOST_CHANNELS, RegionReader, is_true
 from plugin_bridge.sessions.ardour.routing import Connection, Routing, audio_ports
@@ -21,7 +27,7 @@ from plugin_bridge.sessions.ardour.sources import Sources
 from plugin_bridge.sessions.ardour.strips import controllable, read_strip
 from plugin_bridge.sessions.ardour.times import clock_of, number
 from plugin_bridge.sessions.ardour.vcas import Vcas
-from plugin_bridge.sessions.model import ChannelMap, Marker, Send, Session, Track
+from plugin_bridge.sessions.model import ChannelMap, Marker, PanMode, Send, Session, Track
 from plugin_bridge.sessions.sources import MediaFolders
 from plugin_bridge.sessions.xml import read_xml
 
@@ -70,6 +76,7 @@ class _SessionReader:
         if self.root.tag != "Session":
             raise SessionError(f"not an Ardour session (it holds a {self.root.tag!r:.40})")
         version = self.root.get("version", "")
+        self.panners = USUAL_PANNERS_BEFORE_6 if version < "6" else USUAL_PANNERS
         major = int(version[0]) if version[:1].isdecimal() and version.isdecimal() else 0
         if major < OLDEST:
             raise SessionError(
@@ -147,7 +154,11 @@ class _SessionReader:
         identifier = route.get("id", "")
         track = Track(name, identifier=identifier, color=_color(route), channels=self.inputs[identifier])
         outputs = self.outputs[identifier]
-        read_strip(route, track, outputs, self.inputs, self.clock, lambda text: self._remark(name, text))
+
+        def remark(text: str) -> None:
+            self._remark(name, text)
+
+        read_strip(route, track, outputs, self.inputs, self.clock, remark, self.panners)
         amp = next((one for one in route.iterfind("Processor") if one.get("type") == "amp"), None)
         track.vcas = self.vcas.over(route, None if amp is None else controllable(amp, "gaincontrol"))
         track.soloed = track.soloed or any(self.vcas.found[one].soloed for one in track.vcas)
@@ -161,6 +172,8 @@ class _SessionReader:
         session = self.session
         session.master_volume = track.volume * track.trim
         session.master_pan = track.pan
+        if track.pan_mode is PanMode.ARDOUR_STEREO:
+            session.master_pan_mode, session.master_width = track.pan_mode, track.width
         session.master_inverted = track.inverted
         session.master_muted = track.muted
         session.master_channels = track.channels

@@ -35,16 +35,25 @@ from plugin_bridge.sessions.model import (
 )
 
 Remark = Callable[[str], None]
+Panners = Mapping[int, PanMode]
+"""By the number of channels that come in."""
 MIDDLE = 0.5
 """Of Ardour's pan, which runs from 0 to 1."""
 
 
 def read_strip(
-    route: Element, track: Track, outputs: int, inputs: Mapping[str, int], clock: Clock, remark: Remark
+    route: Element,
+    track: Track,
+    outputs: int,
+    inputs: Mapping[str, int],
+    clock: Clock,
+    remark: Remark,
+    panners: Panners = USUAL_PANNERS,
 ) -> None:
     """Fill in the strip of ``track``, whose panner, if it has one, feeds ``outputs`` channels.
 
-    ``inputs`` says how many channels each route takes, by its id.
+    ``inputs`` says how many channels each route takes, by its id; ``panners`` are those of strips that
+    name none.
     """
     processors = list(route.iterfind("Processor"))
     by_type = {processor.get("type", ""): processor for processor in reversed(processors)}
@@ -59,7 +68,7 @@ def read_strip(
         isolated is not None and is_true(isolated.get("solo-isolated"))
     )
     _read_polarity(route, track)
-    is_panned = _read_panner(route, by_type.get("main-outs"), track, outputs, remark)
+    is_panned = _read_panner(route, by_type.get("main-outs"), track, outputs, panners, remark)
     for kind, (parameter, scale) in GAINS.items():
         processor = by_type.get({"gain": "amp"}.get(kind, kind))
         track.envelopes += gain_automation(processor, kind, parameter, scale, clock)
@@ -72,7 +81,7 @@ def read_strip(
     if moves := list(mute_automation(route, clock)):
         track.muted = False
         track.envelopes += moves
-    track.sends = list(_sends(route, processors, track, mutes, inputs, clock))
+    track.sends = list(_sends(route, processors, track, mutes, inputs, clock, panners))
     track.chain = [_plugin(one) for one in processors if one.get("type") in PLUGIN_FORMATS]
     track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
     for name in track.plugins:
@@ -111,7 +120,9 @@ def _read_polarity(route: Element, track: Track) -> None:
         track.inverted_channels = tuple(at for at, bit in enumerate(reversed(bits)) if bit == "1")
 
 
-def _read_panner(route: Element, outs: Element | None, track: Track, outputs: int, remark: Remark) -> bool:
+def _read_panner(
+    route: Element, outs: Element | None, track: Track, outputs: int, panners: Panners, remark: Remark
+) -> bool:
     """Whether it has one: only where two or more go out; with it, the law depends on what comes in."""
     shell = route.find("PannerShell") if outs is None else outs.find("PannerShell")
     if shell is not None and is_true(shell.get("bypassed")):
@@ -120,27 +131,28 @@ def _read_panner(route: Element, outs: Element | None, track: Track, outputs: in
         remark(f"its panner to {outputs} outputs is left out")
     if outputs != 2:
         return False
-    mode = USUAL_PANNERS.get(track.channels)
-    panner = None if shell is None else shell.find("Panner")
-    chosen = (None if shell is None else shell.get("user-panner")) or (
-        panner.get("uri") if panner is not None else None
-    )
-    if chosen:
-        mode = PANNERS.get(chosen, mode)
-    if mode is None or (mode is PanMode.ARDOUR_MONO) != (track.channels == 1):
-        if track.channels > 2:
-            remark(f"the panner of its {track.channels} channels is left out")
-        mode = USUAL_PANNERS.get(track.channels)
-        if mode is None:
-            return False
+    if track.channels > 2:
+        remark(f"the panner of its {track.channels} channels is left out")
+    mode = _pan_mode(shell, track.channels, panners)
+    if mode is None:
+        return False
     track.pan_mode = mode
     pannable = route.find("Pannable")
     track.pan = _pan(pannable, "pan-azimuth", MIDDLE)
     track.width = _width(pannable)
-    if not any(True for name in ("pan-azimuth", "pan-width") for _ in _played(pannable, name)):
-        room = 1 - abs(track.pan)  # neither channel goes beyond its side
-        track.width = max(-room, min(room, track.width))
     return True
+
+
+def _pan_mode(shell: Element | None, channels: int, panners: Panners) -> PanMode | None:
+    """That of the panner which a strip or a send names, if it takes so many channels; else the usual one."""
+    panner = None if shell is None else shell.find("Panner")
+    chosen = (None if shell is None else shell.get("user-panner")) or (
+        None if panner is None else panner.get("uri")
+    )
+    mode = PANNERS.get(chosen or "")
+    if mode is None or channels > 2 or (mode is PanMode.ARDOUR_MONO) != (channels == 1):
+        mode = panners.get(channels)
+    return mode
 
 
 def _pan(pannable: Element | None, name: str, default: float) -> float:
@@ -152,7 +164,10 @@ def _pan(pannable: Element | None, name: str, default: float) -> float:
 def _width(pannable: Element | None) -> float:
     control = None if pannable is None else controllable(pannable, "pan-width")
     value = 1.0 if control is None else number(control.get("value"), 1.0, "pan-width")
-    return min(1.0, max(-1.0, value))
+    if any(True for name in ("pan-azimuth", "pan-width") for _ in _played(pannable, name)):
+        return min(1.0, max(-1.0, value))
+    room = 1 - abs(_pan(pannable, "pan-azimuth", MIDDLE))  # neither channel goes beyond its side
+    return max(-room, min(room, value))
 
 
 def _gain(processor: Element | None, name: str) -> float:
@@ -217,6 +232,7 @@ def _sends(
     mutes: _MutePoints,
     inputs: Mapping[str, int],
     clock: Clock,
+    panners: Panners,
 ) -> Iterator[Send]:
     """Internal sends leave the strip where they stand among its processors, each with a panner of its own."""
     is_behind = False
@@ -234,7 +250,7 @@ def _sends(
         pannable = route.find("Pannable") if linked else processor.find("Pannable")
         target = processor.get("target", "")
         arriving = inputs.get(target, 2)
-        mode = USUAL_PANNERS.get(track.channels, PanMode.BALANCE)
+        mode = _pan_mode(shell, track.channels, panners) or PanMode.BALANCE
         ways: ChannelMap = ()
         if arriving == 1:  # there all channels are summed, and nothing is panned
             ways = tuple((channel, 0) for channel in range(track.channels))
@@ -248,6 +264,7 @@ def _sends(
             1.0 if gain is None else max(0.0, number(gain.get("value"), 1.0, "a send's gain")),
             pan=_pan(pannable, "pan-azimuth", MIDDLE),
             pan_mode=mode,
+            width=_width(pannable),
             tap=Tap.PRE_PAN if is_behind else Tap.PRE_FADER,
             muted=mutes.holds(point) and not track.muted,
             through_mute=point not in mutes.points,

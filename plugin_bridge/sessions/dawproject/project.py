@@ -209,6 +209,8 @@ class _Document:
 
     def _master(self) -> Element:
         session = self.session
+        if session.master_pan_mode is not PanMode.BALANCE:
+            self.lost.append(f"Master: its {session.master_pan_mode.value} is written as a balance")
         self.lost += [f"Master: plug-in {plugin.name} is not written" for plugin in session.master_chain]
         made = Element("Track", contentType="audio", loaded="true", id="master", name="Master")
         channel = SubElement(made, "Channel", audioChannels="2", role="master", id="master-channel")

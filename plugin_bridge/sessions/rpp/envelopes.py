@@ -38,13 +38,15 @@ MASTER = {
     "MASTERVOLENV3": Parameter.TRIM,
     "MASTERPANENV": Parameter.PAN,
     "MASTERPANENV2": Parameter.PAN,
+    "MASTERWIDTHENV": Parameter.WIDTH,
+    "MASTERWIDTHENV2": Parameter.WIDTH,
     "MASTERMUTEENV": Parameter.MUTE,
 }
 LEFT_OUT = ("DUALPANENV", "DUALPANENVL", "DUALPANENV2", "DUALPANENVL2")
 MASTER_LEFT_OUT = (
-    "MASTERPLAYSPEEDENV", "MASTERWIDTHENV", "MASTERWIDTHENV2",
+    "MASTERPLAYSPEEDENV",
     *(f"MASTER{name}" for name in LEFT_OUT),
-)  # fmt: skip
+)
 SHAPES = dict(enumerate(PointShape))
 NEUTRAL = dict.fromkeys(("PANENV", "PANENV2", "MASTERPANENV", "MASTERPANENV2", "PITCHENV", "AUXPANENV"), 0.0)
 """The value at which an envelope does nothing; 1 for all others."""

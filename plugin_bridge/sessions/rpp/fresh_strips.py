@@ -81,6 +81,8 @@ class Strips:
         for vca in session.vcas:
             if vca.muted or vca.soloed:
                 remark(f"{vca.name}: the mute and solo of a VCA are not written")
+        if session.master_pan_mode not in (PanMode.BALANCE, PanMode.STEREO):
+            remark(f"Master: its {session.master_pan_mode.value} is written as a balance")
         if session.master_inverted:
             remark("Master: its polarity is not written")
         for plugin in session.master_chain:
@@ -98,7 +100,11 @@ class Strips:
         volume, pan, envelopes, mode = self._faders(
             "Master", session.master_volume, session.master_pan, session.master_envelopes
         )
-        yield f"  MASTER_VOLUME {number(volume)} {number(pan)} -1 -1 1"
+        wide = session.master_pan_mode is PanMode.STEREO
+        width = session.master_width if wide else 1.0
+        yield f"  MASTER_VOLUME {number(volume)} {number(pan)} -1 -1 {number(width)}"
+        if wide:
+            yield f"  MASTER_PANMODE {STEREO}"
         if mode:
             yield f"  MASTERAUTOMODE {mode}"
         for envelope in envelopes:

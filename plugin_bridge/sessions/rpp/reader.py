@@ -34,8 +34,9 @@ from plugin_bridge.sessions.tempo import TempoMap
 SAMPLE_RATES = (1000, 768000)
 DEFAULT_SAMPLE_RATE = 44100
 DEFAULT_COLOR = 16576
-CLASSIC, BALANCE, STEREO, DUAL = 0, 3, 5, 6
-"""Pan modes: REAPER 3's balance, stereo balance and mono pan, stereo pan with its width, dual pan."""
+BALANCE = 3
+PAN_MODES = {0: PanMode.BALANCE, BALANCE: PanMode.BALANCE, 5: PanMode.STEREO, 6: PanMode.DUAL}
+"""REAPER 3's balance; stereo balance and mono pan; stereo pan with its width; dual pan."""
 LAWS_KNOWN = (0.5, 1.0, 2.0)
 """Laws that are straight lines, whatever the taper."""
 LINEAR = 2
@@ -172,7 +173,12 @@ class _ProjectReader:
         state = root.line("MASTERMUTESOLO").whole_at(0, 0)
         session.master_muted, session.master_mono = bool(state & MUTED), bool(state & MONO)
         session.master_channels = _channels(root.line("MASTER_NCH"))
-        self._remark_on_master_pan()
+        line = root.line("MASTER_VOLUME")
+        mode = root.line("MASTER_PANMODE").whole_at(0, self.pan_mode)
+        session.master_pan_mode = PAN_MODES.get(mode, PanMode.BALANCE)
+        session.master_width, session.master_dual_pan = _width(line), _dual_pan(line)
+        if session.master_pan_mode is PanMode.DUAL:
+            session.master_pan = 0.0
         mode = automation_mode(self.override, root.line("MASTERAUTOMODE").whole_at(0, 0))
         session.master_envelopes = list(read_envelopes(root, MASTER, mode, partial(self._remark, "Master")))
         if root.line("PLAYRATE").number_at(0, 1) != 1:
@@ -190,17 +196,6 @@ class _ProjectReader:
         for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")
-
-    def _remark_on_master_pan(self) -> None:
-        line, mode = (
-            self.root.line("MASTER_VOLUME"),
-            self.root.line("MASTER_PANMODE").whole_at(0, self.pan_mode),
-        )
-        narrow = line.number_at(4, 1) != 1
-        if mode == STEREO and (narrow or line.number_at(1, 0)):
-            self._remark("Master", "stereo pan is played as balance")
-        elif mode == DUAL and (narrow or line.number_at(3, -1) != -1):
-            self._remark("Master", "dual pan is left out")
 
     def _read_tracks(self) -> None:
         blocks = list(track_blocks(self.root))
@@ -298,18 +293,12 @@ class _ProjectReader:
     def _read_pan(self, block: Block, track: Track) -> None:
         line = block.line("VOLPAN")
         mode = block.line("PANMODE").whole_at(0, self.pan_mode)
-        track.width = max(-1.0, min(1.0, line.number_at(4, 1)))
-        if mode == STEREO:
-            track.pan_mode = PanMode.STEREO
-        elif mode == DUAL:
-            track.pan_mode = PanMode.DUAL
-            left, right = (line.number_at(index, default) for index, default in ((3, -1), (4, 1)))
-            track.dual_pan = (max(-1.0, min(1.0, left)), max(-1.0, min(1.0, right)))
-            track.pan = 0.0
-        elif mode not in (CLASSIC, BALANCE) and (track.pan or track.width != 1):
+        track.pan_mode = PAN_MODES.get(mode, PanMode.BALANCE)
+        track.width = _width(line) if track.pan_mode is PanMode.STEREO else 1.0
+        if track.pan_mode is PanMode.DUAL:
+            track.dual_pan, track.pan = _dual_pan(line), 0.0
+        if mode not in PAN_MODES and (track.pan or _width(line) != 1):
             self._remark(track.name, f"pan mode {mode} is played as balance")
-        if track.pan_mode is not PanMode.STEREO:
-            track.width = 1.0
         law = line.number_at(2, -1)
         law = self.pan_law if law < 0 else law
         law = law if 0 < law <= 4 else 1.0
@@ -353,6 +342,15 @@ def _channels(line: Line) -> int:
             f"line {line.first_line + 1}: a track of {channels} channels; at most {MOST_CHANNELS} can be had"
         )
     return max(1, channels)
+
+
+def _width(line: Line) -> float:
+    return max(-1.0, min(1.0, line.number_at(4, 1)))
+
+
+def _dual_pan(line: Line) -> tuple[float, float]:
+    """Where the width stands is the right channel's place in this mode."""
+    return max(-1.0, min(1.0, line.number_at(3, -1))), _width(line)
 
 
 def _color(value: int) -> str:

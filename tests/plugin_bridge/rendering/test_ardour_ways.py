@@ -23,10 +23,10 @@ def heard(tmp_path):
     write(ardour.media(tmp_path), np.ones((1, 2 * RATE)))
     write(ardour.media(tmp_path, "b.wav"), np.ones((2, 2 * RATE)) * [[LEFT], [RIGHT]])
 
-    def render(*routes, region=None, at=0.5, master=None, more=""):
+    def render(*routes, region=None, at=0.5, master=None, more="", version="7002"):
         sources = [ardour.source(1), ardour.source(2, "b.wav"), ardour.source(3, "b.wav", 1)]
         lists = [ardour.playlist(10, region or ardour.region(0, 2)), more]
-        text = ardour.session([master or ardour.master(), *routes], lists, sources)
+        text = ardour.session([master or ardour.master(), *routes], lists, sources, version=version)
         session = read_ardour(ardour.save(tmp_path, text))
         assert session.not_honoured == []
         with MixSource(session) as mix:
@@ -176,6 +176,42 @@ def test_a_panner_is_as_wide_as_its_place_allows(heard):
     scale = 2 - 4 * MONO_MIDDLE
     near, far = (way * (scale * way + 1 - scale) for way in (0.8, 0.2))  # the right channel 0.2 from the left
     assert heard(track, region=stereo()) == [LEFT + RIGHT * near, RIGHT * far]
+
+
+NARROW = '<Controllable name="pan-width" value="{}"/></Pannable>'
+OLD_REGION = (
+    f'<Region name="old" type="audio" start="0" length="{2 * RATE}" position="0" channels="2" source-0="2" '
+    'source-1="3" opaque="yes" muted="no" fade-in-active="no" fade-out-active="no"/>'
+)
+
+
+def narrow(width, left, right):
+    """The channels of the stereo panner, ``width`` apart around the middle."""
+    scale = 2 - 4 * MONO_MIDDLE
+    near, far = (way * (scale * way + 1 - scale) for way in ((1 + width) / 2, (1 - width) / 2))
+    return left * near + right * far, left * far + right * near
+
+
+def test_the_masters_panner_is_that_of_a_track(heard):
+    master = ardour.master().replace('user-panner=""', f'user-panner="{PANNER}"')
+    master = master.replace("</Pannable>", NARROW.format(0.5))
+    assert heard(voice(channels=2), region=stereo(), master=master) == list(narrow(0.5, LEFT, RIGHT))
+
+
+def test_a_sends_panner_is_as_wide_as_its_tracks(heard):
+    """The track itself is silent behind the send."""
+    way = send().replace("<PannerShell", f'<PannerShell user-panner="{PANNER}"')
+    track = voice(channels=2, to="", strip=way).replace("</Pannable>", NARROW.format(0.5))
+    assert heard(track, bus(2), region=stereo()) == list(narrow(0.5, LEFT, RIGHT))
+
+
+def test_before_version_6_stereo_strips_have_the_stereo_panner(heard):
+    """Whoever names none: that of the track is half as wide as it could be, that of the master a quarter."""
+    track = voice(channels=2, strip='<Diskstream playlist="p10"/>').replace("</Pannable>", NARROW.format(0.5))
+    master = ardour.master().replace("</Pannable>", NARROW.format(0.25))
+    both = narrow(0.25, *narrow(0.5, LEFT, RIGHT))
+    assert heard(track, region=OLD_REGION, master=master, version="3002") == list(both)
+    assert heard(track, region=OLD_REGION, master=master, version="6000") == [LEFT, RIGHT]
 
 
 def test_what_ardour_moves_and_we_do_not_is_said(tmp_path):

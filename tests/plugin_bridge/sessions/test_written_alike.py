@@ -182,6 +182,32 @@ def test_vst3_plugins_come_along_with_their_states(tmp_path, size):
     assert path.read_text().count("FXID") == 3  # of the track and of the master; the stem's REAPER makes
 
 
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (PanMode.STEREO, []),
+        (PanMode.DUAL, ["Master: its dual pan is written as a balance"]),
+        (
+            PanMode.ARDOUR_STEREO,
+            ["Master: its Ardour's equal power stereo panner is written as a balance"],
+        ),
+    ],
+)
+def test_the_masters_pan_is_written_or_said(tmp_path, mode, said):
+    wide = write(tmp_path / "a.wav", noise(1.0, channels=2))
+    track = Track("One", [Clip(wide, 0, 1)])
+    session = Session(tmp_path, "test", RATE, [track], master_pan_mode=mode, master_pan=0.25)
+    session.master_width = 0.5
+    heard = []
+    again = open_session(save(tmp_path, project_text(session, tmp_path, heard.append)))
+    assert heard == said
+    if not said:
+        assert difference_db(mix(session), mix(again)) < SAME_DB
+    assert [line for line in write_dawproject(session, tmp_path / "a.dawproject") if "Master" in line] == [
+        f"Master: its {mode.value} is written as a balance"
+    ]
+
+
 def test_what_a_reaper_project_cannot_hold_is_said(tmp_path):
     write(tmp_path / "a.wav", noise(1.0))
     one = Track("One", [Clip(tmp_path / "a.wav", 0, 1, overlap=Overlap.REPLACE, layer=n) for n in (0, 1)])

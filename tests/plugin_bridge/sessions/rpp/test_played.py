@@ -275,6 +275,21 @@ def test_dual_pan_moves_each_channel_by_itself(made):
     assert [levels(audio, 0.5, channel=side) for side in (0, 1)] == [[0.4375], [0.3125]]
 
 
+@pytest.mark.parametrize(
+    ("head", "left", "right"),
+    [
+        ("MASTER_PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 0", 0.375, 0.375),
+        ("PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 -1", 0.25, 0.5),
+        ("MASTER_PANMODE 6\nMASTER_VOLUME 1 0.9 -1 0 -0.5", 0.4375, 0.3125),
+        ("MASTER_PANMODE 5\nMASTERAUTOMODE 1\n<MASTERWIDTHENV2\nACT 1 -1\nPT 0 0 0\n>", 0.375, 0.375),
+    ],
+)
+def test_the_master_pans_as_tracks_do(made, head, left, right):
+    wide = track("T", item(0, 1, "wide.wav", "CHANMODE 67"), strip="PANMODE 3")
+    audio = mix(made(project(wide, head=head)))
+    assert audio[:, RATE // 2] == pytest.approx([left, right], abs=ROUNDING)
+
+
 def test_in_the_mode_read_an_envelope_takes_the_place_of_the_fader(made):
     strip = "AUTOMODE {}\nVOLPAN 0.5 0 -1 -1 1\n<VOLENV2\nACT 1 -1\nPT 0 1 0\nPT 4 1 0\n>"
     for mode, heard in ((0, 0.25), (1, 0.5)):

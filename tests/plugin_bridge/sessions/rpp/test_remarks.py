@@ -35,7 +35,10 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
     [
         (in_project("PLAYRATE 1.5 0 0.25 4"), "Project: play rate 1.5 of the whole project is left out"),
         (in_project(MASTER_EFFECTS.format(0)), "Master: plug-in VST: Limiter is left out"),
-        (in_project(envelope("MASTERWIDTHENV2", 1, 0.5)), "Master: envelopes are left out: MASTERWIDTHENV2"),
+        (
+            in_project(envelope("MASTERDUALPANENV2", 0, 0.5)),
+            "Master: envelopes are left out: MASTERDUALPANENV2",
+        ),
         (
             in_project(envelope("MASTERPLAYSPEEDENV", 1.5)),
             "Master: envelopes are left out: MASTERPLAYSPEEDENV",
@@ -53,11 +56,6 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
             project(track("T", item(), strip="VOLPAN 1 0.5 -1 -1 1"), head="PANMODE 4"),
             "T: pan mode 4 is played as balance",
         ),
-        (
-            in_project("MASTER_PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 0.5"),
-            "Master: stereo pan is played as balance",
-        ),
-        (in_project("MASTER_PANMODE 6\nMASTER_VOLUME 1 0 -1 0 1"), "Master: dual pan is left out"),
         (in_item("SPECTRAL_CONFIG 2048\nSPECTRAL_EDIT 0 0.5 0.5"), "T: spectral edits are left out"),
         (
             project(track("T", item(0, 3, extra="BEAT 3"), item(0, 1, extra="BEAT 3")), head=TEMPO_CHANGE),
@@ -115,7 +113,9 @@ def test_what_is_not_rendered_is_one_line(tmp_path, text, line):
         in_track("PANMODE 6\nVOLPAN 1 0.5 -1 -0.5 1"),
         in_track("VOLPAN 1 0.5 0.7071 -1 1\nPANLAWFLAGS 2"),
         project(track("T", item(), strip="VOLPAN 1 0.5 0.7071 -1 1"), head="PANLAWFLAGS 2"),
-        in_project("MASTER_PANMODE 5\nMASTER_VOLUME 1 0 -1 -1 1"),
+        in_project("MASTER_PANMODE 5\nMASTER_VOLUME 1 0.5 -1 -1 0.5"),
+        in_project("MASTER_PANMODE 6\nMASTER_VOLUME 1 0 -1 0 1"),
+        in_project(envelope("MASTERWIDTHENV2", 1, 0.5)),
         in_project("MASTER_FX 0\n" + MASTER_EFFECTS.format(0)),
         in_track("PANMODE 3\nVOLPAN 1 0.5 -1 -1 1"),
         in_track("PLAYOFFS 0 0"),
