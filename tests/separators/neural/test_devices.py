@@ -71,7 +71,7 @@ def test_all_is_worked_out_where_it_was_asked_for(name, monkeypatch):
 
 
 def test_what_cannot_be_pretended_is_refused(monkeypatch):
-    """A list as an index becomes a tensor without values on a pretended GPU: what was read depended on chance."""
+    """A list as an index becomes a tensor without values there: what is read depends on chance."""
     with pretend_gpu.present(monkeypatch):
         values = torch.arange(4.0).to(GPU)
         assert values[torch.tensor([2, 3])].tolist() == [2, 3]
