@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NARROWEST, WIDEST = 40, 100
 """Characters of the timeline."""
 LONGEST_NAME = 24
-SOUNDS, MUTED, LEFT_OUT, SILENT = "=", "-", "!", " "
+SOUNDS, MUTED, LEFT_OUT, SILENT, NOTES = "=", "-", "!", " ", "~"
 TICKS = 4
 """Parts that the ruler is divided into."""
 MOST_CHANGES = 8
@@ -50,7 +50,8 @@ def _print_schema(context: click.Context, parameter: click.Parameter, wanted: bo
 def inspect(project: Path, media_roots: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     """Show what is in a DAW session, and what of it rendering will not reproduce.
 
-    The timeline shows clips that sound as =, muted ones as -, those that cannot be played as !.
+    The timeline shows clips that sound as =, muted ones as -, those that cannot be played as !; MIDI notes
+    as ~.
     """
     from plugin_bridge.sessions import open_session
     from plugin_bridge.sessions.picture import picture
@@ -68,13 +69,13 @@ def _text(shown: SessionPicture) -> list[str]:
     tempo = f"{first.bpm:g} bpm, {first.numerator}/{first.denominator}"
     if len(shown.tempo) > 1:
         tempo += f", {len(shown.tempo) - 1} changes"
-    lines = [f"{shown.name} ({shown.format}): {shown.sample_rate} Hz, {shown.end:.3f} s, {tempo}"]
+    lines = [f"{shown.name} ({shown.format}): {shown.sample_rate} Hz, {shown.end_with_notes:.3f} s, {tempo}"]
     if shown.start:
         lines.append(f"starts at {shown.start:.3f} s of the DAW's clock")
     nested = list(_nested(shown.tracks))
     rows = [_row(number, track, depth) for number, (track, depth) in enumerate(nested, 1)]
     lines += ["", *table(("", "track", "clips", "from", "to", "notes", "strip"), rows)]
-    if shown.end > 0:
+    if shown.end_with_notes > 0:
         lines += ["", *_timeline(shown, nested)]
     lines += _listed(shown, nested)
     return lines
@@ -112,16 +113,16 @@ def _listed(shown: SessionPicture, nested: Sequence[tuple[TrackPicture, int]]) -
 
 
 def _timeline(shown: SessionPicture, nested: Sequence[tuple[TrackPicture, int]]) -> Iterator[str]:
-    """A line of characters for each track with clips, under a ruler in seconds and the markers."""
+    """A line of characters for each track with clips or notes, under a ruler in seconds and the markers."""
     column = min(LONGEST_NAME, max(len(one_line(track.name)) for track, _ in nested)) if nested else 0
     width = min(max(shutil.get_terminal_size().columns - column - 3, NARROWEST), WIDEST)
 
     def place(seconds: float) -> int:
-        return min(width - 1, max(0, int(seconds / shown.end * width)))
+        return min(width - 1, max(0, int(seconds / shown.end_with_notes * width)))
 
     ruler = [" "] * (width + 12)
     for tick in range(TICKS + 1):
-        label = f"{shown.end * tick / TICKS:.1f}"
+        label = f"{shown.end_with_notes * tick / TICKS:.1f}"
         at = width * tick // TICKS
         ruler[at : at + len(label)] = label
     yield f"{'seconds':{column}}  {''.join(ruler).rstrip()}"
@@ -131,8 +132,11 @@ def _timeline(shown: SessionPicture, nested: Sequence[tuple[TrackPicture, int]])
             marks[place(marker.seconds)] = "v"
         yield f"{'markers':{column}}  {''.join(marks).rstrip()}"
     for track, _ in nested:
-        if track.clips:
+        if track.clips or track.note_spans:
             cells = [SILENT] * width
+            for start, end in track.note_spans:
+                first, last = place(start), place(end - 1e-9)
+                cells[first : last + 1] = NOTES * (last + 1 - first)
             for clip in track.clips:
                 for at in range(place(clip.position), place(clip.position + clip.length - 1e-9) + 1):
                     cells[at] = _cell(clip, track, cells[at])
@@ -153,8 +157,8 @@ def _nested(tracks: Sequence[TrackPicture], depth: int = 0) -> Iterator[tuple[Tr
 
 
 def _row(number: int, track: TrackPicture, depth: int) -> tuple[Any, ...]:
-    starts = [clip.position for clip in track.clips]
-    ends = [clip.position + clip.length for clip in track.clips]
+    spans = [(clip.position, clip.position + clip.length) for clip in track.clips] + track.note_spans
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
     strip = [word for word in ("muted", "soloed", "inverted") if getattr(track, word)]
     if track.kind == "bus":
         strip.append("bus")

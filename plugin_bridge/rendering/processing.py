@@ -44,7 +44,12 @@ LIMITS: dict[str, Any] = {}
 SOUND_FONT = -1
 Place = tuple[str, int]
 """A track's identifier, and a plug-in's number in its chain (:data:`SOUND_FONT`: none of them)."""
-NOTES_UNPLAYED = ("MIDI items are not played", "notes are not played", "MIDI regions are not played")
+NOTES_UNPLAYED = (
+    "MIDI items are not played",
+    "notes are not played",
+    "MIDI regions are not played",
+    "MIDI clips are not played",
+)
 """What readers say of tracks with notes."""
 
 

@@ -10,7 +10,7 @@ from plugin_bridge.audio.files import find_audio_files, search
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.aaf.reader import read_aaf
-from plugin_bridge.sessions.ableton import read_ableton
+from plugin_bridge.sessions.ableton.reader import read_ableton
 from plugin_bridge.sessions.ardour.reader import read_ardour
 from plugin_bridge.sessions.ardour.writer import write_stems_snapshot
 from plugin_bridge.sessions.audacity.reader import read_audacity

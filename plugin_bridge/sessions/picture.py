@@ -5,11 +5,17 @@ It says less than the model, in words that stay: readers and the model may chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from plugin_bridge.sessions.model import Clip, Session, Track
+from plugin_bridge.sessions.model import Clip, MidiNote, Session, Track
+
+SHORTEST_REST = 1.0
+"""Seconds without a note that are seen."""
+MOST_SPANS = 500
+"""Of a track, so that no picture grows with the number of notes."""
 
 
 class _Part(BaseModel):
@@ -90,6 +96,9 @@ class TrackPicture(_Part):
     plugins: list[PluginPicture]
     clips: list[ClipPicture]
     note_count: int = Field(description="MIDI notes, which rendering does not play.")
+    note_spans: list[tuple[float, float]] = Field(
+        description="From where to where notes sound; short rests between them are left out."
+    )
     children: list[TrackPicture]
 
 
@@ -101,7 +110,8 @@ class SessionPicture(_Part):
     format: str
     sample_rate: int
     start: float = Field(description="The DAW's clock at 0.")
-    end: float
+    end: float = Field(description="Where the last clip ends.")
+    end_with_notes: float = Field(description="Where the last clip or note ends.")
     tempo: list[TempoPicture]
     markers: list[MarkerPicture]
     master_volume: float
@@ -121,6 +131,7 @@ def picture(session: Session) -> SessionPicture:
         sample_rate=session.sample_rate,
         start=session.start,
         end=session.end,
+        end_with_notes=session.end_with_notes,
         tempo=[
             TempoPicture(
                 seconds=one.seconds,
@@ -137,13 +148,13 @@ def picture(session: Session) -> SessionPicture:
         master_volume=session.master_volume,
         master_pan=session.master_pan,
         master_muted=session.master_muted,
-        tracks=[_track(track) for track in session.tracks],
+        tracks=[_track(track, session.end_with_notes / MOST_SPANS) for track in session.tracks],
         notes=session.notes,
         not_honoured=session.not_honoured,
     )
 
 
-def _track(track: Track) -> TrackPicture:
+def _track(track: Track, rest: float) -> TrackPicture:
     return TrackPicture(
         identifier=track.identifier,
         name=track.name,
@@ -162,8 +173,21 @@ def _track(track: Track) -> TrackPicture:
         plugins=_plugins(track),
         clips=[_clip(clip) for clip in track.clips],
         note_count=len(track.notes),
-        children=[_track(child) for child in track.children],
+        note_spans=_spans(track.notes, max(SHORTEST_REST, rest)),
+        children=[_track(child, rest) for child in track.children],
     )
+
+
+def _spans(notes: Sequence[MidiNote], rest: float) -> list[tuple[float, float]]:
+    """Where notes sound, with rests shorter than ``rest`` seconds filled in."""
+    spans: list[tuple[float, float]] = []
+    for note in sorted(notes, key=lambda note: note.start):
+        end = note.start + note.length
+        if spans and note.start - spans[-1][1] < rest:
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+        else:
+            spans.append((note.start, end))
+    return spans
 
 
 def _plugins(track: Track) -> list[PluginPicture]:

@@ -17,7 +17,7 @@ from plugin_bridge.errors import AudioFileError
 from plugin_bridge.sessions import open_session
 from tests.plugin_bridge.sessions.audacity import helpers as audacity
 from tests.plugin_bridge.sessions.dawproject import helpers as daw
-from tests.plugin_bridge.sessions.test_ableton import clip, text, track
+from tests.plugin_bridge.sessions.test_ableton import clip, keys, midi_clip, text, track
 
 
 def read_session(path: Path) -> None:
@@ -90,7 +90,8 @@ def ableton_xml() -> bytes:
         ),
         clip(8, 12, more='<Fade Value="true"/><Fades><FadeInLength Value="1"/></Fades>'),
     )
-    return text(track(*clips, mixer=mixer, group=7), track(kind="GroupTrack", number=7)).encode()
+    notes = keys(midi_clip((0, 1, 60), (1.5, 2, 64), end=9, loop=(0, 2), relative=1, is_loop=True))
+    return text(track(*clips, mixer=mixer, group=7), track(kind="GroupTrack", number=7), notes).encode()
 
 
 def read_ableton_xml(path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.sessions import open_session
 from plugin_bridge.sessions.picture import SessionPicture
+from tests.plugin_bridge import session_helpers as made
 from tests.plugin_bridge.command_helpers import (
     MIXING,
     RATE,
@@ -217,6 +218,30 @@ def test_inspect_shows_the_session(odd_session):
     assert schema["title"] == "SessionPicture"
     assert set(schema["properties"]) == set(values)
     run("inspect", odd_session, "--strict", status=1)
+
+
+def test_inspect_shows_where_notes_sound(tmp_path):
+    """A short rest does not show, a long one does."""
+    events = ("0 90 3c 60", "480 80 3c 00", "100 90 3e 60", "860 80 3e 00", "2880 90 40 60", "480 80 40 00")
+    midi = "<SOURCE MIDI\nHASDATA 1 480 QN\n" + "\n".join(f"E {event}" for event in events) + "\n>"
+    path = made.save(tmp_path, made.project(made.track("Keys", made.item(2.0, 8.0, source=midi))))
+    lines = run("inspect", path).stdout.splitlines()
+    assert lines[0].startswith("song (rpp): 48000 Hz, 7.000 s")
+    assert [line.split() for line in lines if line.startswith("1 ")] == [
+        ["1", "Keys", "0", "2.000", "7.000", "3"]
+    ]
+    (row,) = [line for line in lines if line.startswith("Keys")]
+    bar = row.partition("|")[2].rstrip("|")
+    assert [bar[round(second / 7 * len(bar))] for second in (1, 2.5, 3.2, 4.5, 6.8)] == [
+        " ",
+        "~",
+        "~",
+        " ",
+        "~",
+    ]
+    values = json.loads(run("inspect", path, "--json").stdout)
+    assert (values["end"], values["end_with_notes"]) == (0, 7)
+    assert values["tracks"][0]["note_spans"] == [[2, pytest.approx(3.5)], [6.5, 7]]
 
 
 # -- several renders into one folder ---------------------------------------------------------------

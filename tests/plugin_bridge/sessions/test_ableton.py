@@ -1,6 +1,7 @@
 """Ableton Live sets: clips unwarped, warped evenly and unevenly, loops, strips, groups, returns, tempo."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from plugin_bridge.errors import SessionError
 from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.ableton import reader
 from plugin_bridge.sessions.model import Parameter, Tap
 from tests.plugin_bridge import session_helpers as made
 
@@ -295,3 +297,92 @@ def test_what_live_does_and_we_do_not_is_said(read):
         "Vox: curved fades are played as straight ones",
         "Vox: crossfades are played as fades of either clip",
     ]
+
+
+# -- MIDI clips -------------------------------------------------------------------------------------
+
+
+def midi_clip(*notes, time=0.0, end=4.0, loop=(0.0, 4.0), relative=0.0, is_loop=False, more=""):
+    """``notes``: beat, length in beats, key, and whatever else a note says."""
+    keys = "".join(
+        f'<KeyTrack Id="{number}"><Notes><MidiNoteEvent Time="{beat}" Duration="{length}" Velocity="100" '
+        f'{" ".join(rest)}/></Notes><MidiKey Value="{key}"/></KeyTrack>'
+        for number, (beat, length, key, *rest) in enumerate(notes)
+    )
+    return f"""<MidiClip Id="0" Time="{time}"><CurrentStart Value="{time}"/><CurrentEnd Value="{end}"/>
+      <Loop><LoopStart Value="{loop[0]}"/><LoopEnd Value="{loop[1]}"/><StartRelative Value="{relative}"/>
+      <LoopOn Value="{str(is_loop).lower()}"/></Loop><Notes><KeyTracks>{keys}</KeyTracks></Notes>
+      {more}</MidiClip>"""
+
+
+def keys(*clips):
+    return track(*clips, kind="MidiTrack").replace("Sample>", "ClipTimeable>")
+
+
+def notes(session):
+    return [(note.start, note.length, note.pitch) for note in session.tracks[0].notes]
+
+
+def test_notes_lie_at_beats_of_the_tempo_and_end_with_their_clip(read):
+    clips = midi_clip((0, 1, 60), (3.5, 2, 64), (3, 1, 62, 'IsEnabled="false"'), time=4, end=8)
+    tempo = """<AutomationEnvelopes><Envelopes><AutomationEnvelope>
+      <EnvelopeTarget><PointeeId Value="8"/></EnvelopeTarget><Automation><Events>
+      <FloatEvent Time="-63072000" Value="120"/><FloatEvent Time="6" Value="120"/>
+      <FloatEvent Time="6" Value="60"/></Events></Automation></AutomationEnvelope></Envelopes>
+      </AutomationEnvelopes>"""
+    session = read(keys(clips), tempo=tempo)
+    # At 120 beats a minute up to beat 6, then at 60: beat 7.5 is at 4.5 s, the clip's end at 5 s.
+    assert notes(session) == [(2.0, 0.5, 60), (pytest.approx(4.5), pytest.approx(0.5), 64)]
+    assert session.tracks[0].notes[0].velocity == 100
+    assert session.not_honoured == ["Vox: MIDI clips are not played"]
+    assert (session.end, session.end_with_notes) == (0.0, pytest.approx(5.0))
+
+
+def test_a_looped_clip_repeats_its_notes_from_where_it_starts(read):
+    clips = midi_clip((1, 2, 60), (2, 1, 64), time=0, end=5, loop=(1, 3), relative=1, is_loop=True)
+    # It starts at beat 2 of the content; then beats 1 to 3, over and over, where the long note is cut.
+    assert notes(read(keys(clips))) == [
+        (0.0, 0.5, 64),
+        (0.5, 1.0, 60),
+        (1.0, 0.5, 64),
+        (1.5, 1.0, 60),
+        (2.0, 0.5, 64),
+    ]
+
+
+def test_what_a_midi_clip_leaves_to_chance_or_moves_is_said(read):
+    moves = (
+        '<Envelopes><Envelopes><ClipEnvelope><Automation><Events><FloatEvent Time="0" Value="1"/>'
+        '<FloatEvent Time="1" Value="0"/></Events></Automation></ClipEnvelope></Envelopes></Envelopes>'
+    )
+    session = read(keys(midi_clip((0, 1, 60, 'Probability="0.5"'), more=moves)))
+    assert session.not_honoured == [
+        "Vox: MIDI clips are not played",
+        "Vox: notes that Live plays by chance are always there",
+        "Vox: modulation inside clips is left out",
+    ]
+
+
+def test_clips_that_are_off_or_hold_no_notes_are_silent(read):
+    off = midi_clip((0, 1, 60), more='<Disabled Value="true"/>')
+    session = read(keys(off, midi_clip(), midi_clip((0, 1, 60), time=4, end=4)))
+    assert (notes(session), session.not_honoured) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ((0, 1, 128), "notes of the key 128"),
+        ((1e9, 1, 60), "a note at beat 1e+09"),
+        ((0, -1, 60), "of -1 beats"),
+    ],
+)
+def test_notes_that_no_clip_holds_are_an_error(read, note, said):
+    with pytest.raises(SessionError, match=re.escape(said)):
+        read(keys(midi_clip(note)))
+
+
+def test_repeats_of_notes_without_end_are_an_error(read, monkeypatch):
+    monkeypatch.setattr(reader, "MOST_NOTES", 100)
+    with pytest.raises(SessionError, match="repeat more than 100 notes"):
+        read(keys(midi_clip((0, 1, 60), end=200, loop=(0, 1), is_loop=True)))

@@ -1,4 +1,4 @@
-"""Reads Ableton Live sets (``.als``, Live 8 to 12): the arrangement's audio clips, strips, groups, returns.
+"""Reads Ableton Live sets (``.als``, Live 8 to 12): the arrangement's clips, strips, groups, returns.
 
 A set is XML packed by gzip, undocumented and different in every version; :data:`PATHS` names where the values
 lie. What a set says and rendering does not do goes into ``Session.not_honoured``.
@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions import warps
+from plugin_bridge.sessions.ableton.notes import played, written_notes
 from plugin_bridge.sessions.beats import BeatClock, BeatTempo, Frame
 from plugin_bridge.sessions.model import (
     Clip,
@@ -36,7 +37,7 @@ from separators import regular_files
 
 LARGEST_FILE = 256 << 20
 SKIPPED = frozenset({
-    "ClipSlotList", "MidiControllers", "KeyTracks", "GroovePool", "ViewData", "Onsets",
+    "ClipSlotList", "MidiControllers", "GroovePool", "ViewData", "Onsets",
     "BrowserContentPath", "UserOnsets", "Buffer", "ProcessorState", "ControllerState", "ParameterSettings",
     "SequencerNavigator", "TakeLanes",
 })  # fmt: skip
@@ -68,6 +69,8 @@ SILENT = 0.00032
 LONGEST_SET = 1e7
 """Beats; the events before all others lie further back than this."""
 MOST_REPEATS = 20_000
+MOST_NOTES = 1_000_000
+"""With the repeats of loops."""
 SHORTEST_LOOP = 1e-3
 LONGEST_DELAY = 60.0
 """Seconds that a track may be late or early."""
@@ -131,6 +134,7 @@ class _SetReader:
         self.media = media
         self.remarks: Counter[str] = Counter()
         self.repeats = 0
+        self.notes_played = 0
         self.session = Session(path, "ableton", self._sample_rate())
         self.master = next((found for name in MASTERS if (found := root.find(name)) is not None), None)
         self.clock = BeatClock(self._tempo())
@@ -300,10 +304,33 @@ class _SetReader:
         for name in _devices(element):
             track.plugins.append(name)
             self._remark(track.name, f"device {name} is left out")
-        for _ in element.iterfind(f"{PATHS['MIDI clips']}/MidiClip"):
-            self._remark(track.name, "MIDI clips are not played")
+        for clip in element.iterfind(f"{PATHS['MIDI clips']}/MidiClip"):
+            self._notes(track, clip)
+        track.notes.sort(key=lambda note: note.start)
         for clip in element.iterfind(f"{PATHS['clips']}/AudioClip"):
             self._clips(track, clip)
+
+    def _notes(self, track: Track, element: Element) -> None:
+        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        written = written_notes(element)
+        if end <= start or not written or _is_on(element, "Disabled", False):
+            return
+        self._remark(track.name, "MIDI clips are not played")
+        if not all(note.is_certain for note in written):
+            self._remark(track.name, "notes that Live plays by chance are always there")
+        self._remark_on_modulation(track.name, element)
+        for frame, first, last in self._stretches(start, end, element):
+            found = list(played(written, frame, first, last))
+            self.notes_played += len(found)
+            if self.notes_played > MOST_NOTES:
+                raise SessionError(f"loops that repeat more than {MOST_NOTES} notes")
+            track.notes += found
+
+    def _remark_on_modulation(self, name: str, clip: Element) -> None:
+        for envelope in clip.iterfind("Envelopes/Envelopes/ClipEnvelope"):
+            if len(list(envelope.iterfind("Automation/Events/*"))) > 1:
+                self._remark(name, "modulation inside clips is left out")
 
     def _clips(self, track: Track, element: Element) -> None:
         start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
@@ -311,8 +338,6 @@ class _SetReader:
         if end <= start:
             return
         is_warped = _is_on(element, "IsWarped", False)
-        loop_start, loop_end = _value(element, "Loop/LoopStart"), _value(element, "Loop/LoopEnd")
-        content = loop_start + _value(element, "Loop/StartRelative")
         pitch = _value(element, "PitchCoarse") + _value(element, "PitchFine") / 100
         if not -48 <= pitch <= 48:
             raise SessionError(f"a clip is transposed by {pitch:g} semitones; Live has -48 to 48")
@@ -328,12 +353,11 @@ class _SetReader:
         )
         if made.problem and not made.muted:
             self._remark(track.name, made.problem)
-        for envelope in element.iterfind("Envelopes/Envelopes/ClipEnvelope"):
-            if len(list(envelope.iterfind("Automation/Events/*"))) > 1:
-                self._remark(track.name, "modulation inside clips is left out")
+        self._remark_on_modulation(track.name, element)
         self._remark_on_fades(track.name, element)
         if not is_warped:
             speed = 2 ** (pitch / 12)
+            content = _value(element, "Loop/LoopStart") + _value(element, "Loop/StartRelative")
             track.clips.append(self._faded(replace(made, offset=content, rate=speed), element))
             return
         pairs = warps.anchors(
@@ -341,8 +365,7 @@ class _SetReader:
             for mark in element.iterfind("WarpMarkers/WarpMarker")
         )
         mode = int(_value(element, "WarpMode"))
-        is_loop = _is_on(element, "Loop/LoopOn", False) and loop_end - loop_start > SHORTEST_LOOP
-        for frame, first, last in self._stretches(start, end, content, loop_start, loop_end, is_loop):
+        for frame, first, last in self._stretches(start, end, element):
             moments = warps.markers(frame, pairs, first, last)
             rate, stretch, trouble = warps.rate(moments)
             clip = replace(
@@ -358,10 +381,11 @@ class _SetReader:
             )
             track.clips.append(self._faded(clip, element))
 
-    def _stretches(
-        self, start: float, end: float, content: float, loop_start: float, loop_end: float, is_loop: bool
-    ) -> Iterator[tuple[Frame, float, float]]:
-        """What a warped clip plays in one go, with where the content's beats lie; repeated in a loop."""
+    def _stretches(self, start: float, end: float, clip: Element) -> Iterator[tuple[Frame, float, float]]:
+        """What a clip in beats plays in one go, with where the content's beats lie; repeated in a loop."""
+        loop_start, loop_end = _value(clip, "Loop/LoopStart"), _value(clip, "Loop/LoopEnd")
+        content = loop_start + _value(clip, "Loop/StartRelative")
+        is_loop = _is_on(clip, "Loop/LoopOn", False) and loop_end - loop_start > SHORTEST_LOOP
         beat = self.clock.beats(start)
         while start < end:
             frame = Frame(self.clock, "beats", beat - content)

@@ -1,0 +1,1 @@
+"""Ableton Live sets (``.als``): XML packed by gzip."""
