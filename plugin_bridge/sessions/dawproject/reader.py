@@ -20,6 +20,7 @@ from plugin_bridge.sessions.dawproject import archive, values
 from plugin_bridge.sessions.dawproject.clips import ClipReader, note
 from plugin_bridge.sessions.dawproject.content import Layout, frame_of
 from plugin_bridge.sessions.dawproject.devices import DeviceReader
+from plugin_bridge.sessions.dawproject.folders import strip_of
 from plugin_bridge.sessions.dawproject.schema import problems
 from plugin_bridge.sessions.dawproject.tempo import read_tempo, root_unit
 from plugin_bridge.sessions.model import (
@@ -140,8 +141,8 @@ class _ProjectReader:
         """The track; None for the master, which is no track of a session."""
         if depth > MAX_FOLDERS:
             raise SessionError(f"folders nested deeper than {MAX_FOLDERS}")
-        channel = element.find("Channel")
-        inner = list(element.iterfind("Track"))
+        channel, leader = strip_of(element)
+        inner = [one for one in element.iterfind("Track") if one is not leader]
         is_master = channel is not None and channel.get("role") == "master"
         if is_master and parent is None and not inner and channel is not None:
             self._read_master(channel, element.get("name") or "Master")
@@ -151,6 +152,8 @@ class _ProjectReader:
         track = Track(element.get("name") or f"Track {seen['tracks']}", identifier=identifier)
         track.color = _color(element.get("color", ""))
         self.tracks[identifier] = track
+        if leader is not None:
+            self.tracks[leader.get("id", identifier)] = track
         if channel is not None:
             self._strip(track, channel)
             track.muted = track.muted or not switch(element, "loaded", True)
@@ -322,7 +325,7 @@ class _ProjectReader:
 
 def _has_strip(root: Element, track: Track) -> bool:
     return any(
-        element.get("id") == track.identifier and element.find("Channel") is not None
+        element.get("id") == track.identifier and strip_of(element)[0] is not None
         for element in root.iter("Track")
     )
 

@@ -18,6 +18,7 @@ from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import relative_name, safe_name
 from plugin_bridge.sessions.beats import BeatClock
 from plugin_bridge.sessions.dawproject import archive
+from plugin_bridge.sessions.dawproject.folders import strip_of
 from plugin_bridge.sessions.dawproject.tempo import read_tempo, root_unit
 from plugin_bridge.sessions.model import Session
 from plugin_bridge.sessions.placed import PlacedStem
@@ -118,7 +119,7 @@ class _Edit:
     def replace(self, identifier: str, stems: Sequence[PlacedStem]) -> None:
         """Mute a track and put its stems behind it."""
         track = self.tracks[identifier]
-        channel = track.find("Channel")
+        channel, _ = strip_of(track)
         template = copy.deepcopy(channel) if channel is not None else Element("Channel", role="regular")
         self._silence(track, channel)
         parent = self.parents[track]
@@ -274,7 +275,12 @@ def track_elements(root: Element) -> Iterator[tuple[str, Element]]:
     """Each track's identifier, as :func:`.reader.read_dawproject` gives it, and its element."""
     number = 0
     structure = root.find("Structure")
+    leaders: set[Element] = set()
     for element in structure.iter("Track") if structure is not None else ():
+        if (leader := strip_of(element)[1]) is not None:
+            leaders.add(leader)
+        if element in leaders:
+            continue
         channel = element.find("Channel")
         is_top = element in list(structure) if structure is not None else False
         if (

@@ -486,3 +486,27 @@ def test_what_differs_from_the_schema_is_listed_and_read(read):
     session = read(daw.clip(attributes='shape="odd"'))
     assert session.not_honoured == ["Project: not as DAWproject 1.0 says: <Clip> has no attribute shape"]
     only_clip(session)
+
+
+FOLDER = '<Track id="{}" name="Drums" contentType="tracks">{}</Track>'
+LEADER = (
+    '<Track id="lead" name="Drums Master"><Channel id="lc" role="master" solo="true">'
+    '<Volume unit="linear" value="0.5" id="lv"/><Mute value="false"/></Channel></Track>'
+)
+
+
+def test_a_folder_without_a_channel_has_that_of_the_master_inside_it(read):
+    """As ProjectConverter writes REAPER's folders: with a track for the folder's own fader and items."""
+    sends = 'destination="lc"> <Sends><Send destination="lc" type="post"><Volume unit="linear" value="0.25"/>'
+    inner = daw.track("in", "Kick")
+    outside = daw.track("out", "Room", f"{sends}</Send></Sends>")
+    clips = '<Lanes track="lead"><Clips><Clip time="1" duration="2"><Audio channels="1" duration="2" '
+    clips += 'sampleRate="48000"><File path="audio/a.wav"/></Audio></Clip></Clips></Lanes>'
+    points = '<Points><Target parameter="lv"/><RealPoint time="0" value="0"/></Points>'
+    text = daw.project(FOLDER.format("f", LEADER + inner) + outside, f"<Lanes>{clips}{points}</Lanes>")
+    session = read(xml=text)
+    folder, room = session.tracks
+    assert [track.name for track in session.walk()] == ["Drums", "Kick", "Room"]
+    assert (folder.identifier, folder.volume, folder.soloed, folder.muted) == ("f", 0.5, True, False)
+    assert len(folder.clips) == len(folder.envelopes) == 1
+    assert [(send.target, send.gain) for send in room.sends] == [("f", 1.0), ("f", 0.25)]

@@ -270,3 +270,23 @@ def test_nothing_is_written_where_it_must_not_be(project, tmp_path):
     with pytest.raises(SessionError, match="cannot be written"):
         write_stems_project(session, {}, tmp_path / "missing" / "y.dawproject")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["song.dawproject"]
+
+
+def test_stems_of_a_folder_whose_master_is_inside_it(tmp_path):
+    leader = (
+        '<Track id="lead" name="Drums Master"><Channel id="lc" role="master"><Mute value="false"/>'
+        '<Volume unit="linear" value="0.5"/></Channel></Track>'
+    )
+    folder = f'<Track id="f" name="Drums" contentType="tracks">{leader}{daw.track("in", "Kick")}</Track>'
+    xml = daw.project(folder + MASTER, daw.lanes(daw.clip(0, 2), track="in"))
+    path = daw.save(tmp_path / "song.dawproject", xml, {"audio/a.wav": daw.wav(made.noise(2.0))})
+    session = open_session(path)
+    placed = {"f": halves(session, tmp_path / "out")}
+    again = open_session(write_stems(session, placed, tmp_path / "out" / "song_stems.dawproject"))
+    assert [(track.name, track.muted) for track in again.tracks] == [
+        ("Drums", True),
+        ("Drums vocals", False),
+        ("Drums rest", False),
+    ]
+    assert [track.volume for track in again.tracks] == [0.5, 0.5, 0.5]
+    assert difference_db(mix(session), mix(again)) < EQUAL_DB
