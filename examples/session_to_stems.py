@@ -16,4 +16,4 @@ if __name__ == "__main__":
     results = render(session, "drum-loop", folder, tracks=tracks)
     for track in results.tracks:
         print(f"{track.track} at {track.start_seconds:.3f} s:", *track.stems.values(), sep="\n  ")
-    print("Open in REAPER:", results.project)
+    print("Open in your DAW:", results.project)

@@ -157,6 +157,8 @@ def _say_end(results: Results, more: Mapping[str, Any]) -> None:
 
 
 def _summarise(results: Results, out: Path | None) -> None:
+    from plugin_bridge.sessions.formats import format_of
+
     for line in results.notes:
         say(line)
     for result in results.jobs:
@@ -173,6 +175,7 @@ def _summarise(results: Results, out: Path | None) -> None:
     where = "" if out is None else f"; results are in {out}{os.sep}"
     say(f"{said or 'nothing to do'}{where}")
     for project in _projects(results):
-        say(f"Open in REAPER: {project}")
+        row = format_of(project)
+        say(f"Open in {row.opens_in if row else 'your DAW'}: {project}")
     if results.page:
         say(f"Listen in a browser: {results.page.resolve().as_uri()}")

@@ -47,6 +47,8 @@ class Format:
     """Puts the stems of another DAW's session into a new project of this kind."""
     stems_beside: bool = False
     """Whether that must lie beside the user's project, rather than beside the stems."""
+    opens_in: str = ""
+    """Whom a written project is for."""
     export: str = ""
     """Without a reader: how the DAW writes its tracks as audio files."""
     exchange: str = ""
@@ -64,9 +66,31 @@ class Format:
 
 
 FORMATS = (
-    Format("REAPER project", (".rpp",), read_rpp, write_rpp, write_rpp, backups=(".rpp-bak",)),
-    Format("Ardour session", (".ardour",), read_ardour, write_stems_snapshot, stems_beside=True),
-    Format("DAWproject", (".dawproject",), read_dawproject, write_dawproject, write_stems_in_dawproject),
+    Format(
+        "REAPER project",
+        (".rpp",),
+        read_rpp,
+        write_rpp,
+        write_rpp,
+        opens_in="REAPER",
+        backups=(".rpp-bak",),
+    ),
+    Format(
+        "Ardour session",
+        (".ardour",),
+        read_ardour,
+        write_stems_snapshot,
+        stems_beside=True,
+        opens_in="Ardour",
+    ),
+    Format(
+        "DAWproject",
+        (".dawproject",),
+        read_dawproject,
+        write_dawproject,
+        write_stems_in_dawproject,
+        opens_in="Bitwig, Studio One or Cubase",
+    ),
     Format("Ableton Live set", (".als",), read_ableton),
     Format("Audacity project", (".aup3",), read_audacity),
     Format("AAF file", (".aaf",), read_aaf),

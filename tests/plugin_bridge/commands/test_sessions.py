@@ -9,6 +9,7 @@ import pytest
 
 from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.dawproject.project import write_dawproject
 from plugin_bridge.sessions.picture import SessionPicture
 from tests.plugin_bridge import session_helpers as made
 from tests.plugin_bridge.command_helpers import (
@@ -299,6 +300,16 @@ def test_stems_of_another_session_in_the_same_folder_are_left_out(session, prese
     found = stems_in(out / "My Song_stems.rpp", tmp_path)
     assert set(found) == {"Duo", "Keys", "Duo source-1", "Duo source-2"}
     assert (out / "Other_stems.rpp").exists()
+
+
+def test_the_project_beside_the_stems_is_named_with_who_opens_it(session, preset, tmp_path):
+    out = tmp_path / "out"
+    said = run("render", session, "-p", preset, "-o", out, "--tracks", "Duo").stdout.splitlines()
+    assert said[-1] == f"Open in REAPER: {out / 'My Song_stems.rpp'}"
+    exchange = tmp_path / "song.dawproject"
+    write_dawproject(open_session(session), exchange)
+    said = run("render", exchange, "-p", preset, "-o", out, "--tracks", "Duo").stdout.splitlines()
+    assert said[-1] == f"Open in Bitwig, Studio One or Cubase: {out / 'song_stems.dawproject'}"
 
 
 def test_files_of_another_sample_rate_are_said_to_be_converted(session, preset, tmp_path):
