@@ -72,11 +72,17 @@ class Watched:
         self._owners: dict[str, Path] = {}
         self._sessions: list[_SessionJobs] = []
         self._running: dict[str, Path] = {}
+        self._took = 0.0
 
     @property
     def waiting(self) -> bool:
         """Whether something is there that has not settled."""
         return self._settling.waiting
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look, longer where looking itself takes long."""
+        return max(self.interval, LOOKING * self._took)
 
     def due(self) -> list[Planned]:
         """What is to be done now; :meth:`finished` must be told how it went.
@@ -130,6 +136,13 @@ class Watched:
             del self._owners[label]
 
     def _look(self) -> Look:
+        begin = time.monotonic()
+        try:
+            return self._what_is_there()
+        finally:
+            self._took = time.monotonic() - begin
+
+    def _what_is_there(self) -> Look:
         sessions = {folder: _folder_sign(folder, self.out) for folder in self._session_folders()}
         results = self.out.resolve()
         found = search(self.folder)
@@ -209,8 +222,7 @@ class Feed:
         except BridgeError:  # the folder cannot be read now; who looks next says so
             return []
         finally:
-            took = time.monotonic() - begin
-            self._next = begin + max(self._watched.interval, LOOKING * took)
+            self._next = begin + self._watched.pause
 
 
 def _sign(path: Path) -> Sign:

@@ -53,6 +53,7 @@ def serve(root: Path, host: str, port: int, max_upload: int, jobs: int) -> None:
     from plugin_bridge.jobs.folder_lock import locked
     from plugin_bridge.server import running
     from plugin_bridge.server.queue import Queue
+    from plugin_bridge.server.uploads import sweep
 
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
@@ -61,5 +62,6 @@ def serve(root: Path, host: str, port: int, max_upload: int, jobs: int) -> None:
         where = running.listening(host, port)
         name = f"[{host}]" if ":" in host else host
         say(f"Open http://{name}:{where.getsockname()[1]}/#token={token}", "Ctrl-C ends it.")
+        sweep(root.resolve())
         queue = Queue(root.resolve(), jobs=jobs, memory="8GB" if can_measure() else None)
         running.serve(root.resolve(), queue, token, where, host, max_upload * 1_000_000)

@@ -64,8 +64,7 @@ def watch(
     is separated again. A folder with a DAW project in it is one session. What came while nobody watched is
     found at the next start. Ctrl-C ends it.
     """
-    from watchfiles import watch as notices
-
+    from plugin_bridge.batches.moments import moments
     from plugin_bridge.batches.watching import Watched
     from plugin_bridge.engine.contract import Workers
     from plugin_bridge.jobs.job import Settings
@@ -78,16 +77,9 @@ def watch(
     workers = Workers.chosen(jobs, cluster, memory)
     say(f"Watching {folder}; Ctrl-C ends it.", err=True)
     looked = -RESCAN_SECONDS
-    for changes in notices(
-        folder,
-        rust_timeout=round(1000 * interval),
-        yield_on_timeout=True,
-        debounce=round(min(1600, 1000 * interval)),
-        force_polling=poll or None,
-        ignore_permission_denied=True,
-    ):
+    for noticed in moments(folder, interval, lambda: watched.pause, poll):
         now = time.monotonic()
-        if changes or watched.waiting or now - looked > RESCAN_SECONDS:
+        if noticed or watched.waiting or now - looked > RESCAN_SECONDS:
             looked = now
             _look(watched, workers, quiet, as_json)
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.jobs.contract import Result
-from plugin_bridge.jobs.inputs import TrackInput, read_session
+from plugin_bridge.jobs.inputs import ChannelInput, TrackInput, read_session
 from plugin_bridge.jobs.job import SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, manifests
 from plugin_bridge.naming import printable
@@ -49,6 +49,8 @@ def write_project(
     :class:`~plugin_bridge.errors.SessionError`.
     """
     source = jobs[0].parts[0].input
+    if isinstance(source, ChannelInput):
+        source = source.whole
     assert isinstance(source, TrackInput)
     session = read_session(source.path, source.media_roots)
     fresh = {track.manifest.resolve() for result in results for track in result.tracks if track.manifest}

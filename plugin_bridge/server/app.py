@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from starlette.types import ASGIApp
 
 from plugin_bridge.audio.formats import SUFFIXES
 from plugin_bridge.errors import BridgeError, JobError
-from plugin_bridge.naming import safe_name
 from plugin_bridge.presets.preset import Preset
 from plugin_bridge.report.page import ASSETS as PAGE_ASSETS
 from plugin_bridge.server.guard import BodyError, Guard, refusal
 from plugin_bridge.server.places import KINDS, OutsideError, below, page_file
 from plugin_bridge.server.queue import FullError, Queue
-from separators.atomic import put_in_place
+from plugin_bridge.server.uploads import upload_into
 
 ASSETS = Path(__file__).parent / "assets"
 OWN = {
@@ -33,12 +31,8 @@ OWN = {
     "/assets/queue.js": ASSETS / "queue.js",
     "/assets/page.css": PAGE_ASSETS / "page.css",
 }
-UPLOADED = "uploads"
-"""The folder below the root that takes uploads."""
 LISTED = 500
 """Files of one folder that are shown."""
-SPARE_BYTES = 1 << 30
-"""What an upload leaves free on the disk."""
 
 
 def make_app(root: Path, queue: Queue, token: str, hosts: Collection[str], upload_bytes: int) -> ASGIApp:
@@ -63,11 +57,12 @@ def make_app(root: Path, queue: Queue, token: str, hosts: Collection[str], uploa
         return JSONResponse(await run_in_threadpool(queue.submit, path, preset, kind), 201)
 
     async def cancel(request: Request) -> Response:
-        queue.cancel(request.path_params["number"])
+        text = request.path_params["number"]
+        queue.cancel(int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0)
         return JSONResponse({})
 
     async def upload(request: Request) -> Response:
-        return JSONResponse({"path": await _upload(root, request)}, 201)
+        return JSONResponse({"path": await upload_into(root, request)}, 201)
 
     routes = [
         *(Route(address, _own(path)) for address, path in OWN.items()),
@@ -75,7 +70,7 @@ def make_app(root: Path, queue: Queue, token: str, hosts: Collection[str], uploa
         Route("/api/state", state),
         Route("/api/files", files),
         Route("/api/jobs", submit, methods=["POST"]),
-        Route("/api/jobs/{number:int}/cancel", cancel, methods=["POST"]),
+        Route("/api/jobs/{number}/cancel", cancel, methods=["POST"]),
         Route("/api/uploads/{name}", upload, methods=["PUT"]),
         Route("/reports/{path:path}", page),
     ]
@@ -137,28 +132,3 @@ def _listed(root: Path, folder: Path) -> dict[str, list[str]]:
         elif path.suffix.lower() in SUFFIXES:
             found["files"].append(shown)
     return found
-
-
-async def _upload(root: Path, request: Request) -> str:
-    """Take a file; returns its path below the root."""
-    name = safe_name(request.path_params["name"])
-    if Path(name).suffix.lower() not in SUFFIXES:
-        raise JobError(f"{name}: uploads are audio files, by their suffix too")
-    folder = root / UPLOADED
-    folder.mkdir(exist_ok=True)
-    if folder.resolve() != folder:
-        raise OutsideError(f"{UPLOADED} is a link")
-    final = folder / name
-    if final.exists():
-        raise JobError(f"{name}: is there already; give it another name")
-    temporary = folder / f".{secrets.token_hex(8)}.part"
-    try:
-        with temporary.open("xb") as file:
-            async for piece in request.stream():
-                if shutil.disk_usage(folder).free < SPARE_BYTES + len(piece):
-                    raise BodyError(507, "the disk is full")
-                await run_in_threadpool(file.write, piece)
-        await run_in_threadpool(put_in_place, temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return final.relative_to(root).as_posix()

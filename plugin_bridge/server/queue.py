@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -166,7 +167,7 @@ class Queue:
                 state, page = "failed", ""
             with self._lock:
                 entry.state, entry.page, entry.fraction = state, page, 1.0
-                entry.error = error.replace(str(self._root), "").strip()
+                entry.error = error.replace(f"{self._root}{os.sep}", "").replace(str(self._root), "").strip()
                 self._forget()
                 self._keep()
 

@@ -121,6 +121,16 @@ def test_together_takes_tracks_as_microphones_and_gives_each_its_own_source(pres
         assert np.abs(direct + read(out / f"Mic {mic}" / "bleed.wav")[0] - heard).max() < FLOAT
 
 
+def test_a_single_track_of_several_microphones_is_taken_apart(preset, tmp_path):
+    """Its channels' stems take no track's place, so that there is no project beside them."""
+    folder, out = tmp_path / "session", tmp_path / "out"
+    write(folder / "kit.wav", noise())
+    preset.write_text("together = true\n" + UNPAN)
+    run("render", folder, "-p", preset, "-o", out)
+    made = ("bleed.wav", "direct.wav", "manifest.json")
+    assert files(out) == sorted(f"kit {number}/{name}" for number in (1, 2) for name in made)
+
+
 def test_each_pattern_of_together_is_a_recording_of_its_own(preset, tmp_path):
     folder = tmp_path / "Takes"
     for take in (1, 2):

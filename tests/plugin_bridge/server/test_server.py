@@ -185,6 +185,29 @@ def test_uploads_appear_whole_or_not_at_all(root, tmp_path):
     assert names(tmp_path) == ["Duo.wav", "root", "secret.html", "secret.wav"]
 
 
+def test_of_two_uploads_of_one_name_the_first_stays(root):
+    late = request("PUT", "/api/uploads/a.wav", RIGHT, "Content-Length: 6")
+    with served(root) as (port, _), socket.create_connection(("127.0.0.1", port), 5) as slow:
+        slow.sendall(late + b"sec")
+        assert status(ask(port, request("PUT", "/api/uploads/a.wav", RIGHT, body=b"first"))) == 201
+        slow.sendall(b"ond")
+        assert status(slow.recv(1000)) == 400
+    assert (root / "uploads/a.wav").read_bytes() == b"first"
+    assert names(root / "uploads") == ["a.wav"]
+
+
+def test_what_failed_is_named_as_it_lies_in_the_folder(root):
+    (root / "broken.wav").write_bytes(b"RIFF")
+    with Queue(root) as queue:
+        queue.submit("broken.wav", "stereo-unpan")
+        for _ in range(600):
+            (entry,) = queue.entries()
+            if entry["state"] == "failed":
+                break
+            time.sleep(0.1)
+    assert entry["error"].startswith("broken.wav: ")
+
+
 def test_an_upload_folder_that_is_a_link_takes_nothing(root, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (root / "uploads").symlink_to(tmp_path / "elsewhere")
@@ -210,7 +233,8 @@ def test_the_queue_takes_what_it_can_and_cancels(root, monkeypatch):
         for _ in range(3):
             assert status(ask(port, request("POST", "/api/jobs", RIGHT, body=JOB))) == 201
         assert status(ask(port, request("POST", "/api/jobs/3/cancel", RIGHT))) == 200
-        assert status(ask(port, request("POST", "/api/jobs/99/cancel", RIGHT))) == 400
+        for number in ("99", "9" * 5000, "%D9%A1", "-1"):
+            assert status(ask(port, request("POST", f"/api/jobs/{number}/cancel", RIGHT))) == 400
         assert queue.entries()[0]["state"] == "cancelled"
         monkeypatch.setattr("plugin_bridge.server.queue.MOST_WAITING", 0)
         assert status(ask(port, request("POST", "/api/jobs", RIGHT, body=JOB))) == 503
@@ -290,6 +314,9 @@ def test_a_second_server_of_a_folder_is_refused_until_the_first_is_gone(root):
     command = [sys.executable, "-m", "plugin_bridge", "serve", "--root", root, "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
+    (root / "uploads").mkdir()
+    for name in (".0123456789abcdef.part", ".mine.part"):  # the first is of a server that was killed
+        (root / "uploads" / name).touch()
     with started(command, **pipes) as first:
         assert first.stdout.readline().startswith("Open http://")
         with started(command, **pipes) as second:
@@ -304,6 +331,7 @@ def test_a_second_server_of_a_folder_is_refused_until_the_first_is_gone(root):
         third.send_signal(signal.SIGINT)
         third.wait(30)
     assert not list(root.glob(".stembridge*"))
+    assert names(root / "uploads") == [".mine.part"]
 
 
 # -- restarts ----------------------------------------------------------------------------------------
