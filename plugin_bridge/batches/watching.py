@@ -8,6 +8,7 @@ when to look, so that none can be missed, and a new start finds all that came me
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +30,10 @@ from plugin_bridge.sessions.formats import is_project
 
 LOOKING = 20
 """A folder is looked at for one part in so many of the time."""
+RETRY_SECONDS = 300.0
+"""After which one of those whose results could not be written is tried again; all are when that works."""
+NOT_WRITTEN = re.compile("cannot be written|no space left", re.IGNORECASE)
+"""What such failures say."""
 Sign = tuple[int, int, int]
 """Size, time of change and number of a file."""
 
@@ -73,6 +78,9 @@ class Watched:
         self._sessions: list[_SessionJobs] = []
         self._running: dict[str, Path] = {}
         self._took = 0.0
+        self._clock = time.monotonic
+        self._unwritten: dict[Path, float] = {}
+        self._tried: Path | None = None
 
     @property
     def waiting(self) -> bool:
@@ -90,6 +98,7 @@ class Watched:
         What changes or goes while it is worked with is looked at when that has ended.
         """
         look = self._look()
+        self._try_one_again()
         settled, gone = self._settling.look(look.signs, {*self._running.values()})
         if gone:
             for path in gone:
@@ -119,6 +128,7 @@ class Watched:
             path = self._owners.get(result.job)
             if path is not None:
                 (self._failed.add if result.status == "failed" else self._failed.discard)(path)
+                self._note_writing(path, result)
         projects = []
         for session in list(self._sessions):
             labels = {job.label for job in session.jobs}
@@ -129,6 +139,24 @@ class Watched:
                 with suppress(BridgeError):  # it may have changed meanwhile, and then it settles again
                     projects.append(write_project(session.jobs, done, session.out))
         return [project for project in projects if project is not None]
+
+    def _note_writing(self, path: Path, result: Result) -> None:
+        """A disk that is full, or gone, fails everything that comes: none of it is lost."""
+        if result.status == "failed" and NOT_WRITTEN.search(result.error):
+            self._unwritten[path] = self._clock()
+        elif result.status == "done" and path == self._tried:
+            for other in self._unwritten:
+                self._settling.again(other)
+            self._unwritten.clear()
+
+    def _try_one_again(self) -> None:
+        for path, failed in self._unwritten.items():
+            if self._clock() - failed >= RETRY_SECONDS:
+                self._settling.again(path)
+                self._tried = path
+                # All wait as long again, and the next time it is another's turn.
+                self._unwritten = {other: self._clock() for other in self._unwritten if other != path}
+            return
 
     def _release(self, path: Path) -> None:
         for label in [label for label, owner in self._owners.items() if owner == path]:

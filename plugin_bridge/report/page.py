@@ -31,6 +31,13 @@ ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("audio.js", "player.js", "lanes.js", "controls.js", "page.js")
 MARK = "stembridge-report"
 """Stands in every page: a folder without it is somebody else's."""
+UNFINISHED = f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="generator" content="{MARK}"><title>Not finished</title></head>
+<body><p>This page is not finished. If nobody is making it now, run the same command again.</p></body>
+</html>
+"""
+"""What is seen until a page is made for the first time."""
 ORIGINAL = "original"
 READ_AT_ONCE = 1 << 18
 FLOOR_DB = -75.0
@@ -123,8 +130,13 @@ def write_page(
     :class:`JobError` where ``folder`` holds something else.
     """
     check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (
+        folder / "index.html"
+    ).exists():  # ours from now on, even if the disk gets full or the power fails
+        write_atomically(folder / "index.html", UNFINISHED.encode())
     place = folder / "tracks"
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(exist_ok=True)
     total = sum(track.frames for track in tracks) or 1
     done = 0
     no_original: dict[str, str] = {}

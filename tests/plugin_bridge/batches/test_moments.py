@@ -21,7 +21,9 @@ def broken(error):
     return watch
 
 
-@pytest.mark.parametrize("error", [OSError(28, "no space left on device"), RuntimeError("cannot decode path")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "no space left on device"), RuntimeError("cannot decode path")]
+)
 def test_where_the_system_fails_the_folder_is_looked_at_again_and_again(error, monkeypatch):
     slept, pauses = [], iter([0.5, 7.0])
     monkeypatch.setattr(watchfiles, "watch", broken(error))
@@ -41,6 +43,5 @@ def test_polling_asks_nobody(monkeypatch):
 def test_a_name_that_is_no_text_ends_nothing(tmp_path):
     seen = moments(tmp_path, 0.1, lambda: 0.1, poll=False)
     assert next(seen) is False  # nothing has come yet
-    with open(os.fsencode(tmp_path) + b"/\xff.wav", "wb"):
-        pass
+    (tmp_path / os.fsdecode(b"\xff.wav")).touch()
     assert any(islice(seen, 50))

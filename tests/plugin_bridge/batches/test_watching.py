@@ -235,6 +235,33 @@ def test_a_session_gets_its_project_when_the_last_of_its_tracks_is_done(inbox, p
     assert projects == [inbox.parent / "out" / "song" / "song_stems.rpp"]
 
 
+def test_what_a_full_disk_failed_is_done_when_there_is_room(inbox, watched, full_disk, monkeypatch):
+    """One is tried every few minutes; when that works, all are."""
+    monkeypatch.setattr(watched, "_clock", watched.clock)
+    for number in range(3):
+        write(inbox / f"{number}.wav", noise(seconds=0.5, seed=number))
+
+    def next_try():
+        assert settle_nothing(watched)
+        watched.clock.now += watching.RETRY_SECONDS
+        results = run_plan(watched.due(), Reporter(), Workers())
+        watched.finished(results)
+        return {result.job.rpartition("/")[2]: result.status for result in results}
+
+    full_disk(10_000)
+    assert settle(watched) == dict.fromkeys(["0.wav", "1.wav", "2.wav"], "failed")
+    assert next_try() == {"0.wav": "failed"}
+    assert next_try() == {"1.wav": "failed"}  # another one: the first may be what is too large
+    full_disk(10_000_000)
+    assert next_try() == {"2.wav": "done"}
+    results = run_plan(watched.due(), Reporter(), Workers())
+    watched.finished(results)
+    assert {result.status for result in results} == {"done"}
+    assert len(files(watched.out)) == 3 * len(STEM_FILES)
+    watched.clock.now += watching.RETRY_SECONDS
+    assert settle_nothing(watched)
+
+
 def settle_nothing(watched):
     return watched.due() == watched.due() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 from contextlib import nullcontext
 
 import numpy as np
@@ -13,6 +14,7 @@ import soundfile
 from plugin_bridge import separate
 from plugin_bridge.errors import JobsFailedError
 from plugin_bridge.jobs.listening import write_report
+from plugin_bridge.report import page as page_room
 from plugin_bridge.report.page import PageSet, PageStem, PageTrack, write_page
 from separators.streaming import ArraySource
 from tests.browser import chromium, opened, serious, small_targets
@@ -409,6 +411,33 @@ def test_a_chunk_that_is_missing_is_said(browser, results, tmp_path):
         page.wait_for_selector(".failure")
         assert "was the whole folder copied?" in page.locator(".failure").inner_text()
         page.complaints.clear()
+
+
+def test_a_page_that_was_interrupted_is_ours_and_is_finished_later(tmp_path, monkeypatch):
+    track = made_track("Duo", [ArraySource(np.ones((1, 100), np.float32), RATE)])
+    other = dataclasses.replace(track, key="1" * 40)
+
+    def make(track, work):
+        (tmp_path / work).mkdir()
+        return write_page(tmp_path / "page", "Duo", [track], tmp_path / work)
+
+    with monkeypatch.context() as full:
+        full.setattr(page_room, "_write_track", no_space)
+        with pytest.raises(OSError, match="No space"):
+            make(track, "1")
+    assert "not finished" in (tmp_path / "page/index.html").read_text()
+    index = make(track, "2")
+    finished = index.read_bytes()
+    assert b"Duo" in finished
+    with monkeypatch.context() as full:
+        full.setattr(page_room, "_write_track", no_space)
+        with pytest.raises(OSError, match="No space"):
+            make(other, "3")
+    assert index.read_bytes() == finished  # what can be listened to stays
+
+
+def no_space(*_arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_track_is_made_again_only_if_it_changed_or_its_original_is_found(tmp_path):
