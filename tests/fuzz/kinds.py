@@ -71,7 +71,16 @@ def _projects() -> list[bytes]:
     PT 2.5 90 1 0 0 0
   >
   ITEMMIX 2
-  MASTER_VOLUME 1 0 -1 -1 1
+  GLOBAL_AUTO -1
+  POOLEDENVATTACH 4
+  <POOLEDENV
+    ID 1
+    SRCLEN 2
+    PPT 0 1 1
+    PPT 0.5 0 1
+  >
+  MASTER_VOLUME 1 0 -1 0.5 1
+  MASTER_PANMODE 6
   MASTERMUTESOLO 4
   MASTER_NCH 4 2
   MARKER 1 1.5 "verse" 0
@@ -135,6 +144,7 @@ def _projects() -> list[bytes]:
         E 0 b0 07 40
 {midi}
         IGNTEMPO 1 120 4 4
+        POOLEDEVTS {{A}}
       >
     >
   >
@@ -154,6 +164,21 @@ def _projects() -> list[bytes]:
       VOLTYPE 1
       PT 0 1 2
       PT 2 0.5 0
+    >
+    <MUTEENV
+      ACT 1 0
+      POOLEDENVINST 1 0.5 1.5 0.25 2 0 0.5 1 1 0 0 1 0 0 0.012 0
+      PT 0 1 1
+    >
+    <ITEM
+      POSITION 1
+      LENGTH 3
+      LOOP 1
+      SOFFS 0.25 0.5
+      PLAYRATE 2 1 -12
+      <SOURCE MIDIPOOL
+        POOLEDEVTS {{A}}
+      >
     >
     <ITEM
       POSITION 0

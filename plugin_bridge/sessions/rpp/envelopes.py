@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from plugin_bridge.sessions.model import Envelope, Parameter, Point, PointShape, Scale
+from plugin_bridge.sessions.rpp.automation_items import AutomationItems
 from plugin_bridge.sessions.rpp.text import Block, Line
 
 Remark = Callable[[str], None]
@@ -65,32 +66,52 @@ def automation_mode(override: int, own: int) -> int:
 
 
 def read_envelopes(
-    block: Block, parameters: dict[str, Parameter], mode: int, remark: Remark, rate: float = 1.0
+    block: Block,
+    parameters: dict[str, Parameter],
+    mode: int,
+    remark: Remark,
+    *,
+    rate: float = 1.0,
+    items: AutomationItems | None = None,
 ) -> Iterator[Envelope]:
     """The envelopes directly in ``block`` that move something; ``mode`` is that of the automation.
 
-    Times of takes' envelopes are divided by their play ``rate``.
+    Times of takes' envelopes, which have no automation ``items``, are divided by their play ``rate``.
     """
     for part in block.blocks(*parameters):
-        if (envelope := read_envelope(part, parameters[part.name], mode, remark, rate)) is not None:
-            yield envelope
+        found = read_envelope(part, parameters[part.name], mode, remark, rate=rate, items=items)
+        if found is not None:
+            yield found
 
 
 def read_envelope(
-    block: Block, parameter: Parameter, mode: int, remark: Remark, rate: float = 1.0
+    block: Block,
+    parameter: Parameter,
+    mode: int,
+    remark: Remark,
+    *,
+    rate: float = 1.0,
+    items: AutomationItems | None = None,
 ) -> Envelope | None:
     """One envelope; None if it is off or moves nothing."""
     on_top = mode == 0 or parameter not in (Parameter.VOLUME, Parameter.PAN, Parameter.WIDTH)
     if mode == BYPASSED or not is_active(block, on_top):
         return None
-    if any(True for _ in block.lines("POOLEDENVINST")):
-        remark(f"automation items are left out: {block.name}")
-    points = tuple(_point(line, parameter, rate) for line in block.lines("PT"))
+    points = sorted((_point(line, parameter, rate) for line in block.lines("PT")), key=_seconds)
+    if any(line.number_at(12, 0) == 0 for line in block.lines("POOLEDENVINST")):
+        laid = items.mutes(block, points) if items is not None and parameter is Parameter.MUTE else None
+        if laid is None:
+            remark(f"automation items are left out: {block.name}")
+        else:
+            points = list(laid)
     if not points:
         return None
     on_fader = parameter in VOLUMES and block.line("VOLTYPE").number_at(0, 0) == 1
-    points = tuple(sorted(points, key=lambda point: point.seconds))
-    return Envelope(parameter, points, Scale.REAPER_FADER if on_fader else Scale.VALUE, on_top)
+    return Envelope(parameter, tuple(points), Scale.REAPER_FADER if on_fader else Scale.VALUE, on_top)
+
+
+def _seconds(point: Point) -> float:
+    return point.seconds
 
 
 def _point(line: Line, parameter: Parameter, rate: float) -> Point:

@@ -143,7 +143,7 @@ class ItemReader:
             name=displayed(take.line("NAME").text(0)),
             problem=problem,
             stretch=_stretch_markers(take, rate, offset),
-            envelopes=tuple(read_envelopes(take, TAKES, 0, remark, rate)),
+            envelopes=tuple(read_envelopes(take, TAKES, 0, remark, rate=rate)),
             **playing,
             **_channels(take.line("CHANMODE"), remark),
         )

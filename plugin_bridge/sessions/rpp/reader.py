@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from plugin_bridge.errors import SessionError
-from plugin_bridge.sessions.model import Envelope, Marker, PanMode, Session, TempoChange, Track
+from plugin_bridge.sessions.model import Envelope, Marker, Session, TempoChange, Track
+from plugin_bridge.sessions.rpp.automation_items import AutomationItems
 from plugin_bridge.sessions.rpp.envelopes import (
     LEFT_OUT,
     MASTER,
@@ -25,6 +26,7 @@ from plugin_bridge.sessions.rpp.envelopes import (
 from plugin_bridge.sessions.rpp.items import ItemReader
 from plugin_bridge.sessions.rpp.lanes import Lanes, Placed
 from plugin_bridge.sessions.rpp.midi import MidiTake, midi_pool, notes_of
+from plugin_bridge.sessions.rpp.pans import Pans
 from plugin_bridge.sessions.rpp.plugins import automated, read_chain
 from plugin_bridge.sessions.rpp.routing import hardware_outputs, read_sends, read_vcas
 from plugin_bridge.sessions.rpp.text import MAX_DEPTH, Block, Line, displayed, parse, read_text, split_lines
@@ -34,13 +36,6 @@ from plugin_bridge.sessions.tempo import TempoMap
 SAMPLE_RATES = (1000, 768000)
 DEFAULT_SAMPLE_RATE = 44100
 DEFAULT_COLOR = 16576
-BALANCE = 3
-PAN_MODES = {0: PanMode.BALANCE, BALANCE: PanMode.BALANCE, 5: PanMode.STEREO, 6: PanMode.DUAL}
-"""REAPER 3's balance; stereo balance and mono pan; stereo pan with its width; dual pan."""
-LAWS_KNOWN = (0.5, 1.0, 2.0)
-"""Laws that are straight lines, whatever the taper."""
-LINEAR = 2
-"""The straight one of the tapers that ``PANLAWFLAGS`` names."""
 MOST_CHANNELS = 128
 """REAPER's limit."""
 AUTO_STRETCH = 3
@@ -106,10 +101,7 @@ class _ProjectReader:
     def __init__(self, path: Path, root: Block, media_roots: tuple[Path, ...], nest: _Nest) -> None:
         self.root = root
         self.remarks: Counter[str] = Counter()
-        self.pan_mode = root.line("PANMODE").whole_at(0, BALANCE)
-        """What tracks have that say none of their own; looked for once, since it takes the whole project."""
-        self.pan_law = root.line("PANLAW").number_at(0, 1)
-        self.taper = root.line("PANLAWFLAGS").whole_at(0, 0)
+        self.pans = Pans(root)
         self.override = root.line("GLOBAL_AUTO").whole_at(0, -1)
         """The automation mode of all tracks, below 0 if they have their own."""
         self.mix = root.line("ITEMMIX").whole_at(0, 1)
@@ -120,9 +112,9 @@ class _ProjectReader:
         self.session.start = max(0.0, root.line("PROJOFFS").seconds_at(0))
         nest.open = nest.open or [path.resolve()]
         roots = (*media_roots, path.parent.resolve())
-        self.items = ItemReader(
-            media, TempoMap(self.session.tempo), partial(nest.read, roots), midi_pool(root.blocks("TRACK"))
-        )
+        tempo = TempoMap(self.session.tempo)
+        self.automation_items = AutomationItems(root, tempo)
+        self.items = ItemReader(media, tempo, partial(nest.read, roots), midi_pool(root.blocks("TRACK")))
         self._read_master()
         self._read_tracks()
         self.session.not_honoured = [
@@ -169,21 +161,19 @@ class _ProjectReader:
         root = self.root
         session = self.session
         session.master_volume = root.line("MASTER_VOLUME").number_at(0, 1)
-        session.master_pan = min(1.0, max(-1.0, root.line("MASTER_VOLUME").number_at(1, 0)))
+        self.pans.read_master(session)
         state = root.line("MASTERMUTESOLO").whole_at(0, 0)
         session.master_muted, session.master_mono = bool(state & MUTED), bool(state & MONO)
         session.master_channels = _channels(root.line("MASTER_NCH"))
-        line = root.line("MASTER_VOLUME")
-        mode = root.line("MASTER_PANMODE").whole_at(0, self.pan_mode)
-        session.master_pan_mode = PAN_MODES.get(mode, PanMode.BALANCE)
-        session.master_width, session.master_dual_pan = _width(line), _dual_pan(line)
-        if session.master_pan_mode is PanMode.DUAL:
-            session.master_pan = 0.0
         mode = automation_mode(self.override, root.line("MASTERAUTOMODE").whole_at(0, 0))
-        session.master_envelopes = list(read_envelopes(root, MASTER, mode, partial(self._remark, "Master")))
+        session.master_envelopes = list(
+            read_envelopes(root, MASTER, mode, partial(self._remark, "Master"), items=self.automation_items)
+        )
         if root.line("PLAYRATE").number_at(0, 1) != 1:
             self._remark(
-                "Project", f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out"
+                "Project",
+                f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out: "
+                "what is written lies on the project's own time, and is right inside it",
             )
         has_effects = root.line("MASTER_FX").number_at(0, 1) != 0
         for block in root.blocks("MASTERFXLIST") if has_effects else ():
@@ -217,14 +207,14 @@ class _ProjectReader:
             else:
                 del open_folders[max(1, len(open_folders) + depth) :]
         found, tracks = [block for _, block in blocks], list(self.session.walk())
-        read_sends(found, tracks, self.override, self._remark)
+        read_sends(found, tracks, self.override, self.automation_items, self._remark)
         self.session.vcas = read_vcas(found, tracks, self._envelopes)
 
     def _envelopes(self, block: Block, name: str = "") -> list[Envelope]:
         """Those of a track, and the VCA's that leads others; the latter is nobody's to remark on twice."""
         mode = automation_mode(self.override, block.line("AUTOMODE").whole_at(0, 0))
         remark = partial(self._remark, name) if name else lambda text: None
-        return list(read_envelopes(block, PARAMETERS, mode, remark))
+        return list(read_envelopes(block, PARAMETERS, mode, remark, items=self.automation_items))
 
     def _track(self, block: Block, name: str, identifier: str) -> Track:
         strip = block.line("VOLPAN")
@@ -232,7 +222,6 @@ class _ProjectReader:
             name=name,
             identifier=identifier,
             volume=strip.number_at(0, 1),
-            pan=min(1.0, max(-1.0, strip.number_at(1, 0))),
             muted=block.line("MUTESOLO").number_at(0, 0) != 0,
             soloed=block.line("MUTESOLO").number_at(1, 0) > 0,
             solo_defeat=block.line("MUTESOLO").number_at(2, 0) != 0,
@@ -253,7 +242,7 @@ class _ProjectReader:
             track.plugins = [plugin.name for plugin in track.chain if not plugin.bypassed]
         for plugin in track.plugins:
             self._remark(name, f"plug-in {plugin} is left out")
-        self._read_pan(block, track)
+        self.pans.read(block, track, partial(self._remark, name))
         for output in track.hardware_outputs:
             self._remark(name, f"what goes to hardware {output} is not played")
         for envelope in block.blocks(*LEFT_OUT):
@@ -290,23 +279,6 @@ class _ProjectReader:
         if any(start < change.seconds < end for change in self.session.tempo):
             self._remark(name, "items are not stretched with the tempo that changes in them")
 
-    def _read_pan(self, block: Block, track: Track) -> None:
-        line = block.line("VOLPAN")
-        mode = block.line("PANMODE").whole_at(0, self.pan_mode)
-        track.pan_mode = PAN_MODES.get(mode, PanMode.BALANCE)
-        track.width = _width(line) if track.pan_mode is PanMode.STEREO else 1.0
-        if track.pan_mode is PanMode.DUAL:
-            track.dual_pan, track.pan = _dual_pan(line), 0.0
-        if mode not in PAN_MODES and (track.pan or _width(line) != 1):
-            self._remark(track.name, f"pan mode {mode} is played as balance")
-        law = line.number_at(2, -1)
-        law = self.pan_law if law < 0 else law
-        law = law if 0 < law <= 4 else 1.0
-        track.pan_law, track.pan_boosts = (1 / law, True) if law > 1 else (law, False)
-        taper = block.line("PANLAWFLAGS").whole_at(0, self.taper)
-        if law not in LAWS_KNOWN and taper != LINEAR and 0 < abs(track.pan) < 1:
-            self._remark(track.name, f"pan law {law:g} is played with a straight taper")
-
     def _play_offset(self, line: Line) -> float:
         """Seconds, or samples where bit 2 says so; bit 1 switches it off."""
         flags = line.whole_at(1, 0)
@@ -342,15 +314,6 @@ def _channels(line: Line) -> int:
             f"line {line.first_line + 1}: a track of {channels} channels; at most {MOST_CHANNELS} can be had"
         )
     return max(1, channels)
-
-
-def _width(line: Line) -> float:
-    return max(-1.0, min(1.0, line.number_at(4, 1)))
-
-
-def _dual_pan(line: Line) -> tuple[float, float]:
-    """Where the width stands is the right channel's place in this mode."""
-    return max(-1.0, min(1.0, line.number_at(3, -1))), _width(line)
 
 
 def _color(value: int) -> str:

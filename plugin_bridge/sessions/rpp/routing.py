@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from plugin_bridge.sessions.model import Envelope, Send, Tap, Track, Vca
+from plugin_bridge.sessions.rpp.automation_items import AutomationItems
 from plugin_bridge.sessions.rpp.envelopes import SENDS, automation_mode, read_envelope
 from plugin_bridge.sessions.rpp.text import Block, Line
 
@@ -20,7 +21,11 @@ MOST_CHANNELS = 128
 
 
 def read_sends(
-    blocks: Sequence[Block], tracks: Sequence[Track], override: int, remark: Callable[[str, str], None]
+    blocks: Sequence[Block],
+    tracks: Sequence[Track],
+    override: int,
+    items: AutomationItems,
+    remark: Callable[[str, str], None],
 ) -> None:
     """Give each of ``tracks`` its sends; REAPER writes them where they arrive.
 
@@ -43,7 +48,8 @@ def read_sends(
                 current = (tracks[source], send, automation_mode(override, mode))
             elif isinstance(part, Block) and part.name in SENDS and current:
                 track, send, mode = current
-                found = read_envelope(part, SENDS[part.name], mode, partial(remark, target.name))
+                say = partial(remark, target.name)
+                found = read_envelope(part, SENDS[part.name], mode, say, items=items)
                 if found:
                     track.sends[-1] = replace(send, envelopes=(*send.envelopes, found))
                     current = (track, track.sends[-1], mode)
