@@ -103,7 +103,9 @@ def session_parts(
     session = read_session(project, media_roots)
     tracks = selected_tracks(session, patterns, processing)
     if not tracks:
-        raise JobError(f"{project}: no track holds audio; stembridge inspect shows what is there")
+        notes = any(track.notes for track in session.walk()) and not processing.plays_notes
+        what = "its notes are heard with --soundfont FILE or --instruments" if notes else ""
+        raise JobError(f"{project}: no track holds audio; {what or 'stembridge inspect shows what is there'}")
     numbers = {track.identifier: number for number, track in enumerate(session.walk(), 1)}
     parents = {child.identifier: track.name for track in session.walk() for child in track.children}
     return [

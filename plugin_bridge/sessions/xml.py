@@ -24,14 +24,19 @@ MOST_ELEMENTS = 2_000_000
 MAX_DEPTH = 256
 LARGEST_WHOLE = 2**63 - 1
 BLOCK = 1 << 16
+COUNTED = "counted"
+"""The attribute of a skipped element that says how many of those to be counted lie inside, if any do."""
 
 
 class _Limited(TreeBuilder):
     """Builds a tree that fits into memory; what lies inside ``skipped`` elements is left out."""
 
-    def __init__(self, skipped: Collection[str], keep_comments: bool) -> None:
+    def __init__(self, skipped: Collection[str], counted: Collection[str], keep_comments: bool) -> None:
         super().__init__(insert_comments=keep_comments, insert_pis=keep_comments)
         self._skipped = skipped
+        self._counted = counted
+        self._left_out: Element | None = None
+        """The element whose content is being skipped."""
         self._depth = 0
         self._count = 0
         self._inside = 0
@@ -43,11 +48,17 @@ class _Limited(TreeBuilder):
         if self._inside or tag in self._skipped:
             self._inside += 1
             if self._inside > 1:
+                if tag in self._counted and self._left_out is not None:
+                    self._left_out.set(COUNTED, str(int(self._left_out.get(COUNTED, "0")) + 1))
                 return Element(tag)
         self._count += 1
         if self._count > MOST_ELEMENTS:
             raise SessionError(f"more than {MOST_ELEMENTS} elements")
-        return super().start(tag, attrs)
+        made = super().start(tag, attrs)
+        if self._inside:
+            made.attrib.pop(COUNTED, None)
+            self._left_out = made
+        return made
 
     def end(self, tag: str) -> Element:
         self._depth -= 1
@@ -63,13 +74,19 @@ class _Limited(TreeBuilder):
 
 
 def parse_xml(
-    blocks: Iterable[bytes], path: Path, *, skipped: Collection[str] = (), keep_comments: bool = False
+    blocks: Iterable[bytes],
+    path: Path,
+    *,
+    skipped: Collection[str] = (),
+    counted: Collection[str] = (),
+    keep_comments: bool = False,
 ) -> Element:
     """The root of the document whose bytes come in ``blocks``; ``path`` is named in errors.
 
-    Of elements called as in ``skipped`` only the attributes are kept. Raises :class:`SessionError`.
+    Of elements called as in ``skipped`` only the attributes are kept, and how many elements called as in
+    ``counted`` are inside (:data:`COUNTED`). Raises :class:`SessionError`.
     """
-    parser = DefusedXMLParser(target=_Limited(skipped, keep_comments), forbid_dtd=True)
+    parser = DefusedXMLParser(target=_Limited(skipped, counted, keep_comments), forbid_dtd=True)
     size = 0
     try:
         for block in blocks:

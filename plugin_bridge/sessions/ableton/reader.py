@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions import warps
+from plugin_bridge.sessions.ableton import values
 from plugin_bridge.sessions.ableton.notes import played, written_notes
 from plugin_bridge.sessions.beats import BeatClock, BeatTempo, Frame
 from plugin_bridge.sessions.model import (
@@ -32,7 +33,7 @@ from plugin_bridge.sessions.model import (
     Track,
 )
 from plugin_bridge.sessions.sources import MediaFolders
-from plugin_bridge.sessions.xml import BLOCK, number, parse_xml, switch, whole
+from plugin_bridge.sessions.xml import BLOCK, COUNTED, number, parse_xml, switch, whole
 from separators import regular_files
 
 LARGEST_FILE = 256 << 20
@@ -50,6 +51,7 @@ PATHS = {
     "clips": "DeviceChain/MainSequencer/Sample/ArrangerAutomation/Events",
     "frozen clips": "DeviceChain/FreezeSequencer/Sample/ArrangerAutomation/Events",
     "MIDI clips": "DeviceChain/MainSequencer/ClipTimeable/ArrangerAutomation/Events",
+    "slots": "DeviceChain/MainSequencer/ClipSlotList",
     "devices": "DeviceChain/DeviceChain/Devices",
     "envelopes": "AutomationEnvelopes/Envelopes",
     "output": "DeviceChain/AudioOutputRouting/Target",
@@ -64,8 +66,6 @@ SAMPLE_RATES = (1000, 768000)
 TEMPOS = (1.0, 10000.0)
 RE_PITCH = 3
 """The warp mode that moves the pitch with the time."""
-SILENT = 0.00032
-"""Live's lowest fader and send, -70 dB, is silence."""
 LONGEST_SET = 1e7
 """Beats; the events before all others lie further back than this."""
 MOST_REPEATS = 20_000
@@ -85,7 +85,7 @@ def read_ableton(path: Path, media_roots: Sequence[Path] = ()) -> Session:
     Samples are looked for in the set's folder and ``media_roots`` only.
     """
     with closing(_unpacked(path)) as blocks:
-        root = parse_xml(blocks, path, skipped=SKIPPED)
+        root = parse_xml(blocks, path, skipped=SKIPPED, counted=("AudioClip", "MidiClip"))
     if root.tag != "Ableton" or root.find("LiveSet") is None:
         raise SessionError(f"{path}: not an Ableton Live set (its XML begins with <{root.tag:.80}>)")
     try:
@@ -112,22 +112,6 @@ def _unpacked(path: Path) -> Generator[bytes]:
         raise SessionError(f"{path}: not an Ableton Live set, which is packed by gzip: {error}") from None
 
 
-def _value(element: Element | None, path: str, default: float = 0.0) -> float:
-    """The number in the attribute ``Value`` of what lies at ``path``."""
-    found = element.find(path) if element is not None else None
-    return default if found is None else number(found, "Value", default)
-
-
-def _text(element: Element, path: str) -> str:
-    found = element.find(path)
-    return "" if found is None else found.get("Value", "")
-
-
-def _is_on(element: Element | None, path: str, default: bool) -> bool:
-    found = element.find(path) if element is not None else None
-    return default if found is None else switch(found, "Value", default)
-
-
 class _SetReader:
     def __init__(self, path: Path, root: Element, media: MediaFolders) -> None:
         self.root = root
@@ -143,6 +127,7 @@ class _SetReader:
         self._read_master()
         self._read_tracks()
         self._read_locators()
+        self._remark_on_session_view()
         self.session.not_honoured = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
         ]
@@ -160,7 +145,7 @@ class _SetReader:
 
     def _tempo(self) -> list[BeatTempo]:
         tempo = self.master.find(f"{PATHS['mixer']}/Tempo") if self.master is not None else None
-        bpm = _value(tempo, "Manual", 120.0)
+        bpm = values.real(tempo, "Manual", 120.0)
         events = self._events(self.master, tempo)
         found = [BeatTempo(time, value, True) for time, value in events]
         if not found or found[0].beat > 0:
@@ -172,7 +157,7 @@ class _SetReader:
 
     def _meter(self) -> tuple[int, int]:
         mixer = self.master.find(PATHS["mixer"]) if self.master is not None else None
-        code = int(min(max(_value(mixer, "TimeSignature/Manual", 201), 0), 494))
+        code = int(min(max(values.real(mixer, "TimeSignature/Manual", 201), 0), 494))
         return code % 99 + 1, 2 ** (code // 99)
 
     def _events(self, track: Element | None, parameter: Element | None) -> list[tuple[float, float]]:
@@ -181,7 +166,7 @@ class _SetReader:
         if track is None or target is None:
             return []
         for envelope in track.iterfind(f"{PATHS['envelopes']}/AutomationEnvelope"):
-            if _text(envelope, "EnvelopeTarget/PointeeId") != target.get("Id"):
+            if values.word(envelope, "EnvelopeTarget/PointeeId") != target.get("Id"):
                 continue
             events = list(envelope.iterfind("Automation/Events/*"))
             found = []
@@ -193,10 +178,16 @@ class _SetReader:
             return sorted(found, key=lambda one: one[0]) if len(found) > 1 else []
         return []
 
+    def _remark_on_session_view(self) -> None:
+        lists = self.root.iterfind(f"{PATHS['tracks']}/*/{PATHS['slots']}")
+        if count := sum(whole(one, COUNTED) for one in lists):
+            clips = "1 clip" if count == 1 else f"{count} clips"
+            self._remark("Set", f"{clips} of the session view left out; the arrangement is read")
+
     def _read_master(self) -> None:
         mixer = self.master.find(PATHS["mixer"]) if self.master is not None else None
-        self.session.master_volume = _gain(_value(mixer, "Volume/Manual", 1.0))
-        self.session.master_pan = _pan(_value(mixer, "Pan/Manual"))
+        self.session.master_volume = values.gain(values.real(mixer, "Volume/Manual", 1.0))
+        self.session.master_pan = values.pan(values.real(mixer, "Pan/Manual"))
         if self.master is not None:
             self.session.master_envelopes = list(self._envelopes(self.master, mixer, ("Volume", "Pan")))
             for name in _devices(self.master):
@@ -211,28 +202,33 @@ class _SetReader:
             element.get("Id", ""): made[id(element)] for element in elements if element.tag == "GroupTrack"
         }
         before = [
-            _is_on(one, ".", False) for one in self.root.iterfind(f"{PATHS['sends before the fader']}/*")
+            values.is_on(one, ".", False)
+            for one in self.root.iterfind(f"{PATHS['sends before the fader']}/*")
         ]
         parents: dict[int, Track] = {}
         for element in elements:
             track = made[id(element)]
-            parent = groups.get(_text(element, PATHS["group"]))
+            parent = groups.get(values.word(element, PATHS["group"]))
             if parent is not None and not _is_above(track, parent, parents):
                 parents[id(track)] = parent
                 parent.children.append(track)
             else:
                 self.session.tracks.append(track)
             for index, holder in enumerate(element.iterfind(f"{PATHS['mixer']}/Sends/TrackSendHolder")):
-                gain = _value(holder, "Send/Manual")
+                gain = values.real(holder, "Send/Manual")
                 is_moved = bool(self._events(element, holder.find("Send")))
-                if (gain > SILENT or is_moved) and index < len(returns) and returns[index] is not element:
+                if (
+                    (gain > values.SILENT or is_moved)
+                    and index < len(returns)
+                    and returns[index] is not element
+                ):
                     is_pre = index < len(before) and before[index]
                     tap = Tap.PRE_FADER if is_pre else Tap.POST_FADER
                     moves = self._envelope(element, holder.find("Send"), Parameter.VOLUME)
                     track.sends.append(
                         Send(
                             made[id(returns[index])].identifier,
-                            _gain(gain),
+                            values.gain(gain),
                             tap=tap,
                             envelopes=() if moves is None else (moves,),
                         )
@@ -241,21 +237,21 @@ class _SetReader:
     def _track(self, element: Element, number: int) -> Track:
         mixer = element.find(PATHS["mixer"])
         track = Track(
-            _text(element, PATHS["name"]) or f"Track {number}",
+            values.word(element, PATHS["name"]) or f"Track {number}",
             identifier=f"{element.tag} {element.get('Id', '')} {number}",
-            volume=_gain(_value(mixer, "Volume/Manual", 1.0)),
-            pan=_pan(_value(mixer, "Pan/Manual")),
-            muted=not _is_on(mixer, "Speaker/Manual", True),
-            soloed=_is_on(mixer, "SoloSink", False),
+            volume=values.gain(values.real(mixer, "Volume/Manual", 1.0)),
+            pan=values.pan(values.real(mixer, "Pan/Manual")),
+            muted=not values.is_on(mixer, "Speaker/Manual", True),
+            soloed=values.is_on(mixer, "SoloSink", False),
             is_bus=element.tag == "ReturnTrack",
         )
         if track.pan:
             self._remark(track.name, "pan is played as 0 dB balance; Live's is louder at the sides")
-        output = _text(element, PATHS["output"])
+        output = values.word(element, PATHS["output"])
         if output.startswith(("AudioOut/External", "AudioOut/None", "AudioOut/Track")):
             self._remark(track.name, f"its output {output} is played into the mix")
-        delay = _value(element, "TrackDelay/Value")
-        is_in_samples = _is_on(element, "TrackDelay/IsValueSampleBased", False)
+        delay = values.real(element, "TrackDelay/Value")
+        is_in_samples = values.is_on(element, "TrackDelay/IsValueSampleBased", False)
         track.play_offset = delay / (self.session.sample_rate if is_in_samples else 1000)
         if not abs(track.play_offset) <= LONGEST_DELAY:
             raise SessionError(
@@ -276,7 +272,7 @@ class _SetReader:
 
     def _envelope(self, track: Element, control: Element | None, parameter: Parameter) -> Envelope | None:
         """What automation does to a control, if it moves it."""
-        read = {Parameter.VOLUME: _gain, Parameter.PAN: _pan, Parameter.MUTE: _muted}
+        read = {Parameter.VOLUME: values.gain, Parameter.PAN: values.pan, Parameter.MUTE: values.muted}
         shape = PointShape.HOLD if parameter is Parameter.MUTE else PointShape.LINEAR
         points = tuple(
             Point(self.frame.seconds(beat), read[parameter](value), shape)
@@ -285,16 +281,16 @@ class _SetReader:
         return Envelope(parameter, points, relative=False) if points else None
 
     def _remark_on_mixer(self, name: str, element: Element, mixer: Element | None) -> None:
-        if round(_value(mixer, "PanMode")) == SPLIT_PAN:
+        if round(values.real(mixer, "PanMode")) == SPLIT_PAN:
             self._remark(name, "its split stereo pan is played in the middle")
-        if round(_value(mixer, "CrossFadeState/Manual", NO_CROSSFADER)) != NO_CROSSFADER:
+        if round(values.real(mixer, "CrossFadeState/Manual", NO_CROSSFADER)) != NO_CROSSFADER:
             self._remark(name, "what the crossfader does to it is left out")
-        if round(_value(element, "DeviceChain/MainSequencer/MonitoringEnum", 1)) == MONITOR_IN:
+        if round(values.real(element, "DeviceChain/MainSequencer/MonitoringEnum", 1)) == MONITOR_IN:
             self._remark(name, "its monitor is on In, where Live plays its input; its clips are played")
 
     def _play(self, track: Track, element: Element) -> None:
         """The clips; of a frozen track what Live made of them and of its devices."""
-        if _is_on(element, "Freeze", False):
+        if values.is_on(element, "Freeze", False):
             if frozen := list(element.iterfind(f"{PATHS['frozen clips']}/AudioClip")):
                 for clip in frozen:
                     self._clips(track, clip)
@@ -311,10 +307,10 @@ class _SetReader:
             self._clips(track, clip)
 
     def _notes(self, track: Track, element: Element) -> None:
-        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
-        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        start = self.frame.seconds(values.real(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(values.real(element, "CurrentEnd"))
         written = written_notes(element)
-        if end <= start or not written or _is_on(element, "Disabled", False):
+        if end <= start or not written or values.is_on(element, "Disabled", False):
             return
         self._remark(track.name, "MIDI clips are not played")
         if not all(note.is_certain for note in written):
@@ -333,12 +329,12 @@ class _SetReader:
                 self._remark(name, "modulation inside clips is left out")
 
     def _clips(self, track: Track, element: Element) -> None:
-        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
-        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        start = self.frame.seconds(values.real(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(values.real(element, "CurrentEnd"))
         if end <= start:
             return
-        is_warped = _is_on(element, "IsWarped", False)
-        pitch = _value(element, "PitchCoarse") + _value(element, "PitchFine") / 100
+        is_warped = values.is_on(element, "IsWarped", False)
+        pitch = values.real(element, "PitchCoarse") + values.real(element, "PitchFine") / 100
         if not -48 <= pitch <= 48:
             raise SessionError(f"a clip is transposed by {pitch:g} semitones; Live has -48 to 48")
         path, problem = self._file(element)
@@ -346,9 +342,9 @@ class _SetReader:
             path,
             start,
             end - start,
-            gain=_gain(_value(element, "SampleVolume", 1.0)),
-            muted=_is_on(element, "Disabled", False),
-            name=_text(element, "Name"),
+            gain=values.gain(values.real(element, "SampleVolume", 1.0)),
+            muted=values.is_on(element, "Disabled", False),
+            name=values.word(element, "Name"),
             problem=problem,
         )
         if made.problem and not made.muted:
@@ -357,14 +353,14 @@ class _SetReader:
         self._remark_on_fades(track.name, element)
         if not is_warped:
             speed = 2 ** (pitch / 12)
-            content = _value(element, "Loop/LoopStart") + _value(element, "Loop/StartRelative")
+            content = values.real(element, "Loop/LoopStart") + values.real(element, "Loop/StartRelative")
             track.clips.append(self._faded(replace(made, offset=content, rate=speed), element))
             return
         pairs = warps.anchors(
             (number(mark, "BeatTime"), number(mark, "SecTime"))
             for mark in element.iterfind("WarpMarkers/WarpMarker")
         )
-        mode = int(_value(element, "WarpMode"))
+        mode = int(values.real(element, "WarpMode"))
         for frame, first, last in self._stretches(start, end, element):
             moments = warps.markers(frame, pairs, first, last)
             rate, stretch, trouble = warps.rate(moments)
@@ -383,9 +379,9 @@ class _SetReader:
 
     def _stretches(self, start: float, end: float, clip: Element) -> Iterator[tuple[Frame, float, float]]:
         """What a clip in beats plays in one go, with where the content's beats lie; repeated in a loop."""
-        loop_start, loop_end = _value(clip, "Loop/LoopStart"), _value(clip, "Loop/LoopEnd")
-        content = loop_start + _value(clip, "Loop/StartRelative")
-        is_loop = _is_on(clip, "Loop/LoopOn", False) and loop_end - loop_start > SHORTEST_LOOP
+        loop_start, loop_end = values.real(clip, "Loop/LoopStart"), values.real(clip, "Loop/LoopEnd")
+        content = loop_start + values.real(clip, "Loop/StartRelative")
+        is_loop = values.is_on(clip, "Loop/LoopOn", False) and loop_end - loop_start > SHORTEST_LOOP
         beat = self.clock.beats(start)
         while start < end:
             frame = Frame(self.clock, "beats", beat - content)
@@ -400,14 +396,14 @@ class _SetReader:
 
     def _faded(self, clip: Clip, element: Element) -> Clip:
         """With its fades, whose lengths are beats; those at the joints of a loop are none."""
-        if not _is_on(element, "Fade", False):
+        if not values.is_on(element, "Fade", False):
             return clip
-        start = self.frame.seconds(_value(element, "CurrentStart", number(element, "Time")))
-        end = self.frame.seconds(_value(element, "CurrentEnd"))
+        start = self.frame.seconds(values.real(element, "CurrentStart", number(element, "Time")))
+        end = self.frame.seconds(values.real(element, "CurrentEnd"))
         lengths = [
             0.0
-            if _is_on(element, f"Fades/IsDefault{side}", False)
-            else _value(element, f"Fades/{side}Length")
+            if values.is_on(element, f"Fades/IsDefault{side}", False)
+            else values.real(element, f"Fades/{side}Length")
             for side in ("FadeIn", "FadeOut")
         ]
         into, out = (max(0.0, length) for length in lengths)
@@ -417,14 +413,14 @@ class _SetReader:
         return replace(clip, fade_in=Fade(fade_in), fade_out=Fade(fade_out))
 
     def _remark_on_fades(self, name: str, element: Element) -> None:
-        if not _is_on(element, "Fade", False):
+        if not values.is_on(element, "Fade", False):
             return
         for side in ("FadeIn", "FadeOut"):
-            is_own = not _is_on(element, f"Fades/IsDefault{side}", False)
-            is_bent = any(_value(element, f"Fades/{side}Curve{word}") for word in ("Skew", "Slope"))
-            if is_own and is_bent and _value(element, f"Fades/{side}Length") > 0:
+            is_own = not values.is_on(element, f"Fades/IsDefault{side}", False)
+            is_bent = any(values.real(element, f"Fades/{side}Curve{word}") for word in ("Skew", "Slope"))
+            if is_own and is_bent and values.real(element, f"Fades/{side}Length") > 0:
                 self._remark(name, "curved fades are played as straight ones")
-        if round(_value(element, "Fades/CrossfadeInState")):
+        if round(values.real(element, "Fades/CrossfadeInState")):
             self._remark(name, "crossfades are played as fades of either clip")
 
     def _file(self, element: Element) -> tuple[Path, str]:
@@ -432,11 +428,11 @@ class _SetReader:
         file = element.find(PATHS["file"])
         if file is None:
             return self.session.path, "a clip names no sample"
-        relative = _text(file, "RelativePath")
+        relative = values.word(file, "RelativePath")
         if not relative:
             folders = [one.get("Dir", "") for one in file.iterfind("RelativePath/RelativePathElement")]
-            relative = "/".join([*(folder or ".." for folder in folders), _text(file, "Name")])
-        names = [name for name in (relative, _text(file, "Path")) if name]
+            relative = "/".join([*(folder or ".." for folder in folders), values.word(file, "Name")])
+        names = [name for name in (relative, values.word(file, "Path")) if name]
         found = [self.media.find(name) for name in names]
         path, trouble = ([one for one in found if not one[1]] or found or [(self.media.folder, "")])[0]
         shown = Path((names or ["a sample"])[0].replace("\\", "/")).name
@@ -446,8 +442,8 @@ class _SetReader:
 
     def _read_locators(self) -> None:
         for locator in self.root.iterfind(f"{PATHS['locators']}/Locator"):
-            seconds = self.frame.seconds(_value(locator, "Time"))
-            self.session.markers.append(Marker(seconds, _text(locator, "Name")))
+            seconds = self.frame.seconds(values.real(locator, "Time"))
+            self.session.markers.append(Marker(seconds, values.word(locator, "Name")))
         self.session.markers.sort(key=lambda marker: marker.seconds)
 
 
@@ -456,29 +452,14 @@ def _devices(track: Element) -> list[str]:
     found = track.find(PATHS["devices"])
     names = []
     for device in found if found is not None else ():
-        if not _is_on(device, "On/Manual", True):
+        if not values.is_on(device, "On/Manual", True):
             continue
         plugin = next(
             (name for tag in ("PlugName", "Name") for one in device.iterfind(f"PluginDesc//{tag}")
              if (name := one.get("Value", ""))), "",
         )  # fmt: skip
-        names.append(plugin or _text(device, "UserName") or device.tag)
+        names.append(plugin or values.word(device, "UserName") or device.tag)
     return names
-
-
-def _gain(value: float) -> float:
-    if not 0 <= value <= 1000:
-        raise SessionError(f"a gain of {value:g}; it must lie between silence and +60 dB")
-    return 0.0 if value <= SILENT else value
-
-
-def _muted(is_on: float) -> float:
-    """1 where the switch of a track is off."""
-    return float(is_on < 0.5)
-
-
-def _pan(value: float) -> float:
-    return min(1.0, max(-1.0, value))
 
 
 def _is_above(track: Track, parent: Track, parents: dict[int, Track]) -> bool:

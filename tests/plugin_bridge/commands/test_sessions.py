@@ -231,6 +231,18 @@ def test_inspect_shows_the_session(odd_session):
     run("inspect", odd_session, "--strict", status=1)
 
 
+def test_a_session_of_notes_alone_says_what_makes_them_heard(tmp_path):
+    midi = "<SOURCE MIDI\nHASDATA 1 480 QN\nE 0 90 3c 60\nE 480 80 3c 00\n>"
+    path = made.save(tmp_path, made.project(made.track("Keys", made.item(source=midi))))
+    said = run("bounce", path, "-o", tmp_path / "out", status=1).stderr
+    assert said.strip() == (
+        f"Error: {path}: no track holds audio; its notes are heard with --soundfont FILE or --instruments"
+    )
+    empty = made.save(tmp_path, made.project(made.track("Keys")), "empty.rpp")
+    said = run("bounce", empty, "-o", tmp_path / "out", status=1).stderr
+    assert said.strip().endswith("no track holds audio; stembridge inspect shows what is there")
+
+
 def test_inspect_shows_where_notes_sound(tmp_path):
     """A short rest does not show, a long one does."""
     events = ("0 90 3c 60", "480 80 3c 00", "100 90 3e 60", "860 80 3e 00", "2880 90 40 60", "480 80 40 00")

@@ -386,3 +386,18 @@ def test_repeats_of_notes_without_end_are_an_error(read, monkeypatch):
     monkeypatch.setattr(reader, "MOST_NOTES", 100)
     with pytest.raises(SessionError, match="repeat more than 100 notes"):
         read(keys(midi_clip((0, 1, 60), end=200, loop=(0, 1), is_loop=True)))
+
+
+def test_clips_of_the_session_view_are_counted(read):
+    def slots(*clips):
+        inner = "".join(f"<ClipSlot><ClipSlot><Value>{one}</Value></ClipSlot></ClipSlot>" for one in clips)
+        return f"<MainSequencer><ClipSlotList>{inner}</ClipSlotList>"
+
+    one = track(clip()).replace("<MainSequencer>", slots(clip(), clip(), ""))
+    two = keys().replace("<MainSequencer>", slots(midi_clip((0, 1, 60))))
+    said = "Set: {} of the session view left out; the arrangement is read"
+    session = read(one, two)
+    assert session.not_honoured == [said.format("3 clips")]
+    assert [len(track.clips) for track in session.tracks] == [1, 0]
+    assert read(track(clip()), two).not_honoured == [said.format("1 clip")]
+    assert read(track(clip()).replace("<MainSequencer>", slots(""))).not_honoured == []
