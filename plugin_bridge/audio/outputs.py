@@ -54,17 +54,19 @@ def check_output(format: str, bit_depth: str, channels: int, sample_rate: int) -
         raise AudioFileError(f"bit depth {bit_depth!r} is unknown; there are: {', '.join(BIT_DEPTHS)}")
     if bit_depth not in limits.depths:
         raise AudioFileError(f"{limits.why}: choose bit depth {' or '.join(limits.depths)}, or WAV")
+    holds, instead = f"{format} holds", "WAV"
+    if format in STEM_CODECS:
+        holds, instead = "a stem.mp4 holds", "layout files"
     if not 1 <= channels <= limits.channels:
-        raise AudioFileError(
-            f"{format} holds 1 to {limits.channels} channels, not {channels}; write separate files, or WAV"
-        )
+        what = "choose layout files" if format in STEM_CODECS else "write separate files, or WAV"
+        raise AudioFileError(f"{holds} 1 to {limits.channels} channels, not {channels}; {what}")
     if not isinstance(sample_rate, int) or sample_rate not in limits.rates:
         allowed = (
             f"{limits.rates[0]} to {limits.rates[-1]} Hz"
             if isinstance(limits.rates, range)
             else ", ".join(str(rate) for rate in sorted(limits.rates)) + " Hz"
         )
-        raise AudioFileError(f"{format} holds sample rates of {allowed}, not {sample_rate}; choose WAV")
+        raise AudioFileError(f"{holds} sample rates of {allowed}, not {sample_rate}; choose {instead}")
 
 
 def has_full_scale(format: str, bit_depth: str) -> bool:

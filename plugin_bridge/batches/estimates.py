@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from plugin_bridge.errors import JobError
-from plugin_bridge.jobs.job import SeparateJob
+from plugin_bridge.jobs.job import PresetText, SeparateJob
 from plugin_bridge.jobs.manifest import Manifest, text_hash
 from plugin_bridge.jobs.not_done import NotDone
 from plugin_bridge.jobs.plan import Planned
@@ -78,7 +78,7 @@ def estimate(plan: Sequence[Planned], outs: Sequence[Path], workers: int) -> Est
         found = [Manifest.read(path) for path in planned.survey.outputs if path.suffix == ".json"]
         sets = [manifest for manifest in found if manifest is not None]
         there = sum(output.bytes for manifest in sets for output in manifest.outputs)
-        name, hashed = job.preset.name, _hash(job.preset.text)
+        name, hashed = job.preset.name, _hash(job.preset)
         same = [one for one in sets if one.key.get("preset") == {"name": name, "hash": hashed}]
         for one in same[:1]:
             took[name] += one.seconds
@@ -133,8 +133,8 @@ def sizing() -> dict[str, dict[str, float]]:
 
 
 @cache
-def _hash(text: str) -> str:
-    return text_hash(text)
+def _hash(preset: PresetText) -> str:
+    return text_hash(preset.deciding)
 
 
 def _existing(folder: Path) -> Path:

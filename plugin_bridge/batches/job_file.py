@@ -22,13 +22,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from plugin_bridge.audio.outputs import OutputFormat
 from plugin_bridge.batches.toml_lines import Place, line_of, lines_of
 from plugin_bridge.errors import BridgeError, JobError
 from plugin_bridge.jobs.job import PresetText, Settings
 from plugin_bridge.jobs.plan import preset_text
 from plugin_bridge.naming import Template
+from plugin_bridge.presets.output import Layout
 from plugin_bridge.presets.preset import Preset
 from separators import regular_files
 
@@ -40,7 +50,14 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Texts = Annotated[list[str], BeforeValidator(_listed)]
+def _plain(text: str) -> str:
+    if "\0" in text:  # the system would take the rest for nothing
+        raise ValueError(f"{text!r}: no name holds the character \\0")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+Texts = Annotated[list[Text], BeforeValidator(_listed)]
 """One text, or a list of them."""
 
 
@@ -49,13 +66,13 @@ class _Output(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    out: str | None = Field(None, min_length=1)
+    out: Text | None = Field(None, min_length=1)
     """Folder for the results, relative to the job file; ``stems`` if nobody says one."""
-    name: str | None = None
+    name: Text | None = None
     """The template of the results' names, as ``--name``."""
-    format: Literal["wav", "aiff", "flac", "ogg", "mp3"] | None = None
+    format: OutputFormat | None = None
     bit_depth: Literal[16, 24, "16", "24", "float32"] | None = None
-    layout: Literal["files", "multichannel"] | None = None
+    layout: Layout | None = None
 
 
 class JobTable(_Output):
@@ -67,8 +84,8 @@ class JobTable(_Output):
     """DAW projects and folders that are one, with ``*``, ``?`` and ``**``."""
     exclude: Texts = []
     """What is not taken of what ``inputs`` and ``sessions`` find."""
-    preset: str | None = None
-    presets: dict[str, str] = {}
+    preset: Text | None = None
+    presets: dict[Text, Text] = {}
     """Pattern -> preset, by the names of files or tracks; the first that fits counts."""
     set: dict[str, bool | int | float | str] = {}
     """Parameters of the preset's separator, as ``--set``."""

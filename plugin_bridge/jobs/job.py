@@ -168,7 +168,7 @@ class PresetText:
 
     @property
     def deciding(self) -> str:
-        """The preset as text, without what its stems do not depend on, as the device."""
+        """The preset as text, without what its stems do not depend on: the device, words for people."""
 
         def kept(table: SeparatorTable) -> SeparatorTable:
             rows = registry.get(table.name).parameters
@@ -178,7 +178,10 @@ class PresetText:
         preset = self.preset
         tables = {stem: kept(table) for stem, table in preset.separate.items()}
         first = preset.separator and kept(preset.separator)
-        return preset.model_copy(update={"separator": first, "separate": tables}).dump()
+        silent = dict.fromkeys(("title", "description", "purpose", "task", "caution"), "")
+        return preset.model_copy(
+            update={**silent, "gives": [], "separator": first, "separate": tables}
+        ).dump()
 
     def on_device(self, device: str) -> PresetText:
         """The preset with its networks on ``device``.

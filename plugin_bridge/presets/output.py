@@ -18,13 +18,16 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
 
 
+Layout = Literal["files", "multichannel", "stem.mp4"]
+
+
 class Output(Table):
     """``[output]``: how results are written. What is left out follows the input or the command line."""
 
     format: OutputFormat = "wav"
     bit_depth: BitDepth | None = None
     """None: the input's, or better."""
-    layout: Literal["files", "multichannel", "stem.mp4"] = "files"
+    layout: Layout = "files"
     name: str = DEFAULT_TEMPLATE
     """The template of the files' names; see :mod:`plugin_bridge.naming`."""
     stems: list[str] | None = None

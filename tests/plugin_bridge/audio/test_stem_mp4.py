@@ -195,7 +195,8 @@ def test_what_cannot_be_is_refused_before_any_work(song, tmp_path):
     assert "at least two" in one
     soundfile.write(tmp_path / "slow.wav", np.ones((100, 2)) * 0.1, 32000)
     slow = error_of("separate", tmp_path / "slow.wav", *common[2:], "--layout", "stem.mp4")
-    assert "44100, 48000" in slow
+    assert "a stem.mp4 holds sample rates of 44100, 48000 Hz, not " in slow
+    assert "; choose layout files" in slow
     assert not list((tmp_path / "out").rglob("*.*4"))
 
 

@@ -26,6 +26,10 @@ def folder(tmp_path, preset):
     return tmp_path
 
 
+def up_to_date(path):
+    return json.loads(run("batch", path, "--dry-run", "--json").stdout)["estimate"]["up_to_date"]
+
+
 def job_file(folder, text):
     path = folder / "jobs.toml"
     path.write_text(text)
@@ -73,6 +77,8 @@ inputs = "no"
 WRONG = {
     'out = "x"\n[[job]\n': "line 2",
     'out = "x"\n': "there is no [[job]]",
+    'out = "x\\u0000"\n[[job]]\ninputs = "songs"\npreset = "unpan.toml"\n': "line 1: 'x\\x00': no name holds",
+    '[[job]]\ninputs = ["songs", "a\\u0000"]\npreset = "unpan.toml"\n': "line 2: 'a\\x00': no name holds",
     '[[job]]\ninputs = "songs"\npreset = "no such"\n': "line 3: ",
     '[[job]]\ninputs = "songs"\npreset = "unpan.toml"\nlayuot = "files"\n': "line 4: there is no key "
     "'layuot'; did you mean 'layout'?",
@@ -140,9 +146,28 @@ out = "elsewhere"
     assert files(folder / "results") == [f"{song}/{name}" for song in "ab" for name in STEM_FILES]
     assert files(folder / "elsewhere") == [f"c/{name}" for name in STEM_FILES]
     assert [result.status for result in plugin_bridge.batch(path).jobs] == ["skipped"] * 3
+    other.write_text(
+        "# words\ncaution = 'Slow.'\n" + preset.read_text().replace("title = ", "title = 'New' #")
+    )
+    assert up_to_date(path) == 3  # words for people change no stem
+    assert [result.status for result in plugin_bridge.batch(path).jobs] == ["skipped"] * 3
     other.write_text(preset.read_text() + "seed = 7\n")
+    assert up_to_date(path) == 2
     again = plugin_bridge.batch(path)
     assert [result.status for result in again.jobs] == ["skipped", "skipped", "done"]
+
+
+def test_files_for_djs_are_a_layout_of_job_files_too(folder):
+    text = """layout = "stem.mp4"
+[[job]]
+inputs = "songs/a.wav"
+preset = "blind-4"
+format = "aac"
+"""
+    (planned,) = plan_of(JobFile.read(job_file(folder, text))).plan
+    assert (planned.job.settings.layout, planned.job.settings.format) == ("stem.mp4", "aac")
+    text = text.replace('format = "aac"', 'format = "flac"')
+    assert "line 2: layout stem.mp4 holds alac or aac" in error_of("batch", job_file(folder, text))
 
 
 def test_one_file_with_two_presets_is_two_jobs_and_a_collision_fails_alone(folder, preset):
