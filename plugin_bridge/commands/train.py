@@ -13,7 +13,7 @@ from plugin_bridge.commands.group import Command
 from plugin_bridge.terminal import say
 
 SONGS = ("wave-u-net", "wave-u-net-presence")
-NETWORKS = ("pit", "danet", "deep-clustering", *SONGS)
+NETWORKS = ("pit", "danet", "deep-clustering", "voices-identity", *SONGS)
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -181,9 +181,9 @@ def train(
     """Train a separator's network on your own recordings and write its weights.
 
     Voices (pit, danet, deep-clustering) need at least two speakers, songs (wave-u-net) at least two
-    stems; wave-u-net-presence learns from songs when vocals and drums are silent. A run may be stopped or
+    stems. Use the result with the separator's parameter `weights`. voices-identity learns from voices who
+    talks, wave-u-net-presence from songs when vocals and drums are silent. A run may be stopped or
     killed at any time: the same command goes on from its last checkpoint, also on another device.
-    Use the result with the separator's parameter `weights`.
     """
     if name not in SONGS and (stem_names or media_roots):
         raise click.UsageError(f"--stem and --media-root are for the songs of {SONGS[0]}, not for {name}")

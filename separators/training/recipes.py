@@ -25,6 +25,7 @@ RECIPES = {
     "pit": "separators.training.voices:prepare",
     "danet": "separators.training.voices:prepare",
     "deep-clustering": "separators.training.voices:prepare",
+    "voices-identity": "separators.training.identity:prepare",
     "wave-u-net": "separators.training.music:prepare",
     "wave-u-net-presence": "separators.training.presence:prepare",
 }
