@@ -111,6 +111,9 @@ def main() -> None:
     parser.add_argument("--music", type=Path, required=True)
     parser.add_argument("--separators", default=",".join(SEPARATORS))
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument(
+        "--same-person", action=argparse.BooleanOptionalAction, default=True, help="move phrases"
+    )
     given = parser.parse_args()
     weights = dict(text.split("=", 1) for text in given.weights)
     print("| talks | method | wrong seconds (worst) | SI-SDRi | silent stem (worst) | background apart |")
@@ -118,7 +121,8 @@ def main() -> None:
     for kind, talks in read_talks().items():
         made = [sources(rows, given.data, given.music) for rows in talks.values()]
         for name in given.separators.split(","):
-            separator = create(name, weights=weights.get(name, ""))
+            settings = {"weights": weights.get(name, ""), "same_person": given.same_person}
+            separator = create(name, **settings)
             wrong, gains, silent, behind_gains = [], [], [], []
             for voices, behind in made:
                 mixture = voices.sum(0) + behind
@@ -127,7 +131,7 @@ def main() -> None:
                 if all(present):
                     gains.append(gain_db(voices, stems, mixture))
                     if behind.any():
-                        own = create(name, weights=weights.get(name, ""), background=True)
+                        own = create(name, **settings, background=True)
                         apart = own.separate(mixture[None], RATE).array[:2, 0]
                         behind_gains.append(gain_db(voices, apart, mixture))
                     else:

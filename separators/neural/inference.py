@@ -20,9 +20,11 @@ from separators.base import Audio, Transform
 from separators.forks import network_runs
 from separators.neural.allocator import keep_block_memory
 from separators.neural.background import shared_background
+from separators.neural.identity import Identity
 from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
 from separators.neural.pauses import Masks, masks_without_pauses
 from separators.neural.reminder import Reminder, active_level
+from separators.neural.talkers import Talkers, move
 from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
@@ -40,6 +42,8 @@ class Heard:
     """The end of the last block, to see whether the next one follows it."""
     voices: Audio | None = None
     """The end of its voices."""
+    talkers: Talkers | None = None
+    """Who talks in which phrase; none where phrases stay where the network puts them."""
 
 
 def voices_transform(
@@ -51,6 +55,7 @@ def voices_transform(
     overlap_seconds: float,
     background: bool = False,
     heard: Heard | None = None,
+    identity: Identity | None = None,
 ) -> Transform:
     """A transform of one voice per stem, each of which stays on its stem from block to block.
 
@@ -58,6 +63,7 @@ def voices_transform(
 
     In front of the first block the ``sample`` of the whole audio is heard, in front of all others a
     reminder. With ``background`` a last stem has what is no voice; else that stays with the voices.
+    With ``identity`` and ``heard.talkers`` each phrase comes on the stem of who says it.
     """
     keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
@@ -92,9 +98,16 @@ def voices_transform(
                 alike += agreement(heard.voices, separated.leading[:, : heard.voices.shape[1]])
         order = best_order(alike)
         leading = separated.leading[order]
+        stems = np.concatenate([separated.stems[order], separated.stems[len(order) :]])
+        if heard.talkers and identity:
+            # The sample in front of the first block has phrases of everybody.
+            front = separated.front[order] if heard.block is None else separated.front[:, :0]
+            moves = heard.talkers.moves(identity, np.concatenate([front, leading], 1), front.shape[1])
+            move(leading, moves)
+            move(stems, moves, sample_rate / SAMPLE_RATE)
         reminder.learn(leading)
         heard.block, heard.voices = block[:, -overlap:].copy(), leading[:, -common:]
-        return np.concatenate([separated.stems[order], separated.stems[len(order) :]])
+        return stems
 
     return transform
 

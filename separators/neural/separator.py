@@ -10,12 +10,14 @@ from typing import ClassVar
 import torch
 
 from separators.base import Audio, Transform
+from separators.neural import identity as identities
 from separators.neural.inference import Heard, voices_transform
 from separators.neural.network import Network
 from separators.neural.pauses import Masks
 from separators.neural.pieces import in_pieces
 from separators.neural.placement import NetworkSeparator, moved
-from separators.neural.weights import WeightsError, given, network
+from separators.neural.talkers import Talkers
+from separators.neural.weights import WeightsError, given, network, trained
 from separators.parameters import parameter
 from separators.streaming import GRID
 
@@ -30,6 +32,10 @@ class VoiceSeparator(NetworkSeparator):
     background: bool = parameter(
         default=False,
         help="Whether what is no voice, as music and noise, gets a stem of its own; else it stays with them.",
+    )
+
+    same_person: bool = parameter(
+        default=True, help="Whether each phrase is moved to the stem of the voice that it is most like."
     )
 
     head: ClassVar[str] = "masks"
@@ -58,8 +64,8 @@ class VoiceSeparator(NetworkSeparator):
 
     def fit(self, sample: Audio, sample_rate: int) -> Transform:
         """The sample is heard in front of the first block, so that it holds all voices."""
-        trained = network(self.name, self.weights)
-        found = trained.architecture
+        separates = network(self.name, self.weights)
+        found = separates.architecture
         if found.head != self.head or (found.head == "masks" and found.speakers != self.voices):
             raise WeightsError(
                 f"{self.name}: the weights {self.weights} are of a network with {found.head} for "
@@ -72,10 +78,16 @@ class VoiceSeparator(NetworkSeparator):
                 "train newer ones, or leave background false"
             )
         placement, heard = self.placement(), Heard()
+        # A network that knows of no background never heard a voice alone, and tears it.
+        identity = (
+            trained(identities.NAME, "", identities.load) if self.same_person and found.background else None
+        )
+        if identity:
+            heard.talkers = Talkers(self.voices, identity.dimensions)
 
         @cache
         def on(device: torch.device) -> Transform:
-            placed = moved(trained, device)
+            placed = moved(separates, device)
             return voices_transform(
                 placed,
                 self.masks(placed),
@@ -85,6 +97,7 @@ class VoiceSeparator(NetworkSeparator):
                 self.overlap_seconds,
                 self.background,
                 heard,
+                identity and moved(identity, device),
             )
 
         overlap = round(self.overlap_seconds * sample_rate / GRID) * GRID

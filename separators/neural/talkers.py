@@ -1,0 +1,297 @@
+"""Puts each phrase on the stem of who says it.
+
+A network that separates voices keeps them apart where they talk at once, but now and then puts a whole
+phrase of one person on the stem of another whose voice is alike. So the phrases in which one talks alone are
+compared (:mod:`.identity`) with each other and with those of the blocks before, as in diarization: each
+belongs to the voice whose phrases it is most like, and is moved to its stem where it lies on another one.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, pairwise, permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
+
+from separators.base import Audio
+from separators.neural.identity import Identity, levels
+from separators.neural.network import HOP
+
+ALONE = 0.8
+"""Who has at least this part of a moment's energy talks alone."""
+AUDIBLE_DB = -35.0
+"""Moments this far below the level of speech are pauses."""
+SMOOTH = 13
+"""Hops over which energies are seen, 0.2 s."""
+PAUSE = 10
+"""Hops of a pause that ends a phrase, 0.16 s."""
+SHORTEST, LONGEST = 40, 125
+"""Hops of a phrase that is moved, 0.6 s, and of one that is judged as a whole, 2 s.
+
+Less says too little of who it is; in more the network may have gone from one to the other."""
+KEPT = 0.02
+"""By how much, as a cosine, a phrase of the longest must be more like a voice than like that of its stem.
+
+One of half the length: four times as much."""
+ENOUGH = 64
+"""Hops of phrases by which a voice is known, 1 s."""
+LIKELY = 0.1
+"""So much more like each other than like those of another voice, as a cosine, must the phrases of a voice be.
+
+Else both may be one person, and nothing is moved between them."""
+REMEMBERED = 3750
+"""Hops of the blocks before that count at most, a minute of each voice."""
+FADE = 320
+"""Frames at 16 kHz, 20 ms, over which stems change places."""
+ROUNDS = 20
+BATCH = 8
+"""Phrases that are worked out at once."""
+TOGETHER, NOBODY = -1, -2
+"""Who talks where no one talks alone."""
+
+
+class Phrase(NamedTuple):
+    """Hops in which one talks alone, on the stem of that number, or two at once, on two stems."""
+
+    start: int
+    end: int
+    stem: int
+    other: int | None = None
+
+
+class Move(NamedTuple):
+    """Two stems that change places from a frame to another, at 16 kHz."""
+
+    start: int
+    end: int
+    stem: int
+    other: int
+
+
+class Talkers:
+    """Who talks in which phrase, from block to block."""
+
+    def __init__(self, voices: int, dimensions: int) -> None:
+        self.known = np.zeros((voices, dimensions), np.float32)
+        """Sum of each voice's vectors, times the hops of their phrases."""
+        self.hops = np.zeros(voices)
+        self.level = 0.0
+        """Power of speech in the loudest block so far: what is far below is nobody's."""
+
+    def moves(self, network: Identity, stems: Audio, new: int = 0) -> list[Move]:
+        """What to move in the ``stems`` ``(voices, frames)`` at 16 kHz, in order of time.
+
+        Of their frames those before ``new`` are heard only, and their moves are left out.
+        """
+        self.level = max(self.level, speech_level(stems))
+        found = phrases(stems, self.level)
+        long = [phrase for phrase in found if phrase.end - phrase.start >= SHORTEST]
+        alone = [phrase for phrase in long if phrase.other is None]
+        if not alone or len({phrase.stem for phrase in alone} | {*np.flatnonzero(self.hops)}) < 2:
+            return []  # nobody else is there, or was
+        vectors = _vectors(network, stems, [(phrase, phrase.stem) for phrase in alone])
+        hops = np.array([phrase.end - phrase.start for phrase in alone], float)
+        labels = np.array([phrase.stem for phrase in alone])
+        owners, movable = self._owners(vectors, hops, labels)
+        self._remember(vectors, hops, owners)
+        places = {p: (p.stem, int(owner)) for p, owner in zip(alone, owners, strict=True) if owner != p.stem}
+        # Where everybody alone is in place, so are two at once.
+        for phrase in long if places else ():
+            if phrase.other is not None and movable[phrase.stem, phrase.other]:
+                both = [phrase.stem, phrase.other]
+                likeness = (
+                    _vectors(network, stems, [(phrase, stem) for stem in both]) @ _unit(self.known[both]).T
+                )
+                if np.trace(likeness[::-1]) > np.trace(likeness) + 2 * _kept(phrase.end - phrase.start):
+                    places[phrase] = (phrase.stem, phrase.other)
+        made = []
+        for before, phrase, after in zip([None, *found], found, [*found[1:], None], strict=False):
+            if phrase in places:
+                # Up to the middle of what lies between phrases, a pause mostly.
+                start = (before.end + phrase.start) // 2 * HOP if before else 0
+                end = (phrase.end + after.start) // 2 * HOP if after else stems.shape[1]
+                if end > new:
+                    made.append(Move(max(start - new, 0), end - new, *places[phrase]))
+        return made
+
+    def _owners(
+        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Whose each phrase is, by k-means from several beginnings; between which voices phrases may move."""
+        beginnings = [labels]
+        if len(self.known) == 2 and len(labels) > 1:
+            parts = _halves(vectors, hops)
+            beginnings += [parts, 1 - parts]
+        found = [self._settled(vectors, hops, labels, beginning) for beginning in beginnings]
+        owners, voices = max(found, key=lambda one: one[2])[:2]
+        if not self.hops.any():
+            owners, voices = _least_moved(owners, voices, labels, hops)
+        apart = self._apart(vectors, hops, owners)
+        heard = np.minimum(*(np.bincount(whose, hops, len(voices)) for whose in (labels, owners))) + self.hops
+        # Nothing goes to the stem of somebody whom the network has not heard: who talks alone stays whole.
+        movable = (apart >= LIKELY) & (heard >= ENOUGH) & (heard >= ENOUGH)[:, None]
+        return np.where(movable[labels, owners], owners, labels), movable
+
+    def _settled(
+        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], owners: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Audio, float]:
+        """The owners k-means comes to, the voices' vectors ``(voices, dimensions)``, and how they fit."""
+        numbers = np.arange(len(self.known))
+        kept = _kept(hops)[:, None]
+        for _ in range(ROUNDS):
+            own = (owners[:, None] == numbers) * hops[:, None]
+            sums = self.known + own.T @ vectors
+            voices = _unit(sums)
+            likeness = vectors @ voices.T + (labels[:, None] == numbers) * kept
+            nearest = likeness.argmax(1)
+            if (nearest == owners).all():
+                break
+            owners = nearest
+        return owners, voices, float(hops @ likeness.max(1))
+
+    def _apart(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> Audio:
+        """How much more like the others of their own voice its phrases are than like another voice's.
+
+        As cosines ``(voices, voices)``, over the phrases of both, each of which is left out of its own voice.
+        """
+        numbers = np.arange(len(self.known))
+        own = (owners[:, None] == numbers) * hops[:, None]
+        sums = self.known + own.T @ vectors
+        likeness = vectors @ _unit(sums).T
+        others = sums[owners] - hops[:, None] * vectors
+        likeness[np.arange(len(owners)), owners] = (vectors * _unit(others)).sum(1)
+        more = (likeness[np.arange(len(owners)), owners][:, None] - likeness) * hops[:, None]
+        total = np.stack([more[owners == number].sum(0) for number in numbers])
+        count = np.bincount(owners, hops, len(numbers))
+        found: Audio = (total + total.T) / np.maximum(count + count[:, None], 1)
+        return found
+
+    def _remember(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> None:
+        own = (owners[:, None] == np.arange(len(self.known))) * hops[:, None]
+        self.known = self.known + own.T @ vectors
+        self.hops = self.hops + own.sum(0)
+        kept = np.minimum(1, REMEMBERED / np.maximum(self.hops, 1))
+        self.known, self.hops = self.known * kept[:, None], self.hops * kept
+
+
+def speech_level(stems: Audio) -> float:
+    """Power of the ``stems`` ``(voices, frames)``, in which moments count as much as they are loud."""
+    total = _power(stems).sum(0)
+    return float(np.square(total).sum() / max(total.sum(), 1e-20))
+
+
+def _power(stems: Audio) -> NDArray[np.float64]:
+    """Of ``(stems, frames)`` around each hop, ``(stems, hops)``."""
+    hops = stems.shape[1] // HOP
+    if hops < SMOOTH:
+        return np.zeros((len(stems), 0))
+    power = np.square(stems[:, : hops * HOP].reshape(len(stems), hops, HOP)).mean(2, dtype=np.float64)
+    return np.stack([np.convolve(one, np.ones(SMOOTH) / SMOOTH, "same") for one in power])
+
+
+def phrases(stems: Audio, level: float) -> list[Phrase]:
+    """Where one or two of the ``stems`` ``(voices, frames)`` at 16 kHz talk, in order of time.
+
+    ``level`` is the power of speech (:func:`speech_level`).
+    """
+    power = _power(stems)
+    total = power.sum(0)
+    owners = np.where(power.max(0) >= ALONE * total, power.argmax(0), TOGETHER)
+    owners[total <= level * 10 ** (AUDIBLE_DB / 10)] = NOBODY
+    found = []
+    start = 0
+    for owner, run in groupby(_without_short_pauses(owners).tolist()):
+        end = start + len(list(run))
+        if owner != NOBODY:
+            edges = [start, *_pauses(total, start, end), end]
+            for one, other in pairwise(edges):
+                loudest = np.argsort(-power[:, one:other].sum(1))[:2].tolist()
+                found.append(
+                    Phrase(one, other, owner) if owner >= 0 else Phrase(one, other, *sorted(loudest))
+                )
+        start = end
+    return found
+
+
+def _pauses(power: NDArray[np.float64], start: int, end: int) -> list[int]:
+    """Where to cut from ``start`` to ``end`` into phrases: where it is quietest."""
+    if end - start <= LONGEST:
+        return []
+    cut = start + SHORTEST + int(power[start + SHORTEST : end - SHORTEST].argmin())
+    return [*_pauses(power, start, cut), cut, *_pauses(power, cut, end)]
+
+
+def _without_short_pauses(owners: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``owners`` of hops, in which who goes on after less than :data:`PAUSE` has not stopped."""
+    closed = owners.copy()
+    talking = np.flatnonzero(owners >= 0)
+    for before, after in pairwise(talking):
+        if after - before <= PAUSE and owners[before] == owners[after]:
+            closed[before:after] = owners[before]
+    return closed
+
+
+def _kept(hops: float | Audio) -> Any:
+    """By how much a phrase of so many ``hops`` must be more like another voice to be moved."""
+    return KEPT * np.square(LONGEST / hops)
+
+
+def _vectors(network: Identity, stems: Audio, said: list[tuple[Phrase, int]]) -> Audio:
+    """Of phrases on stems, ``(phrases, dimensions)``."""
+    with torch.inference_mode():
+        parts = [
+            torch.from_numpy(stems[stem, phrase.start * HOP : phrase.end * HOP]) for phrase, stem in said
+        ]
+        heard = [levels(part.to(network.device)).T for part in parts]
+        hops = torch.tensor([len(one) for one in heard], device=network.device)
+        # Phrases of about the same length are worked out at once, which takes half the time.
+        made = []
+        order = hops.argsort()
+        for some in torch.split(order, BATCH):
+            together = pad_sequence([heard[number] for number in some.tolist()], batch_first=True)
+            made.append(network(together.mT, hops[some]))
+        found: Audio = torch.cat(made)[order.argsort()].cpu().numpy()
+    return found
+
+
+def _unit(sums: Audio) -> Audio:
+    """``(..., dimensions)``, of length one; none of nothing."""
+    length: Audio = np.maximum(np.linalg.norm(sums, axis=-1, keepdims=True), 1e-9)
+    return sums / length
+
+
+def _halves(vectors: Audio, hops: Audio) -> NDArray[np.int64]:
+    """0 or 1 for each of ``vectors``: the side of their mean, where they differ most."""
+    apart = vectors - np.average(vectors, 0, hops)
+    direction = np.linalg.svd(apart * np.sqrt(hops)[:, None], full_matrices=False)[2][0]
+    return np.where(apart @ direction > 0, 1, 0)
+
+
+def _least_moved(
+    owners: NDArray[np.int64], voices: Audio, labels: NDArray[np.int64], hops: Audio
+) -> tuple[NDArray[np.int64], Audio]:
+    """``owners`` and ``voices`` with those numbers by which the least is moved: nobody is known yet."""
+    orders = [np.array(order) for order in permutations(range(len(voices)))]
+    order = max(orders, key=lambda order: float(hops[order[owners] == labels].sum()))
+    return order[owners], voices[np.argsort(order)]
+
+
+def move(stems: Audio, moves: list[Move], scale: float = 1.0) -> None:
+    """Make ``moves`` in the ``stems`` ``(voices, ..., frames)``, at ``scale`` times 16 kHz, in place."""
+    frames = stems.shape[-1]
+    for start, end, one, other in moves:
+        first, last = round(start * scale), min(frames, round(end * scale))
+        fade = min(round(FADE * scale), (last - first) // 2)
+        share = np.ones(last - first, np.float32)
+        if fade:
+            ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
+            if first:
+                share[:fade] = ramp
+            if last < frames:
+                share[-fade:] = ramp[::-1]
+        across = share * (stems[other, ..., first:last] - stems[one, ..., first:last])
+        stems[one, ..., first:last] += across
+        stems[other, ..., first:last] -= across
