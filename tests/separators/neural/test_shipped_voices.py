@@ -11,6 +11,7 @@ import soxr
 
 from separators import create
 from separators.evaluation import si_sdr
+from separators.neural.talkers import Move, Talkers
 from separators.streaming import ArraySource, fitting_sample
 
 VOICES = Path(__file__).parent / "voices"
@@ -52,6 +53,20 @@ def test_stereo_places_are_kept(truth, name):
     for voice, stem in enumerate(order):
         left, right = np.square(stems[stem]).sum(1)
         assert (left > right) == (voice == 0)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("background", [False, True])
+def test_phrases_are_moved_in_the_stems_of_any_rate(truth, rate, background, monkeypatch):
+    mixture = soxr.resample(truth.sum(0), 16_000, rate).astype(np.float32)[None]
+    left = create("pit", same_person=False, background=background).separate(mixture, rate).array
+    monkeypatch.setattr(Talkers, "moves", lambda *_: [Move(16_000, 32_000, 0, 1)])
+    moved = create("pit", background=background).separate(mixture, rate).array
+    np.testing.assert_allclose(moved.sum(0), left.sum(0), atol=1e-5)
+    inside, outside = slice(round(1.03 * rate), round(1.97 * rate)), slice(0, round(0.99 * rate))
+    np.testing.assert_allclose(moved[[0, 1], :, inside], left[[1, 0], :, inside], atol=1e-5)
+    np.testing.assert_allclose(moved[..., outside], left[..., outside], atol=1e-6)
+    np.testing.assert_allclose(moved[2:], left[2:], atol=1e-6)
 
 
 def test_threads_share_one_network(truth):
