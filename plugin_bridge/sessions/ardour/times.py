@@ -76,10 +76,10 @@ def clock_of(root: Element, sample_rate: int) -> tuple[Clock, list[TempoChange],
         raise SessionError(f"superclocks-per-second holds {superclocks:g}; it must be more than 0")
     changes: dict[float, dict[str, float]] = {}
     ramped = False
-    for element in tempo_map.iter():
-        if element.tag not in ("Tempo", "Meter"):
-            continue
-        at = _place(element, superclocks, sample_rate)
+    sections = [element for element in tempo_map.iter() if element.tag in ("Tempo", "Meter")]
+    by_bars = _by_bars(sections)
+    for element in sections:
+        at = by_bars[element] if element in by_bars else _place(element, superclocks, sample_rate)
         values = changes.setdefault(at, {})
         if element.tag == "Meter":
             values["numerator"] = number(element.get("divisions-per-bar"), 4, "divisions-per-bar")
@@ -101,6 +101,39 @@ def _place(element: Element, superclocks: float, sample_rate: int) -> float:
     if not abs(frames) <= MAX_SECONDS:
         raise SessionError(f"a tempo at {frames:g} s; it must lie within {MAX_SECONDS:.0f} s")
     return frames
+
+
+def _by_bars(sections: list[Element]) -> dict[Element, float]:
+    """The seconds of tempos and meters that are told by bars, beats and ticks alone: before version 5.
+
+    A beat is one of the meter's, and so long as the tempo's note is longer or shorter than the meter's.
+    """
+    known = [(place, one) for one in sections if (place := _bars(one)) is not None]
+    found: dict[Element, float] = {}
+    last, seconds, beat, per_bar, note, meter_note = (0.0, 0.0), 0.0, 0.5, 4.0, 4.0, 4.0
+    for place, element in sorted(known, key=lambda one: (one[0], one[1].tag == "Tempo")):
+        beats = (place[0] - last[0]) * per_bar + place[1] - last[1]
+        seconds += beats * beat * note / meter_note
+        if not abs(seconds) <= MAX_SECONDS:
+            raise SessionError(f"a tempo at {seconds:g} s; it must lie within {MAX_SECONDS:.0f} s")
+        found[element], last = seconds, place
+        if element.tag == "Meter":
+            per_bar = number(element.get("divisions-per-bar"), 4, "divisions-per-bar")
+            meter_note = max(1.0, number(element.get("note-type"), 4, "note-type"))
+        else:
+            bpm = number(element.get("beats-per-minute"), 120, "a tempo")
+            beat = 60 / min(max(bpm, SLOWEST), FASTEST)
+            note = max(1.0, number(element.get("note-type"), 4, "note-type"))
+    return found
+
+
+def _bars(element: Element) -> tuple[float, float] | None:
+    """The bar and the beat of a section, each from 0; None if it is told in other words, too."""
+    words = element.get("start", "").split("|")
+    if len(words) != 3 or element.get("sclock") is not None or element.get("frame") is not None:
+        return None
+    bar, beat, tick = (number(word, 0.0, "the start of a tempo") for word in words)
+    return bar - 1, beat - 1 + tick / TICKS
 
 
 def _changes(found: dict[float, dict[str, float]]) -> list[TempoChange]:

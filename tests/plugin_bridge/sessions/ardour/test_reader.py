@@ -44,6 +44,31 @@ def test_times_may_be_in_beats_of_the_tempo_map(song):
     assert (clip.position, clip.length) == (1.0, 0.5)  # 120 quarter notes a minute
 
 
+def test_tempos_by_bars_alone_are_laid_out_one_after_the_other(song):
+    """As Ardour 3 and 4 save them: three beats a bar at 120, then at 60, then six eighths a bar."""
+    sections = (
+        '<Tempo start="1|1|0" beats-per-minute="120" note-type="4"/>'
+        '<Tempo start="3|1|0" beats-per-minute="60" note-type="4"/>'
+        '<Tempo start="5|4|960" beats-per-minute="90" note-type="4"/>'
+        '<Meter start="1|1|0" note-type="4" divisions-per-bar="3"/>'
+        '<Meter start="4|1|0" note-type="8" divisions-per-bar="6"/>'
+    )
+    text = ardour.session([ardour.master()], [], version="3001")
+    before, _, rest = text.partition("<TempoMap")
+    session = song(f"{before}<TempoMap>{sections}</TempoMap>{rest.partition('</TempoMap>')[2]}")
+    assert [(one.seconds, one.bpm, one.numerator, one.denominator) for one in session.tempo] == [
+        (0.0, 120, 3, 4),
+        (3.0, 60, 3, 4),
+        (6.0, 60, 6, 8),
+        (10.75, 90, 6, 8),
+    ]
+    far = text.replace(
+        "<TempoMap", '<TempoMap><Tempo start="1|1|0"/><Tempo start="1e300|1|0"/></TempoMap><X', 1
+    )
+    with pytest.raises(SessionError, match=r"a tempo at .* s; it must lie within"):
+        song(far.replace("</TempoMap>\n</Session>", "</X>\n</Session>"))
+
+
 def test_before_version_7_times_are_samples_and_the_playlist_has_a_name(song):
     old = (
         '<Region name="r" start="4800" length="24000" position="48000" source-0="1" channels="1" '
