@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.sessions.model import Clip, PanMode, Parameter, Send, Tap, Track
+from plugin_bridge.sessions.model import Clip, PanMode, Parameter, Send, Session, Tap, Track
 
 ARDOUR_MIDDLE = 10 ** (-3 / 20)
 """Ardour's mono panner in the middle."""
@@ -42,6 +42,18 @@ def as_balance(track: Track) -> tuple[float, float] | None:
     loud = max(left, right)
     pan = 0.0 if loud == 0 else (right - left) / loud
     return track.volume * loud, pan
+
+
+def is_balanced(session: Session) -> bool:
+    """Whether a balance does what the master's pan does."""
+    master = Track(
+        "Master",
+        pan=session.master_pan,
+        pan_mode=session.master_pan_mode,
+        width=session.master_width,
+        dual_pan=session.master_dual_pan,
+    )
+    return as_balance(master) is not None
 
 
 def ardour_side(way: Way) -> Way:

@@ -36,7 +36,14 @@ from plugin_bridge.sessions.model import (
     Track,
 )
 from plugin_bridge.sessions.placed import PlacedStem, Remark
-from plugin_bridge.sessions.plain import as_balance, behind_the_pan, fades_meet, meet, one_frame_later
+from plugin_bridge.sessions.plain import (
+    as_balance,
+    behind_the_pan,
+    fades_meet,
+    is_balanced,
+    meet,
+    one_frame_later,
+)
 from plugin_bridge.version import number
 
 VERSION = "1.0"
@@ -209,7 +216,7 @@ class _Document:
 
     def _master(self) -> Element:
         session = self.session
-        if session.master_pan_mode is not PanMode.BALANCE:
+        if not is_balanced(session):
             self.lost.append(f"Master: its {session.master_pan_mode.value} is written as a balance")
         self.lost += [f"Master: plug-in {plugin.name} is not written" for plugin in session.master_chain]
         made = Element("Track", contentType="audio", loaded="true", id="master", name="Master")

@@ -22,7 +22,7 @@ from plugin_bridge.sessions.model import (
     Session,
     Track,
 )
-from plugin_bridge.sessions.plain import as_balance, behind_the_pan
+from plugin_bridge.sessions.plain import as_balance, behind_the_pan, is_balanced
 from plugin_bridge.sessions.rpp.envelopes import MASTER, PARAMETERS, SENDS, SHAPES, TAKES
 from plugin_bridge.sessions.rpp.plugins import chain_lines, is_written
 from plugin_bridge.sessions.rpp.routing import TAPS, VCA_FOLLOWS, VCA_LEADS
@@ -81,7 +81,7 @@ class Strips:
         for vca in session.vcas:
             if vca.muted or vca.soloed:
                 remark(f"{vca.name}: the mute and solo of a VCA are not written")
-        if session.master_pan_mode not in (PanMode.BALANCE, PanMode.STEREO):
+        if session.master_pan_mode is not PanMode.STEREO and not is_balanced(session):
             remark(f"Master: its {session.master_pan_mode.value} is written as a balance")
         if session.master_inverted:
             remark("Master: its polarity is not written")

@@ -197,7 +197,7 @@ def test_the_masters_pan_is_written_or_said(tmp_path, mode, said):
     wide = write(tmp_path / "a.wav", noise(1.0, channels=2))
     track = Track("One", [Clip(wide, 0, 1)])
     session = Session(tmp_path, "test", RATE, [track], master_pan_mode=mode, master_pan=0.25)
-    session.master_width = 0.5
+    session.master_width, session.master_dual_pan = 0.5, (0.0, 0.5)
     heard = []
     again = open_session(save(tmp_path, project_text(session, tmp_path, heard.append)))
     assert heard == said
@@ -206,6 +206,15 @@ def test_the_masters_pan_is_written_or_said(tmp_path, mode, said):
     assert [line for line in write_dawproject(session, tmp_path / "a.dawproject") if "Master" in line] == [
         f"Master: its {mode.value} is written as a balance"
     ]
+
+
+def test_a_masters_pan_that_does_nothing_is_not_said(tmp_path):
+    track = Track("One", [Clip(write(tmp_path / "a.wav", noise(1.0, channels=2)), 0, 1)])
+    for mode in PanMode:
+        session = Session(tmp_path, "test", RATE, [track], master_pan_mode=mode)
+        said = []
+        project_text(session, tmp_path, said.append)
+        assert said + write_dawproject(session, tmp_path / "a.dawproject") == []
 
 
 def test_what_a_reaper_project_cannot_hold_is_said(tmp_path):
