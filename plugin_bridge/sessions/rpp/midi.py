@@ -19,6 +19,8 @@ TIMED = HEARD | {"Em", "em", "X", "x", "Xm", "xm"}
 """Muted events and system-exclusive ones: they only move the time."""
 POOL = "POOLEDEVTS"
 HIGHEST = 127
+SHORTEST_PASS = 0.005
+"""Seconds; an item is that much longer than its source where its length is no whole number of ticks."""
 MOST_EVENTS = 1_000_000
 """That a looped item plays."""
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM_CHANGE, CHANNEL_PRESSURE = 0x80, 0x90, 0xB0, 0xC0, 0xD0
@@ -183,8 +185,9 @@ class _Clock:
 def _passes(clock: _Clock, written: Written, take: MidiTake) -> Iterator[float]:
     """The quarter note at which each pass through a looped source begins."""
     clock.offset %= written.length
-    number = 0
-    while clock.seconds(number * written.length) < take.end:
+    yield 0.0
+    number = 1
+    while clock.seconds(number * written.length) < take.end - SHORTEST_PASS:
         yield number * written.length
         number += 1
         if number * (len(written.events) + 1) > MOST_EVENTS:

@@ -39,6 +39,11 @@ def test_a_looped_item_repeats_its_source_and_lets_its_keys_go(notes):
     assert notes(item(1.0, 5.0, source=BAR, extra="LOOP 0")) == [(1.0, 0.25, 60), (2.0, 4.0, 64)]
 
 
+def test_an_item_that_is_longer_by_less_than_a_tick_does_not_repeat(notes):
+    assert notes(item(1.0, 2.0004, source=BAR, extra="LOOP 1")) == [(1.0, 0.25, 60), (2.0, 1.0, 64)]
+    assert len(notes(item(1.0, 2.02, source=BAR, extra="LOOP 1"))) == 3
+
+
 def test_repeats_begin_where_the_item_is_offset_and_at_its_rate(notes):
     """An offset is time of the source: at twice the rate a second of it is half a second."""
     extra = "LOOP 1\nSOFFS 1\nPLAYRATE 2 1 0"
