@@ -103,9 +103,7 @@ class Sum:
 
 
 def make(folder: Path, stems: int, minutes: float) -> Path:
-    """The page's file; made unless it is there."""
-    if (folder / "index.html").exists():
-        return folder / "index.html"
+    """The page's file; what is there of it is not made again."""
     sources = [Bars(number, round(60 * minutes * RATE)) for number in range(stems)]
     mixture = Sum(sources)
     made = [

@@ -74,7 +74,7 @@ class Queue:
 
     def __enter__(self) -> Queue:
         self._submitted, kept = journal.read(self._root)
-        for one in kept[:MOST_WAITING]:
+        for one in kept[: MOST_WAITING + 1]:  # and the one that ran
             entry = Entry(one.number, one.path, one.preset, one.kind, one.submitted)
             try:
                 self._check(one.path, one.preset, one.kind)

@@ -18,7 +18,7 @@ import pytest
 from plugin_bridge import api
 from plugin_bridge.server import guard, journal, running
 from plugin_bridge.server.places import OutsideError, below, check_tree, page_file
-from plugin_bridge.server.queue import Entry, Queue
+from plugin_bridge.server.queue import Entry, FullError, Queue
 from tests.browser import chromium, opened, serious, small_targets
 from tests.plugin_bridge.command_helpers import error_of, noise, write
 from tests.plugin_bridge.processes import started
@@ -357,6 +357,22 @@ def test_what_has_not_ended_is_done_after_a_restart(root):
         assert queue.submit("one.wav", "stereo-unpan")["number"] == 4  # numbers are not given out again
     with Queue(root) as queue:
         assert {entry["number"] for entry in queue.entries()} <= {4}
+
+
+def test_a_full_queue_and_the_job_that_runs_are_all_found_again(root, monkeypatch):
+    write(root / "one.wav", noise(seconds=0.5))
+    monkeypatch.setattr("plugin_bridge.server.queue.MOST_WAITING", 2)
+    monkeypatch.setattr(Queue, "_work", lambda queue: None)
+    first = Queue(root)
+    first.submit("one.wav", "stereo-unpan")
+    first._waiting.popleft().state = "running"
+    for _ in range(2):
+        first.submit("one.wav", "stereo-unpan")
+    with pytest.raises(FullError):
+        first.submit("one.wav", "stereo-unpan")
+    with Queue(root) as queue:
+        assert [entry["number"] for entry in queue.entries()] == [3, 2, 1]
+        assert {entry["state"] for entry in queue.entries()} == {"waiting"}
 
 
 def test_a_job_that_runs_when_the_server_ends_is_done_by_the_next(root, monkeypatch):
