@@ -180,8 +180,9 @@ def page(card: dict) -> str:
         "",
         "Conversations, one voice alone and music behind voices: `benchmarks/results/voices.md`.",
         "",
-        f"Speed on one core: {1 / card['speed']['real_time_factor']:.0f} times real time (stereo, 44.1 kHz); "
-        f"peak memory {card['speed']['peak_mb']:.0f} MB, all of Python and torch included.",
+        f"Speed on one core: {1 / card['speed']['real_time_factor']:.0f} times real time (an interview in "
+        "stereo at 44.1 kHz, every phrase put on the stem of who says it); peak memory "
+        f"{card['speed']['peak_mb']:.0f} MB, all of Python and torch included.",
         "",
         "## What it is bad at",
         "",
