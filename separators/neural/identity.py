@@ -7,7 +7,6 @@ larger the cosine of two vectors, the likelier are both phrases one person's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from separators.neural import limits
+from separators.neural import limits, mel
 from separators.neural import weights as files
 from separators.neural.network import SAMPLE_RATE, power
 
@@ -96,11 +95,8 @@ def levels(audio: Tensor) -> Tensor:
 @cache
 def mel_filters() -> Tensor:
     """Triangular filters ``(bands, bins)``."""
-    mel = 2595 * np.log10(1 + np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE) / 700)
-    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST_HERTZ, HIGHEST_HERTZ))
-    edges = np.linspace(low, high, BANDS + 2)[:, None]
-    triangles = np.maximum(0, 1 - np.abs(mel - edges[1:-1]) / (edges[1] - edges[0]))
-    return torch.from_numpy(triangles.astype(np.float32))
+    made = mel.triangles(SAMPLE_RATE, WINDOW, BANDS, LOWEST_HERTZ, HIGHEST_HERTZ)
+    return torch.from_numpy(made.astype(np.float32))
 
 
 def load(path: Path) -> Identity:

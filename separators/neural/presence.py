@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from separators.base import Audio
-from separators.neural import limits
+from separators.neural import limits, mel
 from separators.neural import weights as files
 from separators.neural.network import power
 
@@ -100,12 +100,8 @@ def levels(audio: Tensor, level: float) -> Tensor:
 @cache
 def mel_filters() -> Tensor:
     """Triangular filters ``(bands, bins)``, which add up to the power between lowest and highest."""
-    mel = 2595 * np.log10(1 + np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE) / 700)
-    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST_HERTZ, HIGHEST_HERTZ))
-    edges = np.linspace(low, high, BANDS + 2)[:, None]
-    width = edges[1] - edges[0]
-    triangles = np.maximum(0, 1 - np.abs(mel - edges[1:-1]) / width)
-    return torch.from_numpy((triangles / (WINDOW * 0.375 * WINDOW / 2)).astype(np.float32))
+    made = mel.triangles(SAMPLE_RATE, WINDOW, BANDS, LOWEST_HERTZ, HIGHEST_HERTZ)
+    return torch.from_numpy((made / (WINDOW * 0.375 * WINDOW / 2)).astype(np.float32))
 
 
 class Mixture:
