@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,6 @@ def triangles(
     return found
 
 
-def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def _mel(hertz: NDArray[Any] | float) -> NDArray[np.float64]:
     found: NDArray[np.float64] = 2595 * np.log10(1 + np.asarray(hertz) / 700)
     return found
