@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from separators.neural.network import HOP, SAMPLE_RATE
@@ -86,12 +86,13 @@ def test_what_is_right_stays_as_it_is():
     assert np.array_equal(put_right(right), right)
 
 
-@given(st.lists(st.sampled_from("ab"), min_size=6, max_size=10), st.data())
-def test_each_voice_comes_on_one_stem(voices, data):
-    if min(voices.count("a"), voices.count("b")) < 3:
-        return
-    right = said("".join(voices), seconds=1.0)
+@given(st.text("ab", max_size=4), st.data())
+def test_each_voice_comes_on_one_stem(more, data):
+    voices = data.draw(st.permutations("aaabbb" + more))
     wrong = data.draw(st.sets(st.integers(0, len(voices) - 1)))
+    first = [(voice == "a") != (number in wrong) for number, voice in enumerate(voices)]
+    assume(2 <= sum(first) <= len(voices) - 2)  # where one stem has all, nothing is moved
+    right = said("".join(voices), seconds=1.0)
     found = put_right(swapped(right, wrong, seconds=1.0))
     np.testing.assert_allclose(found.sum(0), right.sum(0), atol=SAME)
     assert min(off_side(found, right), off_side(found[::-1], right)) < 1e-3
