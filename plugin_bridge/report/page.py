@@ -131,10 +131,9 @@ def write_page(
     """
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (
-        folder / "index.html"
-    ).exists():  # ours from now on, even if the disk gets full or the power fails
-        write_atomically(folder / "index.html", UNFINISHED.encode())
+    index = folder / "index.html"
+    if not index.exists():  # ours from now on, even if the disk gets full or the power fails
+        write_atomically(index, UNFINISHED.encode())
     place = folder / "tracks"
     place.mkdir(exist_ok=True)
     total = sum(track.frames for track in tracks) or 1
@@ -151,14 +150,12 @@ def write_page(
         done += frames
     for name in (*SCRIPTS, "page.css"):
         write_atomically(folder / name, (ASSETS / name).read_bytes())
-    write_atomically(
-        folder / "index.html", _html(title, tracks, no_original, left_out).encode("utf-8", "replace")
-    )
+    write_atomically(index, _html(title, tracks, no_original, left_out).encode("utf-8", "replace"))
     kept = {track.folder for track in tracks}
     for path in place.iterdir():
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
-    return folder / "index.html"
+    return index
 
 
 def _html(
