@@ -86,8 +86,9 @@ class Talkers:
 
         Of their frames those before ``new`` are heard only, and their moves are left out.
         """
-        self.level = max(self.level, speech_level(stems))
-        found = phrases(stems, self.level)
+        power = power_around(stems)
+        self.level = max(self.level, speech_level(power))
+        found = phrases(power, self.level)
         long = [phrase for phrase in found if phrase.end - phrase.start >= SHORTEST]
         alone = [phrase for phrase in long if phrase.other is None]
         if not alone or len({phrase.stem for phrase in alone} | {*np.flatnonzero(self.hops)}) < 2:
@@ -142,9 +143,7 @@ class Talkers:
         numbers = np.arange(len(self.known))
         kept = _kept(hops)[:, None]
         for _ in range(ROUNDS):
-            own = (owners[:, None] == numbers) * hops[:, None]
-            sums = self.known + own.T @ vectors
-            voices = _unit(sums)
+            voices = _unit(self._sums(vectors, hops, owners))
             likeness = vectors @ voices.T + (labels[:, None] == numbers) * kept
             nearest = likeness.argmax(1)
             if (nearest == owners).all():
@@ -158,8 +157,7 @@ class Talkers:
         As cosines ``(voices, voices)``, over the phrases of both, each of which is left out of its own voice.
         """
         numbers = np.arange(len(self.known))
-        own = (owners[:, None] == numbers) * hops[:, None]
-        sums = self.known + own.T @ vectors
+        sums = self._sums(vectors, hops, owners)
         likeness = vectors @ _unit(sums).T
         others = sums[owners] - hops[:, None] * vectors
         likeness[np.arange(len(owners)), owners] = (vectors * _unit(others)).sum(1)
@@ -169,22 +167,27 @@ class Talkers:
         found: Audio = (total + total.T) / np.maximum(count + count[:, None], 1)
         return found
 
-    def _remember(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> None:
+    def _sums(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> Audio:
+        """What would be :attr:`known` with phrases of these ``owners``."""
         own = (owners[:, None] == np.arange(len(self.known))) * hops[:, None]
-        self.known = self.known + own.T @ vectors
-        self.hops = self.hops + own.sum(0)
+        found: Audio = self.known + own.T @ vectors
+        return found
+
+    def _remember(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> None:
+        self.known = self._sums(vectors, hops, owners)
+        self.hops = self.hops + np.bincount(owners, hops, len(self.known))
         kept = np.minimum(1, REMEMBERED / np.maximum(self.hops, 1))
         self.known, self.hops = self.known * kept[:, None], self.hops * kept
 
 
-def speech_level(stems: Audio) -> float:
-    """Power of the ``stems`` ``(voices, frames)``, in which moments count as much as they are loud."""
-    total = _power(stems).sum(0)
+def speech_level(power: NDArray[np.float64]) -> float:
+    """All of the ``power`` ``(voices, hops)`` of voices, in which moments count as much as they are loud."""
+    total = power.sum(0)
     return float(np.square(total).sum() / max(total.sum(), 1e-20))
 
 
-def _power(stems: Audio) -> NDArray[np.float64]:
-    """Of ``(stems, frames)`` around each hop, ``(stems, hops)``."""
+def power_around(stems: Audio) -> NDArray[np.float64]:
+    """Of ``stems`` ``(voices, frames)`` at 16 kHz around each hop, ``(voices, hops)``."""
     hops = stems.shape[1] // HOP
     if hops < SMOOTH:
         return np.zeros((len(stems), 0))
@@ -192,12 +195,11 @@ def _power(stems: Audio) -> NDArray[np.float64]:
     return np.stack([np.convolve(one, np.ones(SMOOTH) / SMOOTH, "same") for one in power])
 
 
-def phrases(stems: Audio, level: float) -> list[Phrase]:
-    """Where one or two of the ``stems`` ``(voices, frames)`` at 16 kHz talk, in order of time.
+def phrases(power: NDArray[np.float64], level: float) -> list[Phrase]:
+    """Where one or two voices of the ``power`` ``(voices, hops)`` talk, in order of time.
 
-    ``level`` is the power of speech (:func:`speech_level`).
+    ``level`` is that of speech (:func:`speech_level`).
     """
-    power = _power(stems)
     total = power.sum(0)
     owners = np.where(power.max(0) >= ALONE * total, power.argmax(0), TOGETHER)
     owners[total <= level * 10 ** (AUDIBLE_DB / 10)] = NOBODY

@@ -21,7 +21,7 @@ from torch.nn import functional
 from separators.neural import identity
 from separators.neural.identity import BANDS, Identity
 from separators.neural.network import SAMPLE_RATE
-from separators.training.corpus import Corpus, load
+from separators.training.corpus import load
 from separators.training.mixing import Mixer, MixingSettings
 from separators.training.recipes import Prepared
 from separators.training.trainer import Report
@@ -147,9 +147,10 @@ def prepare(
 ) -> Prepared:
     """The task on the recordings in ``data``; see :mod:`.recipes`."""
     corpus = load(data, work, report)
+    mixing = replace(MIXING, batch=batch or BATCH, source_weights=dict(source_weights))
 
     def mixer(split: str) -> PhraseMixer:
-        return PhraseMixer(Mixer(corpus, split, _mixing(corpus, batch, source_weights)))
+        return PhraseMixer(Mixer(corpus, split, mixing))
 
     drawn = mixer("valid" if corpus.speakers("valid") else "train")
     validation = [drawn(np.random.default_rng([1, number])) for number in range(VALIDATED)]
@@ -160,7 +161,3 @@ def prepare(
         identity.save(cast(Scaled, done).network, path, notes)
 
     return Prepared(IdentityTask(mixer("train"), validation, Scaled(network)), export)
-
-
-def _mixing(corpus: Corpus, batch: int | None, source_weights: Mapping[str, float]) -> MixingSettings:
-    return replace(MIXING, batch=batch or BATCH, source_weights=dict(source_weights))

@@ -18,6 +18,7 @@ from separators.neural.talkers import (
     Talkers,
     move,
     phrases,
+    power_around,
     speech_level,
 )
 
@@ -66,6 +67,11 @@ def put_right(stems, talkers=None, new=0):
     out = stems.copy()
     move(out, talkers.moves(Ear(), out, new))
     return out
+
+
+def heard(stems):
+    power = power_around(stems)
+    return phrases(power, speech_level(power))
 
 
 def off_side(stems, expected):
@@ -147,7 +153,7 @@ def test_level_and_polarity_do_not_matter(gain):
 
 @pytest.mark.parametrize("frames", [0, 1, HOP, 20 * HOP])
 def test_silence_and_shreds_hold_no_phrases(frames):
-    assert phrases(np.zeros((2, frames), np.float32), 0.0) == []
+    assert heard(np.zeros((2, frames), np.float32)) == []
     assert Talkers(2, Ear.dimensions).moves(Ear(), np.zeros((2, frames), np.float32)) == []
 
 
@@ -157,7 +163,7 @@ def test_phrases_are_where_one_talks_alone():
     stems[0, SECOND : 4 * SECOND] = 0.1 * rng.standard_normal(3 * SECOND)
     stems[1, 3 * SECOND : 7 * SECOND] = 0.1 * rng.standard_normal(4 * SECOND)
     hops = SECOND // HOP
-    found = phrases(stems, speech_level(stems))
+    found = heard(stems)
     assert all(SHORTEST <= phrase.end - phrase.start <= LONGEST for phrase in found)
     for stem, (start, end) in enumerate(((hops, 3 * hops), (4 * hops, 7 * hops))):
         own = [phrase for phrase in found if (phrase.stem, phrase.other) == (stem, None)]
@@ -185,7 +191,7 @@ def test_long_phrases_are_cut_in_pauses():
     pauses = (1.7, 3.3, 4.6)
     for pause in pauses:
         stems[0, round((pause - 0.05) * SECOND) : round((pause + 0.05) * SECOND)] = 0
-    cuts = [phrase.end * HOP / SAMPLE_RATE for phrase in phrases(stems, speech_level(stems))]
+    cuts = [phrase.end * HOP / SAMPLE_RATE for phrase in heard(stems)]
     for pause in pauses:
         assert min(abs(cut - pause) for cut in cuts) < 0.1
 
