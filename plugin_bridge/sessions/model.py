@@ -393,7 +393,7 @@ class Track:
     play_offset: float = 0.0
     """Its clips are played so many seconds late."""
     hardware_outputs: list[str] = field(default_factory=list)
-    """Named only; rendering does not play them."""
+    """Named only: no render of a DAW holds them."""
     channels: int = 2
     plugins: list[str] = field(default_factory=list)
     """Names of the plug-ins on the strip, which rendering leaves out."""

@@ -208,7 +208,7 @@ class _SessionReader:
                 if not to_master:
                     parents[identifier] = first.target
             track.sends += [Send(one.target, channel_map=self._ways(track, one)) for one in to_buses]
-            self._remark_on_outputs(track)
+            self._note_outputs(track)
         _solo_feeders(tracks, parents)
         _solo_fed(tracks, parents)
         for identifier, track in tracks.items():
@@ -227,15 +227,20 @@ class _SessionReader:
         ways = [one for one in connection.channels if max(one) < MOST_CHANNELS]
         return () if is_straight else tuple(ways)
 
-    def _remark_on_outputs(self, track: Track) -> None:
-        """What plays and is not heard in the mix."""
+    def _note_outputs(self, track: Track) -> None:
+        """What is heard elsewhere than in the mix, as in an export of Ardour's own."""
         if not (track.clips or track.notes):
             return
         outside = ", ".join(track.hardware_outputs)
-        if outside:
-            self._remark(track.name, f"what goes to {outside:.200} is not played")
-        if not track.sends_to_parent and not track.sends and not outside:
-            self._remark(track.name, "its outputs are connected to nothing, and it is silent in the mix")
+        is_in_mix = track.sends_to_parent or track.sends
+        if outside and is_in_mix:
+            self._note(track, f"its way to {outside:.200} is in no export")
+        elif not is_in_mix:
+            ways = f"go to {outside:.200} only" if outside else "are connected to nothing"
+            self._note(track, f"its outputs {ways}, and it is silent in the mix as in Ardour's export")
+
+    def _note(self, track: Track, text: str) -> None:
+        self.session.notes.append(f"{track.name}: {text}")
 
     def _depth(self, identifier: str, parents: dict[str, str]) -> int:
         depth = 0

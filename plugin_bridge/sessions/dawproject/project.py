@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -16,6 +17,13 @@ from plugin_bridge.audio.files import AudioInfo, read_info
 from plugin_bridge.errors import AudioFileError, SessionError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.dawproject import archive
+from plugin_bridge.sessions.dawproject.automation import (
+    ENABLE,
+    NORMALIZED,
+    in_place_of_faders,
+    is_straight,
+    points_of,
+)
 from plugin_bridge.sessions.dawproject.devices import BUILT_IN, FORMATS
 from plugin_bridge.sessions.dawproject.reader import read_dawproject
 from plugin_bridge.sessions.dawproject.writer import AUDIO, DECLARATION, write_stems_project, written
@@ -28,8 +36,7 @@ from plugin_bridge.sessions.model import (
     Overlap,
     PanMode,
     Parameter,
-    PointShape,
-    Scale,
+    Send,
     Session,
     Tap,
     TempoChange,
@@ -48,12 +55,13 @@ from plugin_bridge.version import number
 
 VERSION = "1.0"
 PARAMETERS = {
-    Parameter.VOLUME: ("Volume", "volume"),
-    Parameter.PAN: ("Pan", "pan"),
-    Parameter.MUTE: ("Mute", "mute"),
+    Parameter.VOLUME: ("volume", "linear"),
+    Parameter.PAN: ("pan", NORMALIZED),
+    Parameter.MUTE: ("mute", ""),
 }
+"""Of a channel: the end of the element's id, and the unit of its automation."""
+SEND_PARAMETERS = PARAMETERS | {Parameter.MUTE: ("enable", ENABLE)}
 EXPRESSIONS = {Parameter.VOLUME: "gain", Parameter.PAN: "pan", Parameter.PITCH: "transpose"}
-SHAPES = {PointShape.LINEAR: "linear", PointShape.HOLD: "hold"}
 TAGS = {kind: tag for tag, kind in FORMATS.items()}
 
 
@@ -102,6 +110,8 @@ class _Document:
         self.states: dict[str, bytes] = {}
         self._infos: dict[Path, AudioInfo] = {}
         self._ids = 0
+        self._sends: dict[str, list[tuple[Send, str]]] = {}
+        """By the tracks that they leave, with their ids."""
         self._plain = {track.identifier: as_balance(track) for track in session.walk()}
         self.ids = {track.identifier: f"t{index}" for index, track in enumerate(session.walk())}
         self.root = Element("Project", version=VERSION)
@@ -142,7 +152,6 @@ class _Document:
             "its trim": track.trim != 1 and not _takes_trim(track),
             "its VCA": bool(track.vcas),
             "which of its channels go where": bool(track.parent_map),
-            "the automation of a send": any(send.envelopes for send in track.sends),
             "the polarity of a send": any(send.inverted for send in track.sends),
             "which channels of a send go where": any(send.channel_map for send in track.sends),
             "its pan law": self._plain[track.identifier] is None,
@@ -162,9 +171,7 @@ class _Document:
         if track.sends_to_parent:
             channel.set("destination", destination)
         self._devices(channel, track)
-        volume, pan = self._plain[track.identifier] or (track.volume, track.pan)
-        if _takes_trim(track):
-            volume *= track.trim
+        volume, pan = self._fader(track)
         SubElement(channel, "Mute", value=_bool(track.muted), id=f"{identifier}-mute", name="Mute")
         SubElement(channel, "Pan", _pan(pan), id=f"{identifier}-pan", name="Pan")
         sends = [send for send in track.sends if send.target in self.ids]
@@ -174,11 +181,13 @@ class _Document:
                 if send.tap is Tap.PRE_PAN:
                     self.lost.append(f"{track.name}: a send from before its pan is written before its fader")
                 kind = "post" if send.tap is Tap.POST_FADER else "pre"
-                target = f"{self.ids[send.target]}-channel"
-                element = SubElement(parent, "Send", destination=target, type=kind, id=self._id())
-                SubElement(element, "Enable", value=_bool(not send.muted), id=self._id())
-                SubElement(element, "Pan", _pan(send.pan), id=self._id())
-                SubElement(element, "Volume", unit="linear", value=repr(send.gain), id=self._id())
+                target, name = f"{self.ids[send.target]}-channel", self._id()
+                element = SubElement(parent, "Send", destination=target, type=kind, id=name)
+                SubElement(element, "Enable", value=_bool(not send.muted), id=f"{name}-enable")
+                SubElement(element, "Pan", _pan(send.pan), id=f"{name}-pan")
+                volume_of = {"unit": "linear", "value": repr(send.gain)}
+                SubElement(element, "Volume", volume_of, id=f"{name}-volume")
+                self._sends.setdefault(track.identifier, []).append((send, name))
         SubElement(
             channel,
             "Volume",
@@ -188,6 +197,11 @@ class _Document:
             name="Volume",
         )
         return channel
+
+    def _fader(self, track: Track) -> tuple[float, float]:
+        """The volume and the pan that are written."""
+        volume, pan = self._plain[track.identifier] or (track.volume, track.pan)
+        return volume * (track.trim if _takes_trim(track) else 1.0), pan
 
     def _devices(self, channel: Element, track: Track) -> None:
         known = [plugin for plugin in track.chain if plugin.format in TAGS]
@@ -235,14 +249,21 @@ class _Document:
         for clip in track.clips:
             if (made := self._clip(track, clip)) is not None:
                 clips.append(made)
-        for envelope in track.envelopes:
-            known = PARAMETERS.get(envelope.parameter)
-            if known is None or envelope.relative:
-                self.lost.append(f"{track.name}: its automation of {envelope.parameter.value} is not written")
-                continue
-            if envelope.parameter in (Parameter.VOLUME, Parameter.PAN) and not _is_plain(track):
+        volume, pan = self._fader(track)
+        law, _ = as_balance(replace(track, volume=1.0)) or (1.0, 0.0)
+        kept, lost = in_place_of_faders(track.envelopes, volume, pan, track.muted, law)
+        self.lost += [f"{track.name}: its automation of {one.value} is not written" for one in lost]
+        for envelope in kept:
+            name, unit = PARAMETERS[envelope.parameter]
+            if envelope.parameter is Parameter.PAN and not _is_plain(track):
                 self.lost.append(f"{track.name}: its automation moves without its pan law")
-            lanes.append(self._points(track, envelope, {"parameter": f"{identifier}-{known[1]}"}))
+            lanes.append(self._points(track, envelope, {"parameter": f"{identifier}-{name}"}, unit=unit))
+        for send, name in self._sends.get(track.identifier, ()):
+            kept, lost = in_place_of_faders(send.envelopes, send.gain, send.pan, send.muted)
+            self.lost += [f"{track.name}: a send's automation of {one.value} is not written" for one in lost]
+            for envelope in kept:
+                part, unit = SEND_PARAMETERS[envelope.parameter]
+                lanes.append(self._points(track, envelope, {"parameter": f"{name}-{part}"}, unit=unit))
         if track.notes:
             self.lost.append(f"{track.name}: its notes are not written")
         return lanes
@@ -330,24 +351,18 @@ class _Document:
         return lanes
 
     def _points(
-        self, track: Track, envelope: Envelope, target: dict[str, str], offset: float = 0.0
+        self,
+        track: Track,
+        envelope: Envelope,
+        target: dict[str, str],
+        offset: float = 0.0,
+        unit: str = "linear",
     ) -> Element:
-        points = Element("Points", id=self._id())
-        if envelope.parameter is not Parameter.MUTE:
-            points.set("unit", "linear")
-        SubElement(points, "Target", target)
-        if envelope.scale is not Scale.VALUE or any(point.shape not in SHAPES for point in envelope.points):
+        if not is_straight(envelope):
             self.lost.append(
                 f"{track.name}: an envelope of {envelope.parameter.value} is written in straight lines"
             )
-        for point in envelope.points:
-            time = repr(offset + point.seconds)
-            if envelope.parameter is Parameter.MUTE:
-                SubElement(points, "BoolPoint", time=time, value=_bool(point.value >= 0.5))
-            else:
-                shape = SHAPES.get(point.shape, "linear")
-                SubElement(points, "RealPoint", time=time, value=repr(point.value), interpolation=shape)
-        return points
+        return points_of(envelope, target, self._id(), offset, unit)
 
     def _info(self, track: Track, clip: Clip) -> AudioInfo | None:
         """What the clip's file is, which is packed; None with a line if it cannot be."""

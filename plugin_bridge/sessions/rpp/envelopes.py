@@ -98,16 +98,17 @@ def read_envelope(
     if mode == BYPASSED or not is_active(block, on_top):
         return None
     points = sorted((_point(line, parameter, rate) for line in block.lines("PT")), key=_seconds)
+    on_fader = parameter in VOLUMES and block.line("VOLTYPE").number_at(0, 0) == 1
+    scale = Scale.REAPER_FADER if on_fader else Scale.VALUE
     if any(line.number_at(12, 0) == 0 for line in block.lines("POOLEDENVINST")):
-        laid = items.mutes(block, points) if items is not None and parameter is Parameter.MUTE else None
+        laid = items.laid(block, points, parameter, scale) if items is not None else None
         if laid is None:
             remark(f"automation items are left out: {block.name}")
         else:
             points = list(laid)
     if not points:
         return None
-    on_fader = parameter in VOLUMES and block.line("VOLTYPE").number_at(0, 0) == 1
-    return Envelope(parameter, tuple(points), Scale.REAPER_FADER if on_fader else Scale.VALUE, on_top)
+    return Envelope(parameter, tuple(points), scale, on_top)
 
 
 def _seconds(point: Point) -> float:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from plugin_bridge.naming import told_apart
+from plugin_bridge.sessions.curves import PointCurve
 from plugin_bridge.sessions.model import (
     Envelope,
     PanMode,
@@ -244,13 +245,15 @@ class Strips:
             self.remark(f"{name}: its automation of {envelope.parameter.value} is not written")
             return
         on_fader = envelope.scale is Scale.REAPER_FADER
+        points: Iterable[Point] = envelope.points
         if envelope.smoothing or not (on_fader or envelope.scale is Scale.VALUE):
             self.remark(f"{name}: an envelope of {envelope.parameter.value} is written in straight lines")
+            points = PointCurve(envelope.points, envelope.scale).straight()
         yield f"{indentation}<{names[envelope.parameter]}"
         yield f"{indentation}  ACT 1 -1"
         if on_fader:
             yield f"{indentation}  VOLTYPE 1"
-        for point in envelope.points:
+        for point in points:
             value = {Parameter.PAN: -point.value, Parameter.MUTE: float(point.value < 0.5)}.get(
                 envelope.parameter, point.value
             )

@@ -120,6 +120,9 @@ class _ProjectReader:
         self.session.not_honoured = [
             text if count == 1 else f"{text} ({count} times)" for text, count in self.remarks.items()
         ]
+        if self.automation_items.moved:
+            moved = " and ".join(sorted(parameter.value for parameter in self.automation_items.moved))
+            self.session.notes.append(f"automation items of {moved} are read as parts of their range")
         for named, found in media.elsewhere.items():
             self.session.notes.append(f"{displayed(named)} is found as {found}")
 
@@ -244,7 +247,7 @@ class _ProjectReader:
             self._remark(name, f"plug-in {plugin} is left out")
         self.pans.read(block, track, partial(self._remark, name))
         for output in track.hardware_outputs:
-            self._remark(name, f"what goes to hardware {output} is not played")
+            self.session.notes.append(f"{name}: its way to hardware {output} is in no render")
         for envelope in block.blocks(*LEFT_OUT):
             if is_active(envelope):
                 self._remark(name, f"envelopes are left out: {envelope.name}")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from plugin_bridge.rendering.envelopes import SCALES, Automation, EnvelopeCurve
+from plugin_bridge.rendering.envelopes import Automation, EnvelopeCurve
+from plugin_bridge.sessions.curves import SCALES
 from plugin_bridge.sessions.model import Envelope, Parameter, Point, PointShape, Scale
 
 EXACT = 1e-12

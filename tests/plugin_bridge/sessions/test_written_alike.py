@@ -1,5 +1,7 @@
 """The same session as an Ardour session, a REAPER project and a DAWproject renders to the same samples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -151,6 +153,56 @@ def test_automation_of_strips_clips_sends_and_the_master_survives(tmp_path, enve
     assert said == []
     assert again.not_honoured == []
     assert difference_db(mix(session), mix(again)) < SAME_DB
+
+
+ON_FADER = envelope(Parameter.VOLUME, 1.0, 0.25, relative=False, scale=Scale.REAPER_FADER)
+
+
+@pytest.mark.parametrize(
+    ("envelopes", "lines", "limit_db"),
+    [
+        ([envelope(Parameter.VOLUME, 1.0, 0.25)], [], SAME_DB),
+        ([envelope(Parameter.VOLUME, 1.0, 0.25, relative=False), MUTE], [], SAME_DB),
+        ([envelope(Parameter.PAN, -0.5, 0.5)], [], SAME_DB),
+        ([ON_FADER], ["One: an envelope of volume is written in straight lines"], -65.0),
+        ([replace(ON_FADER, relative=True)], [], -65.0),
+        (
+            [envelope(Parameter.TRIM, 1.0, 1.0), envelope(Parameter.WIDTH, 1.0, 1.0)],
+            [f"One: its automation of {name} is not written" for name in ("trim", "width")],
+            SAME_DB,
+        ),
+        (
+            [envelope(Parameter.VOLUME, 1.0, 1.0), envelope(Parameter.VOLUME, 1.0, 1.0)],
+            ["One: its automation of volume is not written"],
+            SAME_DB,
+        ),
+    ],
+)
+@pytest.mark.parametrize("of", ["strip", "send"])
+def test_automation_of_strips_and_sends_survives_in_a_dawproject(tmp_path, envelopes, lines, limit_db, of):
+    """On top of faders or in their place; what another scale bends comes in many short lines."""
+    write(tmp_path / "a.wav", noise(1.0, channels=2))
+    one = Track("One", [Clip(tmp_path / "a.wav", 0, 1)], identifier="1", volume=0.5, pan=0.25)
+    one.sends = [Send("2", 0.7, pan=0.2)]
+    if of == "strip":
+        one.envelopes = envelopes
+    else:
+        one.sends = [replace(one.sends[0], envelopes=tuple(envelopes))]
+        lines = [line.replace("its automation", "a send's automation") for line in lines]
+    session = Session(tmp_path, "test", RATE, [one, Track("Two", identifier="2", is_bus=True)])
+    assert write_dawproject(session, tmp_path / "song.dawproject") == lines
+    again = open_session(tmp_path / "song.dawproject")
+    assert again.not_honoured == []
+    assert difference_db(mix(session), mix(again)) < limit_db
+
+
+def test_a_volume_that_moves_keeps_the_loudness_of_its_pan_law(tmp_path):
+    write(tmp_path / "a.wav", noise(1.0, channels=2))
+    moves = [envelope(Parameter.VOLUME, 1.0, 0.25, relative=False)]
+    one = Track("One", [Clip(tmp_path / "a.wav", 0, 1)], identifier="1", pan_law=0.5, envelopes=moves)
+    session = Session(tmp_path, "test", RATE, [one])
+    assert write_dawproject(session, tmp_path / "song.dawproject") == []
+    assert difference_db(mix(session), mix(open_session(tmp_path / "song.dawproject"))) < SAME_DB
 
 
 @pytest.mark.parametrize("size", [0, 5, 95, 96, 1000])

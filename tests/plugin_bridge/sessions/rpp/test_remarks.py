@@ -54,7 +54,6 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
             "T: automation items are left out: MUTEENV",
         ),
         (in_track("VOLPAN 1 0.5 0.7071 -1 1"), "T: pan law 0.7071 is played with a straight taper"),
-        (in_track("HWOUT 2 0 1 0 0 0 0 -1:U -1"), "T: what goes to hardware outputs 3 and 4 is not played"),
         (in_track("PANMODE 4\nVOLPAN 1 0.5 -1 -1 1"), "T: pan mode 4 is played as balance"),
         (
             project(track("T", item(), strip="VOLPAN 1 0.5 -1 -1 1"), head="PANMODE 4"),
@@ -134,6 +133,13 @@ def test_what_is_not_rendered_is_one_line(tmp_path, text, line):
 def test_what_changes_nothing_is_not_said(tmp_path, text):
     write(tmp_path / "a.wav", noise(1))
     assert open_session(save(tmp_path, text)).not_honoured == []
+
+
+def test_a_way_to_hardware_is_named_and_no_fault(tmp_path):
+    write(tmp_path / "a.wav", noise(1))
+    session = open_session(save(tmp_path, in_track("HWOUT 2 0 1 0 0 0 0 -1:U -1")))
+    assert session.not_honoured == []
+    assert session.notes == ["T: its way to hardware outputs 3 and 4 is in no render"]
 
 
 def test_a_line_that_is_met_often_is_said_once_with_its_number(tmp_path):
