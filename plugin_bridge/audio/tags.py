@@ -66,8 +66,13 @@ MP4_ATOMS = {
     "grouping": "\xa9grp",
     "title": "\xa9nam",
 }
-MP4_NUMBERS = {"bpm": "tmpo", "discnumber": "disk", "tracknumber": "trkn"}
-"""Our names -> atoms of MP4; every other name becomes one of iTunes's free form."""
+MP4_PAIRS = {
+    "discnumber": ("disk", ("disctotal", "totaldiscs")),
+    "tracknumber": ("trkn", ("tracktotal", "totaltracks")),
+}
+"""Our names -> atoms of MP4, which hold a number and of how many; what else says of how many.
+
+``bpm`` is a number, too; every other name becomes one of iTunes's free form."""
 _NAMES = {frame: name for name, frame in ID3_FRAMES.items()}
 _READ_FRAMES = {
     name: frame
@@ -234,12 +239,17 @@ def write_mp4_tags(path: Path, tags: Tags, cover: Cover | None = None) -> None:
     file = MP4(path)
     if file.tags is None:
         file.add_tags()
+    pairs = {name: pair for name in MP4_PAIRS if (pair := _mp4_pair(tags, name))}
+    totals_said = {total for name in pairs for total in MP4_PAIRS[name][1]}
     for name, texts in tags.items():
+        if name in totals_said:
+            continue  # with the number that it belongs to
         if name in MP4_ATOMS:
             file.tags[MP4_ATOMS[name]] = texts
-        elif name in MP4_NUMBERS and (number := texts[0].partition("/")[0].partition(".")[0]).isdecimal():
-            value = min(int(number), 0xFFFF)
-            file.tags[MP4_NUMBERS[name]] = [value if name == "bpm" else (value, 0)]
+        elif name == "bpm" and (tempo := _mp4_number(texts[0].partition(".")[0])):
+            file.tags["tmpo"] = [tempo]
+        elif name in pairs:
+            file.tags[MP4_PAIRS[name][0]] = [pairs[name]]
         else:
             key = f"----:com.apple.iTunes:{_comment_name(name)}"
             file.tags[key] = [MP4FreeForm(text.encode()) for text in texts]
@@ -250,6 +260,19 @@ def write_mp4_tags(path: Path, tags: Tags, cover: Cover | None = None) -> None:
         file.save()
     except MutagenError as error:
         raise OSError(str(error)) from error
+
+
+def _mp4_pair(tags: Tags, name: str) -> tuple[int, int] | None:
+    """Which one of how many, 0 where nothing says how many; None if nothing says which."""
+    place, _, behind = tags[name][0].partition("/") if name in tags else ("", "", "")
+    said = [behind, *(tags[total][0] for total in MP4_PAIRS[name][1] if total in tags)]
+    return (number, max(map(_mp4_number, said))) if (number := _mp4_number(place)) else None
+
+
+def _mp4_number(text: str) -> int:
+    """A number of a tag as MP4 holds it; 0 if it is none."""
+    text = text.strip()
+    return min(int(text), 0xFFFF) if text.isdecimal() else 0
 
 
 def _comment_name(name: str) -> str:

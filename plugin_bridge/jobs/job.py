@@ -16,6 +16,7 @@ from plugin_bridge.audio.stem_mp4 import STEMS
 from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from plugin_bridge.errors import JobError, PresetError
 from plugin_bridge.jobs.contract import Result, Survey
+from plugin_bridge.jobs.for_stem_mp4 import for_stem_mp4
 from plugin_bridge.jobs.inputs import Input, Opened
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.jobs.stem_files import MULTICHANNEL, REMIX, FileFormat
@@ -247,7 +248,8 @@ class SeparateJob:
         paths: list[Path] = []
         seconds, size, temporary = 0.0, 0, 0
         for part in self.parts:
-            with part.input.open() as track:
+            with part.input.open() as found:
+                track = self.suited(found)
                 separator = self.separator(track)
                 stems = self.written_stems(separator, track)
                 names = self.files_of(stems)
@@ -264,6 +266,10 @@ class SeparateJob:
             raw = written * has_full_scale(form.format, form.bit_depth) + waits
             temporary += 4 * samples * raw
         return Survey(paths, seconds, size, temporary)
+
+    def suited(self, opened: Opened) -> Opened:
+        """``opened`` as the files can hold it: converted, where these are for DJ programs."""
+        return for_stem_mp4(opened) if self._layout == STEM_MP4 else opened
 
     def separator(self, track: Opened) -> Separator:
         """The preset's separator; if it follows a score and has none, with that of ``track``."""
@@ -338,7 +344,7 @@ class SeparateJob:
             time_reference=track.time_reference,
             tags=track.tags,
             channel_mask=track.channel_mask,
-            cover_of=track.path if self._layout == STEM_MP4 and not track.rendered else None,
+            cover_of=track.path if self._layout == STEM_MP4 else None,
         )
 
     @property

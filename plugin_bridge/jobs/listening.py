@@ -16,6 +16,7 @@ from plugin_bridge.audio.files import AudioFileSource
 from plugin_bridge.audio.stem_mp4 import SUFFIX as STEM_MP4
 from plugin_bridge.audio.stem_mp4 import read_titles
 from plugin_bridge.errors import BridgeError, JobError
+from plugin_bridge.jobs.for_stem_mp4 import for_stem_mp4
 from plugin_bridge.jobs.inputs import ChannelInput, FileInput, Input, MixInput, TrackInput, read_session
 from plugin_bridge.jobs.manifest import Manifest, Origin, manifests, samples_hash
 from plugin_bridge.jobs.progress import Event, Reporter
@@ -202,21 +203,24 @@ def _original(folder: Path, manifest: Manifest) -> tuple[OpenSource | None, str]
         reason = "is not what was separated any more"
         for one in _candidates(path, manifest):
             try:
-                with one.open() as opened:
-                    source = opened.source
+                opener = _opener(one, manifest)
+                with opener() as source:
                     same = _measures(source) == _measures(manifest.input)
                     if same and samples_hash(source) == manifest.samples:
-                        return _opener(one), ""
+                        return opener, ""
             except (BridgeError, OSError) as error:
                 reason = f"cannot be opened: {error}"
     return None, f"{printable(manifest.input.path)} {printable(reason)}"
 
 
-def _opener(one: Input) -> OpenSource:
+def _opener(one: Input, manifest: Manifest) -> OpenSource:
+    """Opens what was separated of ``one``: what was converted first if the stems lie in a Stem file."""
+    converted = any(output.path.endswith(f".{STEM_MP4}") for output in manifest.outputs)
+
     @contextmanager
     def opened() -> Iterator[AudioSource]:
         with one.open() as found:
-            yield found.source
+            yield for_stem_mp4(found).source if converted else found.source
 
     return opened
 

@@ -155,7 +155,7 @@ class Run:
 def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
     """Open the inputs and check all that can be checked before any work."""
     started = time.monotonic()
-    inputs = [opened.enter_context(part.input.open()) for part in job.parts]
+    inputs = [job.suited(opened.enter_context(part.input.open())) for part in job.parts]
     separator = job.separator(inputs[0])
     tracks = [
         JobTrack(
@@ -173,7 +173,8 @@ def begin(job: SeparateJob, report: Report, opened: ExitStack) -> Run:
     not_honoured = list(dict.fromkeys(line for track in inputs for line in track.not_honoured))
     refuse_if_strict(job.settings, not_honoured)
     for track in tracks:
-        track.heard_tracks = heard_tracks(job.preset.preset, track.part.input, track.opened, opened)
+        own = track.part.input, track.opened
+        track.heard_tracks = heard_tracks(job.preset.preset, *own, opened, job.suited)
         track.form.check(track.source.channels, len(track.written))
         track.form.particulars(track.written)
     report("reading", 0.0)

@@ -6,6 +6,7 @@ files of that name, but for the ending, in its folder, beginning together with i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,12 +32,21 @@ class Moved:
         return read_padded(self._source, start + self._offset, frames)
 
 
-def heard_tracks(preset: Preset, own_input: Input, own: Opened, opened: ExitStack) -> dict[str, AudioSource]:
-    """What the preset's chains listen to besides ``own``, by name; raises :class:`JobError`."""
+def heard_tracks(
+    preset: Preset,
+    own_input: Input,
+    own: Opened,
+    opened: ExitStack,
+    suited: Callable[[Opened], Opened] = lambda found: found,
+) -> dict[str, AudioSource]:
+    """What the preset's chains listen to besides ``own``, by name; raises :class:`JobError`.
+
+    ``suited`` does to them what was done to ``own``.
+    """
     heard: dict[str, AudioSource] = {}
     names = [name for key in preset.chain_keys for kind, name in preset.listens_to(key) if kind == TRACK]
     for name in dict.fromkeys(names):
-        other = opened.enter_context(_named(own_input, name).open())
+        other = suited(opened.enter_context(_named(own_input, name).open()))
         if other.source.sample_rate != own.source.sample_rate:
             raise JobError(
                 f"{name!r} is listened to and has {other.source.sample_rate} Hz, this track has "

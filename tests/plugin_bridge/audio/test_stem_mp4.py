@@ -162,7 +162,7 @@ def test_the_whole_way_with_tags_cover_manifest_and_page(song, tmp_path):
         ["Änder"],
         ["Wer"],
         [126],
-        [(3, 0)],
+        [(3, 9)],
     )
     assert bytes(tags["----:com.apple.iTunes:isrc"][0]) == b"DE1"
     assert bytes(tags["covr"][0]) == PICTURE == read_cover(path).content == read_cover(song).content
@@ -186,6 +186,73 @@ def test_mono_becomes_stereo(song, tmp_path):
     write_report(tmp_path / "out")
 
 
+CONVERTED_DB = -60
+"""Of a tone that a converted file holds, against the tone as it is at that rate."""
+
+
+@pytest.mark.parametrize(
+    ("rate", "target"),
+    [(22_050, 44_100), (88_200, 44_100), (96_000, 48_000), (32_000, 48_000), (8_000, 48_000)],
+)
+def test_other_rates_are_converted_and_said(song, tmp_path, rate, target):
+    def tones(hertz):
+        time = np.arange(hertz) / hertz
+        left, right = 0.2 * np.sin(2 * np.pi * 440 * time), 0.2 * np.sin(2 * np.pi * 1000 * time + 1)
+        return np.stack([left + 0.3 * right, 0.4 * left + right])
+
+    path = tmp_path / "in" / "Song.wav"
+    path.parent.mkdir()
+    soundfile.write(path, tones(rate).T, rate, "PCM_24")
+    common = {"layout": "stem.mp4", "name": "{track}/{preset}/{stem}"}
+    result = separate(path, tmp_path / "unpan.toml", tmp_path / "out", **common).jobs[0]
+    assert any(f"{rate} Hz are converted to {target}" in line for line in result.notes)
+    with AudioFileSource(tmp_path / "out/Song/unpan/Song.stem.mp4") as mix:
+        assert (mix.sample_rate, mix.frames) == (target, target)
+        middle = slice(target // 10, -target // 10)  # the tones begin and end at once, which no filter can
+        wanted = tones(target)[:, middle]
+        error = np.square(mix.read(0, target)[:, middle] - wanted).sum() / np.square(wanted).sum()
+    assert 10 * np.log10(error) < CONVERTED_DB
+    manifest = Manifest.read(tmp_path / "out/Song/unpan/manifest.json")
+    assert manifest.input.sample_rate == target
+    assert manifest.residual_db < -110
+    again = separate(path, tmp_path / "unpan.toml", tmp_path / "out", **common).jobs[0]
+    assert again.status == "skipped"
+    described = next(write_report(tmp_path / "out").parent.glob("tracks/*/track.js")).read_text()
+    assert '"original": {"peaks"' in described
+
+
+def test_surround_is_mixed_into_stereo_with_the_gains_of_bs_775(song, tmp_path):
+    path = tmp_path / "in" / "Film.wav"
+    path.parent.mkdir()
+    parts = np.random.default_rng(0).laplace(size=(6, RATE)) * 0.02
+    soundfile.write(path, parts.T, RATE, "PCM_24")
+    result = separate(path, tmp_path / "unpan.toml", tmp_path / "out", layout="stem.mp4").jobs[0]
+    assert any("the 6 channels are mixed into two" in line for line in result.notes)
+    left, right, centre, _, back_left, back_right = parts
+    half = np.sqrt(0.5)
+    wanted = np.stack([left + half * (centre + back_left), right + half * (centre + back_right)])
+    with AudioFileSource(tmp_path / "out/Film/Film.stem.mp4") as mix:
+        assert np.abs(mix.read(0, RATE) - wanted).max() < 1e-5  # some steps of 24 bits
+
+
+def test_what_is_converted_keeps_its_place_on_the_timeline_and_its_cover(song, tmp_path):
+    path = tmp_path / "Slow.flac"
+    audio, _ = soundfile.read(song)
+    soundfile.write(path, audio, 22_050, "PCM_24")
+    file = mutagen.flac.FLAC(path)
+    file.update({"time_reference": "22050", "tracknumber": "3", "totaltracks": "12"})
+    picture = mutagen.flac.Picture()
+    picture.type, picture.mime, picture.data = 3, "image/jpeg", PICTURE
+    file.add_picture(picture)
+    file.save()
+    separate(path, tmp_path / "unpan.toml", tmp_path / "out", layout="stem.mp4")
+    assert Manifest.read(tmp_path / "out/Slow/manifest.json").input.time_reference == RATE
+    tags = MP4(tmp_path / "out/Slow/Slow.stem.mp4").tags
+    assert bytes(tags["covr"][0]) == PICTURE
+    assert tags["trkn"] == [(3, 12)]
+    assert not any("totaltracks" in name for name in tags)
+
+
 def test_what_cannot_be_is_refused_before_any_work(song, tmp_path):
     with pytest.raises(PresetError, match="alac or aac"):
         separate(song, tmp_path / "unpan.toml", tmp_path / "out", layout="stem.mp4", format="mp3")
@@ -193,10 +260,12 @@ def test_what_cannot_be_is_refused_before_any_work(song, tmp_path):
     common = ("separate", song, "--preset", tmp_path / "unpan.toml", "--out", tmp_path / "out")
     one = error_of(*common, "--layout", "stem.mp4", "--stems", "source-1")
     assert "at least two" in one
-    soundfile.write(tmp_path / "slow.wav", np.ones((100, 2)) * 0.1, 32000)
+    soundfile.write(tmp_path / "many.wav", np.ones((100, 7)) * 0.1, RATE)
+    many = error_of("separate", tmp_path / "many.wav", *common[2:], "--layout", "stem.mp4")
+    assert "a stem.mp4 holds 1 to 2 channels, not 7; choose layout files" in many
+    soundfile.write(tmp_path / "slow.wav", np.ones((100, 2)) * 0.1, 100)
     slow = error_of("separate", tmp_path / "slow.wav", *common[2:], "--layout", "stem.mp4")
-    assert "a stem.mp4 holds sample rates of 44100, 48000 Hz, not " in slow
-    assert "; choose layout files" in slow
+    assert "a stem.mp4 holds sample rates of 44100, 48000 Hz, not 100; choose layout files" in slow
     assert not list((tmp_path / "out").rglob("*.*4"))
 
 
