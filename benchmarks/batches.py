@@ -1,11 +1,14 @@
 """How fast batches are: planning, the engine's own time for each job, resuming, two workers beside one.
 
     python -m benchmarks.batches [plan] [overhead] [resume] [workers] [workers-longer] [--jobs N]
+                                 [--folder DIR]
 
 Makes its own audio. Without names all of them run; `workers` does the fastest jobs that there are,
 `workers-longer` some of a second or more. Judged by the wall clock, so that the machine must be quiet: the
-load is printed, and beside the wall clock's seconds those of the processor. Ends with status 1 if a figure
-is short of what it must be.
+load is printed, beside the wall clock's seconds those of the processors, and what other programs took of
+them meanwhile. The files lie in DIR: a disk that is slow or busy decides more than the program does, and one
+in memory (/dev/shm, which must hold 3 GB) shows the program alone. Ends with status 1 if a figure is short of
+what it must be.
 """
 
 from __future__ import annotations
@@ -64,6 +67,28 @@ def copies(folder: Path, count: int, seconds: float, rate: int = RATE) -> Path:
         (folder / f"{number:05d}.wav").write_bytes(content)
     (folder.parent / "unpan.toml").write_text(PRESET)
     return folder
+
+
+class Watch:
+    """Seconds since it was made: on the clock, of this program's ended children, of everybody else."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        own = time.process_time() + of_children()
+        try:
+            words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+        except OSError:  # no Linux
+            return time.perf_counter(), of_children(), 0.0
+        user, nice, system, _idle, _waiting, *rest = map(int, words[1:9])
+        busy = (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), of_children(), busy - own
+
+    def seconds(self) -> tuple[float, float, float]:
+        clock, children, others = (now - begin for now, begin in zip(self._now(), self._begin, strict=True))
+        return clock, children, max(others, 0.0)
 
 
 def of_children() -> float:
@@ -140,13 +165,12 @@ class _Timed(Reporter):
 # -- resuming ----------------------------------------------------------------------------------------
 
 
-def separate(folder: Path, out: str, *more: str, preset: str = "unpan.toml") -> tuple[dict, float, float]:
-    """The last event of a run, and its seconds on the clock and of processors."""
+def separate(folder: Path, out: str, *more: str, preset: str = "unpan.toml") -> dict:
+    """The last event of a run."""
     words = ["separate", "in", "-p", preset, "-o", out, "--json", "--quiet", *more]
     command = [sys.executable, "-m", "plugin_bridge", *words]
-    begin, before = time.perf_counter(), of_children()
     said = subprocess.run(command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(said.stdout), time.perf_counter() - begin, of_children() - before
+    return json.loads(said.stdout)
 
 
 def resume(jobs: int, folder: Path) -> bool:
@@ -155,7 +179,9 @@ def resume(jobs: int, folder: Path) -> bool:
     time.sleep(2.5)  # files that have just been written are read again: their times cannot be trusted yet
     separate(folder, "out")
     stamps = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.is_file()}
-    said, seconds, cpu = separate(folder, "out")
+    watch = Watch()
+    said = separate(folder, "out")
+    seconds, cpu, _ = watch.seconds()
     same = stamps == {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.is_file()}
     print(
         f"resume: {said['skipped']} of {jobs} up to date in {seconds:.1f} s ({cpu:.1f} s of the processor), "
@@ -175,10 +201,14 @@ def workers(jobs: int, folder: Path, preset: str = "unpan.toml") -> bool:
     """
     copies(folder / "in", jobs, 60)
     os.sync()
-    _, serial, serial_cpu = separate(folder, "serial", preset=preset)
+    watch = Watch()
+    separate(folder, "serial", preset=preset)
+    serial, *serial_cpu = watch.seconds()
     shutil.rmtree(folder / "serial")  # else the disk is busy with it meanwhile
     os.sync()
-    _, parallel, parallel_cpu = separate(folder, "parallel", "--jobs", "2", preset=preset)
+    watch = Watch()
+    separate(folder, "parallel", "--jobs", "2", preset=preset)
+    parallel, *parallel_cpu = watch.seconds()
     shutil.rmtree(folder / "parallel")
     halves = [folder / "first", folder / "second"]
     for path in sorted((folder / "in").iterdir()):
@@ -189,17 +219,20 @@ def workers(jobs: int, folder: Path, preset: str = "unpan.toml") -> bool:
         (half / "unpan.toml").write_text(PRESET)
     os.sync()
     with ThreadPoolExecutor(2) as pool:
-        begin, before = time.perf_counter(), of_children()
+        watch = Watch()
         list(pool.map(lambda half: separate(half, "out", preset=preset), halves))
-        alone, alone_cpu = time.perf_counter() - begin, of_children() - before
-    ratio = serial / parallel
+        alone, *alone_cpu = watch.seconds()
+
+    def of_processors(own: float, others: float) -> str:
+        return f"{own:.1f} s of the processors, {others:.1f} by others"
+
     print(
         f"workers: {jobs} jobs of a minute ({Path(preset).stem}) in {serial:.1f} s by one "
-        f"({serial_cpu:.1f} s of the processor), {parallel:.1f} s by two ({parallel_cpu:.1f} s): "
-        f"{ratio:.2f} times as fast; two programs that know nothing of each other take {alone:.1f} s "
-        f"({alone_cpu:.1f} s) for a half each: {serial / alone:.2f} times as fast"
+        f"({of_processors(*serial_cpu)}), {parallel:.1f} s by two ({of_processors(*parallel_cpu)}): "
+        f"{serial / parallel:.2f} times as fast; two programs that know nothing of each other take "
+        f"{alone:.1f} s ({of_processors(*alone_cpu)}) for a half each: {serial / alone:.2f} times as fast"
     )
-    return ratio >= 1.8
+    return serial / parallel >= 1.8
 
 
 PARTS = {
@@ -215,6 +248,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PARTS))
     parser.add_argument("--jobs", type=int, help="of each, in place of what is asked for")
+    parser.add_argument("--folder", type=Path, help="for the files, on the disk that is to be measured")
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(PARTS):
         parser.error(f"no {', '.join(unknown)}; there are: {', '.join(PARTS)}")
@@ -222,7 +256,7 @@ def main() -> int:
     good = True
     for name in chosen.names or PARTS:
         part, jobs = PARTS[name]
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
             good &= part(chosen.jobs or jobs, Path(folder))
         sys.stdout.flush()
     return 0 if good else 1
