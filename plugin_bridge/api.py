@@ -326,6 +326,7 @@ def bounce(
     mix: bool = False,
     start: str | None = None,
     end: str | None = None,
+    play_rate: bool = False,
     midi: bool = False,
     preset: AnyPreset | None = None,
     post_fader: bool = False,
@@ -359,6 +360,7 @@ def bounce(
     :param mix: the whole mix through all faders instead of the tracks
     :param start: render from here on: seconds (``"90.5"``, ``"1:30"``), a bar (``"bar 17"``) or a marker
     :param end: render up to here; None: to the end of the region that ``start`` names, or of the session
+    :param play_rate: at the play rate of a REAPER project, as REAPER renders it; on its own time otherwise
     :param preset: a preset with a ``[[chain]]``, or a :class:`Board`, that each file goes through
     :param tail_seconds: how much longer than the session the files become, by what that chain leaves ringing
     :param name: the template of the files' names, with ``{track}``, ``{index}`` and ``{parent}``
@@ -391,16 +393,19 @@ def bounce(
         plugin_paths=tuple(map(existing, plugin_paths)),
         bypass_broken=bypass_broken,
     )
-    beside: list[Job] = [MidiJob(path, target, roots)] if midi else []
+    place = Place(start, end, play_rate)
+    beside: list[Job] = [MidiJob(path, target, roots, play_rate)] if midi else []
     with ExitStack() as opened:
         if renderer == "daw":
             _refuse_for_daw(dry_run, processing)
+            if play_rate:
+                raise JobError("the DAW renders at the project's play rate anyway; leave out play_rate")
             path = opened.enter_context(_rendered_by_daw(path, patterns, mix, time_limit))
             patterns, mix, post_fader = (), False, False
         parts = (
-            [mix_part(path, target, roots, Place(start, end), processing)]
+            [mix_part(path, target, roots, place, processing)]
             if mix
-            else bounced_parts(path, patterns, target, roots, post_fader, Place(start, end), processing)
+            else bounced_parts(path, patterns, target, roots, post_fader, place, processing)
         )
         who = Workers.chosen(jobs, cluster, memory)
         planned = [*bounce_jobs(parts, settings, text), *beside]

@@ -130,6 +130,11 @@ def render(
     help="Render up to here; by default to the end of the region that --from names, or of the session.",
 )
 @click.option(
+    "--play-rate",
+    is_flag=True,
+    help="At the play rate of a REAPER project, as REAPER renders it. Without, on the project's own time.",
+)
+@click.option(
     "--midi", is_flag=True, help="Also the session's notes, tempo map and markers, as one MIDI file."
 )
 @click.option(

@@ -17,6 +17,7 @@ from plugin_bridge.rendering.processing import DRY, BrokenPluginError, Processin
 from plugin_bridge.rendering.tracks import MixSource, TrackSource
 from plugin_bridge.sessions import Session, Track, open_session
 from plugin_bridge.sessions.folder import MIDI_SUFFIXES
+from plugin_bridge.sessions.play_rate import at_play_rate
 from separators.base import Audio
 from separators.score import Score
 from separators.streaming import AudioSource
@@ -129,6 +130,8 @@ class TrackInput:
     """From here to there only, seconds on the timeline."""
     processing: Processing = DRY
     """What of its plug-ins sounds."""
+    play_rate: bool = False
+    """At the session's play rate, rather than on its own time."""
 
     def without(self, error: BrokenPluginError) -> Self:
         """The same without the plug-in that broke; raises ``error`` unless that is wanted."""
@@ -137,7 +140,7 @@ class TrackInput:
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the session and the track's files; raises what their readers raise."""
-        session = read_session(self.path, self.media_roots)
+        session = read_session(self.path, self.media_roots, self.play_rate)
         track = _find(session, self.identifier)
         with TrackSource(
             session,
@@ -203,6 +206,8 @@ class MixInput:
     span: tuple[float, float] | None = None
     """From here to there only, seconds on the timeline."""
     processing: Processing = DRY
+    play_rate: bool = False
+    """As :attr:`TrackInput.play_rate`."""
 
     def without(self, error: BrokenPluginError) -> Self:
         """The same without the plug-in that broke; raises ``error`` unless that is wanted."""
@@ -211,7 +216,7 @@ class MixInput:
     @contextmanager
     def open(self) -> Iterator[Opened]:
         """Open the session and all its files; raises what their readers raise."""
-        session = read_session(self.path, self.media_roots)
+        session = read_session(self.path, self.media_roots, self.play_rate)
         with MixSource(session, processing=self.processing) as source:
             if self.span:
                 source.within(*self.span)
@@ -243,9 +248,13 @@ def _opened(session: Session, source: TrackSource, lines: list[str], track: str 
 
 
 @lru_cache(maxsize=1)
-def read_session(path: Path, media_roots: tuple[Path, ...] = ()) -> Session:
-    """The session at ``path``, read once for all its tracks; a new plan begins with ``cache_clear()``."""
-    return open_session(path, media_roots=media_roots)
+def read_session(path: Path, media_roots: tuple[Path, ...] = (), play_rate: bool = False) -> Session:
+    """The session at ``path``, read once for all its tracks; a new plan begins with ``cache_clear()``.
+
+    With ``play_rate`` it is at that, else on its own time.
+    """
+    session = open_session(path, media_roots=media_roots)
+    return at_play_rate(session) if play_rate else session
 
 
 def _find(session: Session, identifier: str) -> Track:

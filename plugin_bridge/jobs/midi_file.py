@@ -10,6 +10,7 @@ from plugin_bridge.jobs.contract import Result, Survey
 from plugin_bridge.jobs.inputs import read_session
 from plugin_bridge.jobs.progress import Report
 from plugin_bridge.naming import printable, safe_name
+from plugin_bridge.sessions import Session
 from separators.atomic import write_atomically
 
 
@@ -21,6 +22,7 @@ class MidiJob:
     """The session."""
     folder: Path
     media_roots: tuple[Path, ...] = ()
+    play_rate: bool = False
 
     @property
     def label(self) -> str:
@@ -42,10 +44,13 @@ class MidiJob:
         )
 
         started = time.monotonic()
-        session, output = read_session(self.path, self.media_roots), self._output()
+        session, output = self._session(), self._output()
         output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(output, midi_bytes(session))
         return Result(self.label, "done", outputs=[output], seconds=round(time.monotonic() - started, 3))
 
     def _output(self) -> Path:
-        return self.folder / f"{safe_name(read_session(self.path, self.media_roots).name)}.mid"
+        return self.folder / f"{safe_name(self._session().name)}.mid"
+
+    def _session(self) -> Session:
+        return read_session(self.path, self.media_roots, self.play_rate)

@@ -97,10 +97,11 @@ def session_parts(
     post_fader: bool = False,
     whole: bool = False,
     processing: Processing = DRY,
+    play_rate: bool = False,
 ) -> list[Part]:
     """The tracks of the session at ``project`` that fit ``patterns``; with ``whole`` all equally long."""
     read_session.cache_clear()
-    session = read_session(project, media_roots)
+    session = read_session(project, media_roots, play_rate)
     tracks = selected_tracks(session, patterns, processing)
     if not tracks:
         notes = any(track.notes for track in session.walk()) and not processing.plays_notes
@@ -110,7 +111,15 @@ def session_parts(
     parents = {child.identifier: track.name for track in session.walk() for child in track.children}
     return [
         Part(
-            TrackInput(project, track.identifier, media_roots, post_fader, whole, processing=processing),
+            TrackInput(
+                project,
+                track.identifier,
+                media_roots,
+                post_fader,
+                whole,
+                processing=processing,
+                play_rate=play_rate,
+            ),
             out,
             track.name,
             numbers[track.identifier],
@@ -126,6 +135,8 @@ class Place:
 
     start: str | None = None
     end: str | None = None
+    play_rate: bool = False
+    """Of the timeline at the session's play rate."""
 
 
 def bounced_parts(
@@ -138,8 +149,9 @@ def bounced_parts(
     processing: Processing = DRY,
 ) -> list[Part]:
     """The tracks of the session at ``project`` as they sound, with what others send to them."""
-    parts = session_parts(project, patterns, out, media_roots, post_fader, whole=True, processing=processing)
-    span = stretch_of_time(read_session(project, media_roots), place.start, place.end)
+    parts = session_parts(project, patterns, out, media_roots, post_fader, True, processing, place.play_rate)
+    session = read_session(project, media_roots, place.play_rate)
+    span = stretch_of_time(session, place.start, place.end)
     return [
         replace(part, input=replace(part.input, receives=True, span=span))
         for part in parts
@@ -156,9 +168,9 @@ def mix_part(
 ) -> Part:
     """The mix of the session at ``project``."""
     read_session.cache_clear()
-    session = read_session(project, media_roots)
+    session = read_session(project, media_roots, place.play_rate)
     span = stretch_of_time(session, place.start, place.end)
-    return Part(MixInput(project, media_roots, span, processing), out, f"{session.name} mix")
+    return Part(MixInput(project, media_roots, span, processing, place.play_rate), out, f"{session.name} mix")
 
 
 def session_jobs(

@@ -61,10 +61,12 @@ def heard_tracks(
 
 def _named(beside: Input, name: str) -> Input:
     if isinstance(beside, TrackInput | MixInput):
-        session = read_session(beside.path, beside.media_roots)
+        session = read_session(beside.path, beside.media_roots, beside.play_rate)
         found = [one for one in session.walk() if one.name == name]
         if len(found) == 1:
-            return TrackInput(beside.path, found[0].identifier, beside.media_roots)
+            return TrackInput(
+                beside.path, found[0].identifier, beside.media_roots, play_rate=beside.play_rate
+            )
         known, where = [one.name for one in session.walk()], f"{beside.path.name}"
     elif isinstance(beside, FileInput):
         files = [path for path in sorted(beside.path.absolute().parent.iterdir()) if _is_audio(path)]

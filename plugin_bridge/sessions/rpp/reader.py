@@ -13,6 +13,7 @@ from pathlib import Path
 
 from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions.model import Envelope, Marker, Session, TempoChange, Track
+from plugin_bridge.sessions.play_rate import play_rate_note
 from plugin_bridge.sessions.rpp.automation_items import AutomationItems
 from plugin_bridge.sessions.rpp.envelopes import (
     LEFT_OUT,
@@ -42,6 +43,8 @@ AUTO_STRETCH = 3
 """The timebase whose items follow each change of tempo."""
 MUTED, MONO = 1, 4
 """Bits of ``MASTERMUTESOLO``."""
+PLAY_RATES = (1 / 16, 16.0)
+"""Of a whole project; REAPER's knob goes from a quarter to 4 unless told otherwise."""
 MOST_SUBPROJECTS = 8
 """Projects inside projects."""
 
@@ -172,12 +175,7 @@ class _ProjectReader:
         session.master_envelopes = list(
             read_envelopes(root, MASTER, mode, partial(self._remark, "Master"), items=self.automation_items)
         )
-        if root.line("PLAYRATE").number_at(0, 1) != 1:
-            self._remark(
-                "Project",
-                f"play rate {root.line('PLAYRATE').text(0)} of the whole project is left out: "
-                "what is written lies on the project's own time, and is right inside it",
-            )
+        self._read_play_rate()
         has_effects = root.line("MASTER_FX").number_at(0, 1) != 0
         for block in root.blocks("MASTERFXLIST") if has_effects else ():
             session.master_chain += read_chain(block)
@@ -189,6 +187,17 @@ class _ProjectReader:
         for envelope in root.blocks(*MASTER_LEFT_OUT):
             if is_active(envelope):
                 self._remark("Master", f"envelopes are left out: {envelope.name}")
+
+    def _read_play_rate(self) -> None:
+        """Nothing is left out: what is put back must lie on the project's own time."""
+        line = self.root.line("PLAYRATE")
+        rate = line.number_at(0, 1)
+        if not PLAY_RATES[0] <= rate <= PLAY_RATES[1]:
+            self._remark("Project", f"its play rate of {line.text(0):.20} is left out")
+        elif rate != 1:
+            self.session.play_rate = rate
+            self.session.play_rate_keeps_pitch = line.whole_at(1, 0) != 0
+            self.session.notes.append(play_rate_note(rate))
 
     def _read_tracks(self) -> None:
         blocks = list(track_blocks(self.root))

@@ -33,11 +33,7 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (
-            in_project("PLAYRATE 1.5 0 0.25 4"),
-            "Project: play rate 1.5 of the whole project is left out: what is written lies on the project's "
-            "own time, and is right inside it",
-        ),
+        (in_project("PLAYRATE 0 0 0.25 4"), "Project: its play rate of 0 is left out"),
         (in_project(MASTER_EFFECTS.format(0)), "Master: plug-in VST: Limiter is left out"),
         (
             in_project(envelope("MASTERDUALPANENV2", 0, 0.5)),
