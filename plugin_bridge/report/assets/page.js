@@ -36,7 +36,7 @@ class Page {
 
   #buildMixer() {
     const { sets, original } = this.description;
-    const presets = sets.map((set, index) => [index, sets.length > 1 ? `${"ABCDEFGH"[index] ?? ""} ${set.preset}` : set.preset]);
+    const presets = sets.map((set, index) => [index, sets.length > 1 ? `${"ABCDEFGH"[index] ?? ""} ${set.preset}` : set.preset, set.preset]);
     this.sets = choice("Preset", presets, 0, (index) => this.chooseSet(index));
     this.pictures = choice(
       "Picture", [["wave", "Waveform"], ["spectrogram", "Spectrogram"]], this.picture, (value) => this.show(value),
@@ -64,7 +64,7 @@ class Page {
       element(
         "div", { class: "tools" },
         element("h2", {}, this.name),
-        ...(sets.length > 1 ? [this.sets] : [element("span", { class: "tag" }, sets[0].preset)]),
+        ...(sets.length > 1 ? [this.sets] : [element("span", { class: "tag", title: sets[0].preset }, sets[0].preset)]),
         this.pictures, zoom,
       ),
       this.stage,
@@ -95,7 +95,7 @@ class Page {
     lane.row = element("div", { class: "lane", role: "group", "aria-label": name }, head, element("div", { class: "wave" }, canvas));
     lane.row.style.setProperty("--stem", index === null ? "var(--original)" : `var(--stem-${index % 8})`);
     lane.meter = element("div", { class: "meter", "aria-hidden": "true" }, element("i"));
-    head.append(element("div", { class: "name" }, element("span", { class: "dot" }), element("strong", {}, name)));
+    head.append(element("div", { class: "name" }, element("span", { class: "dot" }), element("strong", { title: name }, name)));
     if (index !== null) {
       const strip = this.mix.sets[this.mix.set][index];
       lane.mute = button("M", () => this.toggle(index, "mute"), { class: "mute", "aria-label": `Mute ${name}` });
@@ -110,6 +110,9 @@ class Page {
       lane.heard = element("div", { class: "heard", "aria-hidden": "true" });
       lane.row.lastChild.append(lane.heard);
       lane.spans = voice.heard ?? [];
+    }
+    if (lane.peaks.every((peak) => peak === 0)) {
+      lane.row.lastChild.append(element("div", { class: "silent" }, element("span", {}, "silent")));
     }
     head.append(lane.meter);
     parent.append(lane.row);
@@ -401,12 +404,25 @@ function openAddressed() {
   if (link && !link.hasAttribute("data-open")) open(link.dataset.folder);
 }
 
+/* Space plays wherever one has clicked; on a button that was reached by keys it presses that. */
+let clicked = false;
+const presses = (event) => event.key === " " && event.target.matches("button, a") && !clicked;
+document.addEventListener("pointerdown", () => (clicked = true), true);
 document.addEventListener("keydown", (event) => {
-  const { target } = event;
-  if (!page || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (target.matches("input") && !/^[\[\]a-z0-9]$/i.test(event.key)) return; // a fader's own keys
-  if (event.key === " " && target.matches("button, a")) return;
+  if (event.key === "Tab") clicked = false;
+}, true);
+
+document.addEventListener("keydown", (event) => {
+  const bracket = "[]".includes(event.key) && event.altKey && !event.metaKey; // many keyboards have them behind Alt
+  if (!page || ((event.ctrlKey || event.metaKey || event.altKey) && !bracket)) return;
+  if (document.querySelector("dialog[open]") || presses(event)) return;
+  if (event.target.matches("input") && !/^[ \[\]a-z0-9]$/i.test(event.key)) return; // a fader's own keys
   if (page.key(event)) event.preventDefault();
+});
+document.addEventListener("keyup", (event) => {
+  // Some browsers press the button now.
+  const inMixer = page && !document.querySelector("dialog[open]");
+  if (inMixer && event.key === " " && event.target.matches("button") && !presses(event)) event.preventDefault();
 });
 
 const help = document.getElementById("help");

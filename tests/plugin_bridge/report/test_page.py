@@ -263,6 +263,36 @@ def test_mute_solo_volume_and_monitors(page):
         assert pressed.get_attribute("aria-pressed") == "true"
 
 
+def test_space_plays_after_a_click_and_presses_what_keys_have_reached(page):
+    solo = page.locator(".solo").nth(0)
+    solo.click()
+    page.keyboard.press("Space")
+    page.wait_for_function(f"{STATE} === 'playing'")
+    assert solo.get_attribute("aria-pressed") == "true"
+    page.locator(".stems input").nth(0).click()
+    page.keyboard.press("Space")
+    assert page.evaluate(STATE) == "stopped"
+    solo.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    assert solo.get_attribute("aria-pressed") == "false"
+    assert page.evaluate(STATE) == "stopped"
+    page.click("#help-button")
+    page.keyboard.press("Space")  # on its button
+    assert not page.locator("dialog").is_visible()
+
+
+def test_brackets_that_a_keyboard_has_behind_alt_move_the_loop(page):
+    page.evaluate(f"stembridge.page.player.seek(4 * {RATE})")
+    alt_gr = {"key": "[", "ctrlKey": True, "altKey": True, "bubbles": True}
+    page.evaluate("(keys) => document.body.dispatchEvent(new KeyboardEvent('keydown', keys))", alt_gr)
+    assert page.evaluate("stembridge.page.player.loop.from") == 4 * RATE
+    back = {"key": "]", "metaKey": True, "bubbles": True}  # the browser's own
+    page.evaluate("(keys) => document.body.dispatchEvent(new KeyboardEvent('keydown', keys))", back)
+    assert page.evaluate("stembridge.page.player.loop.to") == SECONDS * RATE
+
+
 def test_two_presets_side_by_side(page, results):
     names = page.locator("[aria-label=Preset] button").all_inner_texts()
     assert names == ["A other", "B unpan"]
@@ -307,6 +337,42 @@ def test_nothing_stands_in_the_way_of_aids_and_small_screens(browser, results, s
             """[...document.querySelectorAll('.name strong')]
                .every((one) => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight)"""
         )
+
+
+LONG = "Backing vocals left and right, double tracked, take 17 (comped), final final " + "a" * 80
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844), (320, 568), (844, 390)], ids=str)
+def test_long_names_many_presets_and_silent_stems_on_any_screen(browser, tmp_path, size):
+    stems = [
+        ArraySource(
+            np.full((2, RATE), level, np.float32),
+            RATE,
+        )
+        for level in (0.5, 1e-4, 0.0)
+    ]
+    sets = [PageSet(f"{number} {LONG}", made_track("", stems).sets[0].stems) for number in range(9)]
+    tracks = [
+        dataclasses.replace(made_track(f"{number} {LONG}", stems), key=str(number) * 40, sets=sets)
+        for number in range(9)
+    ]
+    index = write_page(tmp_path / "page", LONG, tracks, tmp_path)
+    viewport = {"width": size[0], "height": size[1]}
+    with opened(browser, index.as_uri(), viewport=viewport) as page:
+        page.wait_for_selector(".play")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        for wide in (".choice", ".choice button", ".tracks li:first-child a", ".tools h2", ".seek"):
+            assert page.evaluate(
+                "(what) => Math.max(...[...document.querySelectorAll(what)]"
+                ".map((one) => one.getBoundingClientRect().right))",
+                wide,
+            ) <= size[0]  # fmt: skip
+        # What does not sound at all says so; what is faint has an outline.
+        assert page.locator(".silent").all_inner_texts() == ["silent"]
+        assert page.locator(".lane").last.locator(".silent").is_visible()
+        assert serious(page) == []
+        assert small_targets(page) == []
+        assert page.evaluate("document.getElementById('transport').offsetHeight") < size[1] / 5
 
 
 def test_four_minutes_of_four_stems_are_ready_within_two_seconds(browser, tmp_path):
