@@ -160,8 +160,7 @@ class TakenNames:
             if other := self._owners.get(key) or taken.get(key):
                 both = f"{owner} twice" if other == owner else f"{other} and {owner}"
                 raise JobError(
-                    f"{path} would be written for {both}; tell them apart with "
-                    "--name, for example --name '{index} {track}/{stem}'"
+                    f"{path} would be written for {both}; tell them apart with {{index}} in --name"
                 )
             taken[key] = owner
         self._owners |= taken

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NARROWEST, WIDEST = 40, 100
 """Characters of the timeline."""
 LONGEST_NAME = 24
+LONGEST_IN_TABLE = 60
 SOUNDS, MUTED, LEFT_OUT, SILENT, NOTES = "=", "-", "!", " ", "~"
 TICKS = 4
 """Parts that the ruler is divided into."""
@@ -72,6 +73,8 @@ def _text(shown: SessionPicture) -> list[str]:
     lines = [f"{shown.name} ({shown.format}): {shown.sample_rate} Hz, {shown.end_with_notes:.3f} s, {tempo}"]
     if shown.start:
         lines.append(f"starts at {shown.start:.3f} s of the DAW's clock")
+    if master := _master(shown):
+        lines.append(f"master: {', '.join(master)}")
     nested = list(_nested(shown.tracks))
     rows = [_row(number, track, depth) for number, (track, depth) in enumerate(nested, 1)]
     lines += ["", *table(("", "track", "clips", "from", "to", "notes", "strip"), rows)]
@@ -79,6 +82,14 @@ def _text(shown: SessionPicture) -> list[str]:
         lines += ["", *_timeline(shown, nested)]
     lines += _listed(shown, nested)
     return lines
+
+
+def _master(shown: SessionPicture) -> list[str]:
+    """What the master does to the mix."""
+    words = ["muted"] if shown.master_muted else []
+    words += ["mono"] if shown.master_mono else []
+    words += [f"volume {shown.master_volume:.3g}"] if shown.master_volume != 1 else []
+    return words + ([f"pan {shown.master_pan:+.2g}"] if shown.master_pan else [])
 
 
 def _listed(shown: SessionPicture, nested: Sequence[tuple[TrackPicture, int]]) -> Iterator[str]:
@@ -156,6 +167,11 @@ def _nested(tracks: Sequence[TrackPicture], depth: int = 0) -> Iterator[tuple[Tr
         yield from _nested(track.children, depth + 1)
 
 
+def _short(name: str) -> str:
+    """``name`` as the table shows it, whose columns are as wide as their longest cell."""
+    return name if len(name) <= LONGEST_IN_TABLE else name[: LONGEST_IN_TABLE - 3] + "..."
+
+
 def _row(number: int, track: TrackPicture, depth: int) -> tuple[Any, ...]:
     spans = [(clip.position, clip.position + clip.length) for clip in track.clips] + track.note_spans
     starts, ends = [start for start, _ in spans], [end for _, end in spans]
@@ -168,10 +184,10 @@ def _row(number: int, track: TrackPicture, depth: int) -> tuple[Any, ...]:
         strip.append(f"pan {track.pan:+.2g}")
     if track.automated:
         strip.append(f"automated {', '.join(dict.fromkeys(track.automated))}")
-    strip += [plugin.name for plugin in track.plugins if not plugin.bypassed]
+    strip += [_short(plugin.name) for plugin in track.plugins if not plugin.bypassed]
     return (
         number,
-        "  " * depth + track.name,
+        _short("  " * depth + track.name),
         len(track.clips),
         f"{min(starts):.3f}" if starts else "",
         f"{max(ends):.3f}" if ends else "",

@@ -60,8 +60,10 @@ def read_folder(folder: Path, media_roots: Sequence[Path] = ()) -> Session:
         if part.name in mixes:
             names = " and ".join(file.name for file in part.files)
             session.notes.append(f"Session: {names} is the mix of the others and left out")
-        else:
-            session.tracks.append(track)
+            continue
+        if is_called_a_mix(part.name) and len(tracks) > 1:
+            session.notes.append(f"{track.name}: called like a mix, but not the others' sum; a track")
+        session.tracks.append(track)
     _read_midi(folder, session)
     return session
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files, search
@@ -26,6 +28,8 @@ from plugin_bridge.sessions.unread import UNREAD
 
 STEMS_SUFFIX = "_stems"
 """Projects that this program wrote end in this and are not taken for the user's."""
+MOST_FOLDERS, MOST_NAMED = 100, 4
+"""So many folders below one without audio are looked into, and so many of those with audio are named."""
 
 Reader = Callable[[Path, Sequence[Path]], Session]
 """Reads the project at a path; media may lie in its folder and in the roots. Raises :class:`SessionError`."""
@@ -238,8 +242,18 @@ def _refuse_without_audio(folder: Path) -> None:
     said = f"{folder}: no audio files and no {readable()} in this folder"
     for path, reason in found.left_out.items():
         said += f"; {path.name} {reason}"
+    below = [path.name for path in _folders(folder) if search(path, recursive=False).files]
+    if below:
+        more = f" and {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
+        said += f"; audio lies in {', '.join(below[:MOST_NAMED])}{more} below it: name that folder"
     rows = [row for row in map(format_of, (folder, *sorted(folder.iterdir()))) if row]
     raise SessionError(f"{said}; {_instead(rows[0])}" if rows else said)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Those directly in ``folder`` that can be looked into, in order, no more than anybody exports."""
+    found = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.is_symlink())
+    return [path for path in islice(found, MOST_FOLDERS) if os.access(path, os.R_OK | os.X_OK)]
 
 
 def _projects(folder: Path) -> list[Path]:

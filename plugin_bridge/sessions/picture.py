@@ -117,6 +117,8 @@ class SessionPicture(_Part):
     master_volume: float
     master_pan: float
     master_muted: bool
+    master_mono: bool
+    play_rate: float = Field(description="How much faster the DAW plays all of it.")
     tracks: list[TrackPicture]
     notes: list[str] = Field(description="What reading decided and that is no fault: one line each.")
     not_honoured: list[str] = Field(description="What rendering does not reproduce: one line each.")
@@ -148,6 +150,8 @@ def picture(session: Session) -> SessionPicture:
         master_volume=session.master_volume,
         master_pan=session.master_pan,
         master_muted=session.master_muted,
+        master_mono=session.master_mono,
+        play_rate=session.play_rate,
         tracks=[_track(track, session.end_with_notes / MOST_SPANS) for track in session.tracks],
         notes=session.notes,
         not_honoured=session.not_honoured,

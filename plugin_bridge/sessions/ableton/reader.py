@@ -356,10 +356,16 @@ class _SetReader:
             content = values.real(element, "Loop/LoopStart") + values.real(element, "Loop/StartRelative")
             track.clips.append(self._faded(replace(made, offset=content, rate=speed), element))
             return
-        pairs = warps.anchors(
+        marks = [
             (number(mark, "BeatTime"), number(mark, "SecTime"))
             for mark in element.iterfind("WarpMarkers/WarpMarker")
-        )
+        ]
+        try:
+            pairs = warps.anchors(marks)
+        except SessionError as error:
+            self._remark(track.name, str(error))
+            track.clips.append(replace(made, problem=made.problem or str(error)))
+            return
         mode = int(values.real(element, "WarpMode"))
         for frame, first, last in self._stretches(start, end, element):
             moments = warps.markers(frame, pairs, first, last)

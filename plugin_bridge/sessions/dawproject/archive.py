@@ -53,16 +53,16 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise SessionError(f"{path}: not a whole DAWproject, which is a zip archive: {error}") from error
 
 
-def blocks(archive: zipfile.ZipFile, name: str, path: Path) -> Generator[bytes]:
+def blocks(archive: zipfile.ZipFile, name: str) -> Generator[bytes]:
     """The bytes of the member ``name``, piece by piece."""
     try:
         with archive.open(name) as file:
             while block := file.read(BLOCK):
                 yield block
     except KeyError:
-        raise SessionError(f"{path}: not a DAWproject, it holds no {name}") from None
+        raise SessionError(f"not a DAWproject, it holds no {name}") from None
     except ERRORS as error:
-        raise SessionError(f"{path}: its {name} is damaged: {error}") from error
+        raise SessionError(f"its {name} is damaged: {error}") from error
 
 
 def state(archive: zipfile.ZipFile, name: str) -> bytes:

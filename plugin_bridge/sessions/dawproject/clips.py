@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
+from plugin_bridge.errors import SessionError
 from plugin_bridge.sessions import warps
 from plugin_bridge.sessions.beats import Frame
 from plugin_bridge.sessions.dawproject.archive import Member
@@ -44,7 +45,7 @@ class ClipReader:
     def clip(self, part: Part, remark: Remark) -> Clip | None:
         """The clip that plays a part's audio; None for what holds no audio."""
         audio = part.content
-        anchors = None
+        anchors, broken = None, ""
         if audio.tag == "Warps":
             found = audio.find("Audio")
             if found is None:
@@ -52,8 +53,13 @@ class ClipReader:
                 return None
             if unit_of(audio, "contentTimeUnit", "seconds") != "seconds":
                 remark("warps of audio that is counted in beats are played unwarped")
+            elif len(pairs := _pairs(audio)) < 2:
+                remark("warps of fewer than two points, which say no tempo, are played unwarped")
             else:
-                anchors = warps.anchors(_pairs(audio))
+                try:
+                    anchors = warps.anchors(pairs)
+                except SessionError as error:
+                    broken = str(error)
             part, audio = _of_audio(part, audio), found
         zero = part.frame.seconds(0.0)
         length = max(0.0, seconds(audio, "duration"))
@@ -88,7 +94,7 @@ class ClipReader:
             envelopes=envelopes,
             muted=part.muted,
             name=part.name or name,
-            problem=problem or (f"{name} {trouble}" if trouble else ""),
+            problem=broken or problem or (f"{name} {trouble}" if trouble else ""),
         )
 
     def _file(self, audio: Element) -> tuple[Path, str, Member | None, str]:

@@ -56,7 +56,7 @@ def read_dawproject(path: Path, media_roots: Sequence[Path] = ()) -> Session:
     Audio inside it is read from there; other audio is looked for in its folder and ``media_roots`` only.
     """
     with archive.opened(path) as packed:
-        with closing(archive.blocks(packed, archive.PROJECT, path)) as blocks:
+        with closing(archive.blocks(packed, archive.PROJECT)) as blocks:
             root = parse_xml(blocks, path)
         if root.tag != "Project":
             raise SessionError(f"{path}: not a DAWproject (its {archive.PROJECT} holds <{root.tag:.80}>)")

@@ -42,7 +42,7 @@ def write_stems_project(session: Session, placed: Mapping[str, Sequence[PlacedSt
     if out_path.resolve() == session.path.resolve():
         raise SessionError(f"{out_path}: is the session itself, which is never written to")
     with archive.opened(session.path) as packed:
-        with closing(archive.blocks(packed, archive.PROJECT, session.path)) as blocks:
+        with closing(archive.blocks(packed, archive.PROJECT)) as blocks:
             root = parse_xml(blocks, session.path, keep_comments=True)
         edit = _Edit(root, set(packed.namelist()))
         _move_external(root, session.path.resolve().parent, out_path.parent.resolve())

@@ -162,6 +162,8 @@ class ItemReader:
         if kind == "VIDEO" and source.line("AUDIO").number_at(0, 1) == 0:
             return replace(clip, problem=clip.problem or "the sound of a video is switched off")
         name = source.line("FILE").text(0)
+        if not name.strip() and kind in (*AUDIO_SOURCES, "RPP_PROJECT"):
+            return replace(clip, problem=clip.problem or "an item names no file")
         if kind == "RPP_PROJECT":
             return self._subproject(clip, name)
         if kind not in AUDIO_SOURCES:

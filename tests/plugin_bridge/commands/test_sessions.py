@@ -231,6 +231,26 @@ def test_inspect_shows_the_session(odd_session):
     run("inspect", odd_session, "--strict", status=1)
 
 
+def test_inspect_shows_what_the_master_does_and_cuts_long_names(tmp_path):
+    made.write(tmp_path / "a.wav", noise())
+    head = "MASTERMUTESOLO 5\nMASTER_VOLUME 0.5 -0.25"
+    project = made.save(tmp_path, made.project(made.track("x" * 300, made.item()), head=head))
+    text = run("inspect", project).stdout
+    assert "master: muted, mono, volume 0.5, pan -0.25" in text
+    assert max(map(len, text.splitlines())) < 150
+
+
+def test_tracks_of_one_name_are_told_how_to_be_told_apart(tmp_path):
+    made.write(tmp_path / "a.wav", noise())
+    text = made.project(made.track("Vox", made.item()), made.track("vox", made.item()))
+    project = made.save(tmp_path, text)
+    said = error_of("bounce", project, "-o", tmp_path / "out")
+    assert said.endswith("tell them apart with {index} in --name")
+    run("bounce", project, "-o", tmp_path / "out", "--name", "{index} {track}")
+    found = sorted(path.name for path in (tmp_path / "out").glob("*.wav"))
+    assert found == ["01 Vox.wav", "02 vox.wav", "Vox.wav"]
+
+
 def test_a_session_of_notes_alone_says_what_makes_them_heard(tmp_path):
     midi = "<SOURCE MIDI\nHASDATA 1 480 QN\nE 0 90 3c 60\nE 480 80 3c 00\n>"
     path = made.save(tmp_path, made.project(made.track("Keys", made.item(source=midi))))

@@ -69,7 +69,9 @@ def test_a_name_alone_makes_no_mix(tmp_path):
     write(tmp_path / "Bass.wav", noise(2, seed=2))
     write(tmp_path / "Song Master.wav", noise(2, seed=3))
     write(tmp_path / "Sum of all.wav", noise(2, seed=1) + noise(2, seed=2))
-    assert names(open_session(tmp_path)) == ["Bass", "Kick", "Song Master", "Sum of all"]
+    session = open_session(tmp_path)
+    assert names(session) == ["Bass", "Kick", "Song Master", "Sum of all"]
+    assert session.notes == ["Song Master: called like a mix, but not the others' sum; a track"]
 
 
 def test_numbers_are_in_their_order(tmp_path):

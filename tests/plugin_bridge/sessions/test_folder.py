@@ -111,6 +111,15 @@ def test_audio_that_is_left_out_is_said(tmp_path):
         open_session(tmp_path)
 
 
+def test_audio_in_folders_below_is_named(tmp_path):
+    for number in range(6):
+        write(tmp_path / f"Take {number}" / "a.wav", noise(0.1))
+    (tmp_path / "Empty").mkdir()
+    named = r"audio lies in Take 0, Take 1, Take 2, Take 3 and 2 more below it: name that folder"
+    with pytest.raises(SessionError, match=named):
+        open_session(tmp_path)
+
+
 def test_a_folder_without_readable_audio_is_said(tmp_path):
     with pytest.raises(SessionError, match="no audio files and no REAPER project"):
         open_session(tmp_path)

@@ -78,6 +78,7 @@ NEW_FADE = "FADE_NEW_PARAMETERS\nFADEIN 5 0.4 0 5 0 -0.5 -0.5 0 0.25 {} 1 0 0"
         (in_item("CHANMODE 999"), "T: channel mode 999 plays all channels"),
         (in_item("FADEIN 42 0.5 0 42 0 0 0"), "T: fades of the unknown shape 42 are played as linear"),
         (in_item(NEW_FADE.format(-0.5)), "T: fades bent into an inverse S are played without it"),
+        (project(track("T", item(file=""))), "T: an item names no file"),
         (in_item("FADEOUT 9 0.5"), "T: fades of the unknown shape 9 are played as linear"),
     ],
 )  # fmt: skip
