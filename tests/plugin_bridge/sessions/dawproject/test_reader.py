@@ -138,7 +138,7 @@ def test_a_warp_is_nailed_to_beats_where_the_tempo_changes(read):
 def test_a_clip_that_goes_back_in_its_audio_is_left_out_and_the_rest_is_read(read):
     session = read(daw.clip(0, 2, daw.warped((0, 1), (2, 0.5))), daw.clip(2, 2))
     assert [bool(clip.problem) for clip in session.tracks[0].clips] == [True, False]
-    assert session.not_honoured == ["Voice: a warp at 2 goes back or stands still in its audio"]
+    assert session.not_honoured == ["Vox: a warp at 2 goes back or stands still in its audio"]
 
 
 def test_a_single_warp_says_no_tempo(read):
@@ -146,7 +146,7 @@ def test_a_single_warp_says_no_tempo(read):
     (clip,) = session.tracks[0].clips
     assert (clip.rate, clip.stretch, clip.length) == (1.0, (), 2.0)
     assert session.not_honoured == [
-        "Voice: warps of fewer than two points, which say no tempo, are played unwarped"
+        "Vox: warps of fewer than two points, which say no tempo, are played unwarped"
     ]
 
 
