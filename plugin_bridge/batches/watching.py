@@ -31,9 +31,13 @@ from plugin_bridge.sessions.formats import is_project
 LOOKING = 20
 """A folder is looked at for one part in so many of the time."""
 RETRY_SECONDS = 300.0
-"""After which one of those whose results could not be written is tried again; all are when that works."""
-NOT_WRITTEN = re.compile("cannot be written|no space left", re.IGNORECASE)
-"""What such failures say."""
+"""After which one of those that failed by their disk is tried again; all are when that works."""
+PASSING = re.compile(
+    "cannot be written|no space left|input/output error|stale file handle|connection timed out|host is down"
+    "|no route to host|network is (?:down|unreachable)|transport endpoint",
+    re.IGNORECASE,
+)
+"""What failures say that may be over later: a full disk, a network folder that breaks."""
 Sign = tuple[int, int, int]
 """Size, time of change and number of a file."""
 
@@ -141,8 +145,8 @@ class Watched:
         return [project for project in projects if project is not None]
 
     def _note_writing(self, path: Path, result: Result) -> None:
-        """A disk that is full, or gone, fails everything that comes: none of it is lost."""
-        if result.status == "failed" and NOT_WRITTEN.search(result.error):
+        """A disk that is full, or does not answer, fails everything that comes: none of it is lost."""
+        if result.status == "failed" and PASSING.search(result.error):
             self._unwritten[path] = self._clock()
         elif result.status == "done" and path == self._tried:
             for other in self._unwritten:

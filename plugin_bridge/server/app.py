@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Collection
@@ -76,7 +77,7 @@ def make_app(root: Path, queue: Queue, token: str, hosts: Collection[str], uploa
     ]
     handlers: dict[Any, Any] = {
         OutsideError: _answer(404), FullError: _answer(503), BridgeError: _answer(400),
-        ClientDisconnect: _answer(400), BodyError: _too_much,
+        ClientDisconnect: _answer(400), BodyError: _too_much, OSError: _disk,
     }  # fmt: skip
     return Guard(Starlette(routes=routes, exception_handlers=handlers), token, hosts, upload_bytes)
 
@@ -102,6 +103,14 @@ def _answer(status: int) -> Any:
 async def _too_much(request: Request, error: Exception) -> Response:
     assert isinstance(error, BodyError)
     return refusal(error.status, str(error))
+
+
+async def _disk(request: Request, error: Exception) -> Response:
+    """A disk that is full, read-only or gone; which path it was is nobody's business."""
+    assert isinstance(error, OSError)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = "the server's disk is full" if is_full else f"the server's disk: {error.strerror or 'it fails'}"
+    return refusal(507 if is_full else 500, said)
 
 
 async def _no_icon(request: Request) -> Response:

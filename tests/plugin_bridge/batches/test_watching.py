@@ -12,6 +12,7 @@ from plugin_bridge.batches.settling import Settling
 from plugin_bridge.batches.watching import Feed, Watched
 from plugin_bridge.engine.batch import run_plan
 from plugin_bridge.engine.contract import Workers
+from plugin_bridge.jobs.contract import Result
 from plugin_bridge.jobs.job import Settings
 from plugin_bridge.jobs.manifest import Manifest
 from plugin_bridge.jobs.plan import preset_text
@@ -260,6 +261,23 @@ def test_what_a_full_disk_failed_is_done_when_there_is_room(inbox, watched, full
     assert len(files(watched.out)) == 3 * len(STEM_FILES)
     watched.clock.now += watching.RETRY_SECONDS
     assert settle_nothing(watched)
+
+
+def test_what_a_network_folder_failed_is_tried_again_and_what_is_broken_is_not(inbox, watched, monkeypatch):
+    monkeypatch.setattr(watched, "_clock", watched.clock)
+    for name in ("far", "broken"):
+        write(inbox / f"{name}.wav", noise(seconds=0.1))
+    assert watched.due() == []
+    watched.clock.now += 1.0
+    errors = {"far": "cannot be read as audio: input/output error", "broken": "cut short or damaged"}
+    plan = watched.due()
+    watched.finished(
+        [Result(one.job.label, "failed", error=errors[Path(one.job.label).stem]) for one in plan]
+    )
+    assert len(plan) == 2
+    assert settle_nothing(watched)
+    watched.clock.now += watching.RETRY_SECONDS
+    assert [Path(one.job.label).name for one in watched.due()] == ["far.wav"]
 
 
 def settle_nothing(watched):

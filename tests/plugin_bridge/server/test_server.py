@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from plugin_bridge import api
-from plugin_bridge.server import guard, journal, running
+from plugin_bridge.server import guard, journal, running, uploads
 from plugin_bridge.server.places import OutsideError, below, check_tree, page_file
 from plugin_bridge.server.queue import Entry, FullError, Queue
 from tests.browser import chromium, opened, serious, small_targets
@@ -194,6 +195,28 @@ def test_of_two_uploads_of_one_name_the_first_stays(root):
         assert status(slow.recv(1000)) == 400
     assert (root / "uploads/a.wav").read_bytes() == b"first"
     assert names(root / "uploads") == ["a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (errno.ENOSPC, 507, "the server's disk is full"),
+        (errno.EROFS, 500, "the server's disk: Read-only file"),
+    ],
+)
+def test_a_disk_that_takes_no_upload_is_said_and_nothing_is_left(root, monkeypatch, number, code, said):
+    def fails(*paths):
+        raise OSError(number, os.strerror(number), str(root))
+
+    monkeypatch.setattr(uploads, "put_in_place", fails)
+    with served(root) as (port, _):
+        answer = ask(port, request("PUT", "/api/uploads/a.wav", RIGHT, body=b"sound"))
+        assert status(answer) == code
+        error = json.loads(body(answer))["error"]
+        assert error.startswith(said)
+        assert str(root) not in error
+        assert status(ask(port, request("GET", "/api/state"))) == 200
+    assert names(root / "uploads") == []
 
 
 def test_what_failed_is_named_as_it_lies_in_the_folder(root):
