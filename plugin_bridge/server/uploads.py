@@ -39,11 +39,19 @@ async def upload_into(root: Path, request: Request) -> str:
     _refuse_taken(final)
     temporary = folder / f".{secrets.token_hex(8)}.part"
     try:
+        failed: Exception | None = None
         with temporary.open("xb") as file:
             async for piece in request.stream():
-                if shutil.disk_usage(folder).free < SPARE_BYTES + len(piece):
-                    raise BodyError(507, "the disk is full")
-                await run_in_threadpool(file.write, piece)
+                if failed:
+                    continue  # who sends a body reads no answer before it is sent
+                try:
+                    if shutil.disk_usage(folder).free < SPARE_BYTES + len(piece):
+                        raise BodyError(507, "the server's disk is full")
+                    await run_in_threadpool(file.write, piece)
+                except (OSError, BodyError) as error:
+                    failed = error
+        if failed:
+            raise failed
         _refuse_taken(final)  # somebody else may have been quicker
         await run_in_threadpool(put_in_place, temporary, final)
     finally:

@@ -219,6 +219,17 @@ def test_a_disk_that_takes_no_upload_is_said_and_nothing_is_left(root, monkeypat
     assert names(root / "uploads") == []
 
 
+def test_a_full_disk_is_said_to_who_sends_a_large_file(root, monkeypatch):
+    """Who is cut off while sending hears no answer."""
+    monkeypatch.setattr(uploads, "SPARE_BYTES", 1 << 62)
+    with served(root) as (port, _):
+        sent = request("PUT", "/api/uploads/a.wav", RIGHT, body=bytes(UPLOAD_BYTES // 2))
+        answer = ask(port, sent)
+        assert status(answer) == 507
+        assert b"the server's disk is full" in body(answer)
+    assert names(root / "uploads") == []
+
+
 def test_what_failed_is_named_as_it_lies_in_the_folder(root):
     (root / "broken.wav").write_bytes(b"RIFF")
     with Queue(root) as queue:
