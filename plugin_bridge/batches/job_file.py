@@ -213,6 +213,8 @@ def _first_problem(path: Path, error: ValidationError, lines: dict[Place, int]) 
         ((line_of(_known(problem["loc"], lines), lines) or 0, problem) for problem in error.errors()),
         key=lambda item: item[0],
     )
+    if {problem["type"] for _, problem in found} >= {"missing", "extra_forbidden"}:  # [[jobs]] for [[job]]
+        found = [item for item in found if item[1]["type"] != "missing"]
     line, problem = found[0]
     text = _words(problem)
     others = ", ".join(str(number) for number in dict.fromkeys(other for other, _ in found[1:]) if number)

@@ -128,7 +128,10 @@ def _found(file: JobFile, number: int, key: str) -> Iterator[tuple[Path, Path]]:
         if base:
             names = sorted(glob.glob(pattern, root_dir=file.folder, recursive=True))  # noqa: PTH207
         paths = [file.folder / name for name in names]
+        found = len(paths)
         paths = [path for path in paths if not _excluded(path, file.folder, table.exclude)]
+        if found and not paths:
+            raise file.error(("job", number, "exclude"), f"exclude leaves nothing of what {pattern!r} finds")
         if not paths or not (base or paths[0].exists()):
             raise file.error(("job", number, key, index), f"{pattern!r} finds nothing in {file.folder}")
         for path in paths:

@@ -103,7 +103,16 @@ class _ClusterWorkers(WorkerExecutor):
 
     def _connect(self) -> Any:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
 
+        try:
+            if self._cluster is None:  # a client that cannot read it leaves threads behind
+                get_address_host_port(self._address, strict=True)
+        except (ValueError, NotImplementedError) as error:
+            raise JobError(
+                f"--cluster {self._address}: is no address of a scheduler ({error}); write it like "
+                "tcp://10.0.0.1:8786, or local"
+            ) from None
         try:
             client = Client(self._address, timeout=10, set_as_default=False, heartbeat_interval="2s")
             client.subscribe_topic(self._topic, self._hear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,9 @@ def listening(host: str, port: int) -> socket.socket:
         made.bind((host, port))
     except OSError as error:
         made.close()
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise JobError(
-            f"{host}:{port}: cannot listen there: {error.strerror}; choose another --port"
+            f"{host}:{port}: cannot listen there: {error.strerror}; choose another {other}"
         ) from None
     made.listen(CONNECTIONS)
     return made

@@ -82,6 +82,9 @@ WRONG = {
     '[[job]]\ninputs = "songs"\npreset = "no such"\n': "line 3: ",
     '[[job]]\ninputs = "songs"\npreset = "unpan.toml"\nlayuot = "files"\n': "line 4: there is no key "
     "'layuot'; did you mean 'layout'?",
+    '[[jobs]]\ninputs = "songs"\npreset = "unpan.toml"\n': "there is no key 'jobs'; did you mean 'job'?",
+    '[[job]]\ninputs = "songs"\npreset = "unpan.toml"\nexclude = "*"\n': "line 4: exclude leaves nothing of "
+    "what 'songs' finds",
     '[[job]]\npreset = "unpan.toml"\n': "line 1: a job needs either inputs or sessions",
     '[[job]]\ninputs = "songs"\n': "line 1: a job needs either preset or presets",
     '[[job]]\ninputs = "songs"\npreset = "unpan.toml"\ntracks = "Drums"\n': "tracks is for sessions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -158,6 +159,16 @@ def test_nobody_at_the_address_is_one_line(preset, tmp_path):
     said = error_of("separate", song, "-p", preset, "-o", tmp_path / "out", "--cluster", "tcp://127.0.0.1:9")
     assert "no scheduler answers there" in said
     assert "dask scheduler" in said
+
+
+@pytest.mark.parametrize("address", ["foo", "10.0.0.1", "http://10.0.0.1:8786", "tcp://10.0.0.1:x"])
+def test_what_is_no_address_is_one_line_at_once(preset, tmp_path, address):
+    song = write(tmp_path / "song.wav", noise(seconds=0.2))
+    began = time.monotonic()
+    said = error_of("separate", song, "-p", preset, "-o", tmp_path / "out", "--cluster", address)
+    assert f"--cluster {address}: is no address of a scheduler (" in said
+    assert "write it like tcp://10.0.0.1:8786" in said
+    assert time.monotonic() - began < 15  # Dask itself waits for 20 s
 
 
 def test_a_cluster_without_workers_is_given_up_in_the_end(tmp_path, monkeypatch):

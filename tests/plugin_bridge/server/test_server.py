@@ -340,6 +340,9 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch):
     with running.listening("127.0.0.1", 0) as taken:
         taken_port = str(taken.getsockname()[1])
         assert "choose another --port" in error_of("serve", "--root", tmp_path, "--port", taken_port)
+    nowhere = error_of("serve", "--root", tmp_path, "--host", "999.9.9.9")
+    assert "999.9.9.9:8765: cannot listen there" in nowhere
+    assert "choose another --host" in nowhere
     monkeypatch.setenv("STEMBRIDGE_TOKEN", "short")
     assert "at least 16" in error_of("serve", "--root", tmp_path, "--port", "0")
 
