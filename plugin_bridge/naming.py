@@ -157,10 +157,15 @@ class TakenNames:
             key = collision_key(path.resolve())
             if key in self._inputs:
                 raise JobError(f"{path} would overwrite the input itself; choose another --out or --name")
-            if other := self._owners.get(key) or taken.get(key):
-                both = f"{owner} twice" if other == owner else f"{other} and {owner}"
+            if key in taken:  # its stems, or its tracks
                 raise JobError(
-                    f"{path} would be written for {both}; tell them apart with {{index}} in --name"
+                    f"{path} would be written for {owner} twice; tell what is in it apart with "
+                    "{stem} or {index} in --name"
+                )
+            if other := self._owners.get(key):
+                raise JobError(
+                    f"{path} would be written for {other} and {owner}; tell them apart with "
+                    "--name, for example --name '{index} {track}/{stem}'"
                 )
             taken[key] = owner
         self._owners |= taken

@@ -172,7 +172,7 @@ def _summarise(results: Results, out: Path | None) -> None:
     counts: Counter[str] = Counter(result.status for result in results.jobs)
     words = {"done": "done", "skipped": "up to date", "left out": "left out", "failed": "failed"}
     said = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
-    where = "" if out is None else f"; results are in {out}{os.sep}"
+    where = f"; results are in {out}{os.sep}" if out and (counts["done"] or counts["skipped"]) else ""
     say(f"{said or 'nothing to do'}{where}")
     for project in _projects(results):
         row = format_of(project)

@@ -106,7 +106,7 @@ def test_names_that_some_system_takes_for_one_file_are_refused(pair, tmp_path):
     with pytest.raises(JobError, match=r"for Drums and Drums 2; .*\{index\}"):
         names.take([tmp_path / "other.wav", second], "Drums 2")
     names.take([tmp_path / "other.wav"], "Drums 3")  # what was refused took nothing
-    with pytest.raises(JobError, match="for Drums twice"):
+    with pytest.raises(JobError, match=r"for Drums twice; .*\{stem\}"):
         TakenNames().take([first, second], "Drums")
 
 
