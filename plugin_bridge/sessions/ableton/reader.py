@@ -74,6 +74,7 @@ MOST_NOTES = 1_000_000
 SHORTEST_LOOP = 1e-3
 LONGEST_DELAY = 60.0
 """Seconds that a track may be late or early."""
+PLAIN_XML = b"<?xml"
 FADERS = {"Volume": Parameter.VOLUME, "Pan": Parameter.PAN, "Speaker": Parameter.MUTE}
 MONITOR_IN, NO_CROSSFADER, SPLIT_PAN = 0, 1, 1
 """Codes of a track that plays its input, of one that the crossfader leaves alone, of a pan for each side."""
@@ -95,21 +96,27 @@ def read_ableton(path: Path, media_roots: Sequence[Path] = ()) -> Session:
 
 
 def _unpacked(path: Path) -> Generator[bytes]:
-    """The XML, piece by piece."""
+    """The XML, piece by piece: packed by gzip, or as it is, which Live opens as well."""
     try:
         regular_files.check(path, LARGEST_FILE)
         with path.open("rb") as file:
+            if file.read(len(PLAIN_XML)) == PLAIN_XML:
+                yield PLAIN_XML
+                while block := file.read(BLOCK):
+                    yield block
+                return
+            file.seek(0)
             unpack = zlib.decompressobj(wbits=31)
             while block := file.read(BLOCK):
                 while block:
                     yield unpack.decompress(block, BLOCK)
                     block = unpack.unconsumed_tail
             if not unpack.eof:
-                raise SessionError(f"{path}: cut short; take a set from the project's Backup folder")
+                raise SessionError("cut short; take a set from the project's Backup folder")
     except OSError as error:
-        raise SessionError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise SessionError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
     except zlib.error as error:
-        raise SessionError(f"{path}: not an Ableton Live set, which is packed by gzip: {error}") from None
+        raise SessionError(f"not an Ableton Live set, which is packed by gzip: {error}") from None
 
 
 class _SetReader:

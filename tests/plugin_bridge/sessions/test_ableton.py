@@ -213,6 +213,16 @@ def test_damage_is_one_line(damage, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_set_that_is_not_packed_is_read_too(tmp_path):
+    path = tmp_path / "song.als"
+    path.write_text(text(track(clip())), encoding="utf-8")
+    assert [one.name for one in open_session(path).tracks] == ["Vox"]
+    path.write_bytes(b"RIFF")
+    with pytest.raises(SessionError) as error:
+        open_session(path)
+    assert str(error.value).count("song.als") == 1
+
+
 def test_a_set_that_unpacks_to_too_much_or_is_cut_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "song.als"
     packed = gzip.compress(b"<Ableton>" + b" " * 1_000_000 + b"</Ableton>")
