@@ -43,6 +43,7 @@ Your task <self>
 docs/recipes
 docs/operations
 docs/quality
+docs/sessions
 docs/reference
 docs/api
 docs/plugins

@@ -112,12 +112,14 @@ class PointCurve:
 
         Bent stretches that are cut become lines.
         """
-        inside = self.points[bisect_right(self._seconds, first) : bisect_left(self._seconds, last)]
+        until = bisect_left(self._seconds, last)
+        ends_on_point = self._seconds[until : until + 1] == [last]
+        inside = self.points[bisect_right(self._seconds, first) : until]
         own = self.points[max(0, bisect_right(self._seconds, first) - 1)]
         begins = [replace(own, seconds=first, value=self._value(first)), *inside]
         made: list[Point] = []
         for index, (begin, end) in enumerate(zip(begins, [*inside, None], strict=True)):
-            is_cut = (index == 0 and own.seconds != first) or (end is None and last not in self._seconds)
+            is_cut = (index == 0 and own.seconds != first) or (end is None and not ends_on_point)
             if is_cut and begin.shape not in (PointShape.LINEAR, PointShape.HOLD) and last > begin.seconds:
                 made += self._lines(begin.seconds, last if end is None else end.seconds)
             else:

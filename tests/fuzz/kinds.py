@@ -162,6 +162,7 @@ def _projects() -> list[bytes]:
     <VOLENV2
       ACT 1 -1
       VOLTYPE 1
+      POOLEDENVINST 1 0.5 1 0 1 0 0.5 1 1 0 0 2 0 0 0.012 4
       PT 0 1 2
       PT 2 0.5 0
     >

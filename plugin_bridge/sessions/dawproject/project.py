@@ -121,6 +121,8 @@ class _Document:
         for track in session.tracks:
             structure.append(self._track(track, "master-channel"))
         structure.append(self._master())
+        if session.play_rate != 1:
+            self.lost.append(f"Project: its play rate of {session.play_rate:g} is not written")
         arrangement = SubElement(self.root, "Arrangement", id="arrangement")
         lanes = SubElement(arrangement, "Lanes", id="lanes", timeUnit="seconds")
         for track in session.walk():

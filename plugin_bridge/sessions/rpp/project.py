@@ -42,6 +42,7 @@ def project_text(session: Session, folder: Path, remark: Remark = lambda text: N
         "  PANMODE 3",
         f"  SAMPLERATE {session.sample_rate} 1 0",
         *_tempo(session.tempo),
+        *_play_rate(session),
         *strips.master(),
     ]
     for index, marker in enumerate(session.markers, start=1):
@@ -77,6 +78,13 @@ def written_tracks(session: Session) -> list[Track]:
         for track in session.tracks
         if track.clips or track.children or track.is_bus or track.identifier in targets
     ]
+
+
+def _play_rate(session: Session) -> Iterator[str]:
+    if session.play_rate != 1:
+        slowest, fastest = min(0.25, session.play_rate), max(4.0, session.play_rate)
+        rate = f"{number(session.play_rate)} {int(session.play_rate_keeps_pitch)}"
+        yield f"  PLAYRATE {rate} {number(slowest)} {number(fastest)}"
 
 
 def _tempo(changes: list[TempoChange]) -> Iterator[str]:

@@ -9,7 +9,9 @@ import soundfile
 from plugin_bridge import bounce
 from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
+from plugin_bridge.sessions.dawproject.project import write_dawproject
 from plugin_bridge.sessions.play_rate import at_play_rate
+from plugin_bridge.sessions.rpp.project import project_text
 from tests.plugin_bridge.session_helpers import RATE, item, project, save, track, write
 
 CENTS = 1.0
@@ -89,6 +91,15 @@ def test_clicks_and_notes_are_faster_and_keep_their_pitch(opened):
     (clip,) = session.tracks[0].clips
     assert [seconds for seconds, _ in clip.material.beats()] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1.25])
     assert clip.material.frequencies == (1760, 880)
+
+
+def test_a_fresh_reaper_project_has_it_and_a_dawproject_says_that_it_has_not(opened, tmp_path):
+    session = opened(item(0, 3), keeps=1)
+    (tmp_path / "fresh").mkdir()
+    again = open_session(save(tmp_path / "fresh", project_text(session, tmp_path / "fresh")))
+    assert (again.play_rate, again.play_rate_keeps_pitch) == (1.5, True)
+    said = write_dawproject(session, tmp_path / "song.dawproject")
+    assert said == ["Project: its play rate of 1.5 is not written"]
 
 
 def test_bounce_writes_either(opened, tmp_path):
