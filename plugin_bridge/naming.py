@@ -164,8 +164,8 @@ class TakenNames:
                 )
             if other := self._owners.get(key):
                 raise JobError(
-                    f"{path} would be written for {other} and {owner}; tell them apart with "
-                    "--name, for example --name '{index} {track}/{stem}'"
+                    f"{path} would be written for {other} and {owner}; "
+                    "tell them apart with {index} in --name"
                 )
             taken[key] = owner
         self._owners |= taken

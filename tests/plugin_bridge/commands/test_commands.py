@@ -187,7 +187,7 @@ def test_a_collision_is_found_before_any_work_and_stops_no_other_file(tree, pres
     assert "2 done, 1 failed" in result.stdout
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
     assert "Tràck 音.flac and " in line
-    assert line.endswith("--name '{index} {track}/{stem}'")
+    assert line.endswith("tell them apart with {index} in --name")
     assert len(files(out)) == 6
     assert json.loads((out / "Tràck 音" / "manifest.json").read_text())["input"]["path"].endswith(".flac")
     run("separate", tree, "-p", preset, "-o", out, "--name", "{index} {track}/{stem}")
