@@ -399,7 +399,7 @@ def bounce(
         if renderer == "daw":
             _refuse_for_daw(dry_run, processing)
             if play_rate:
-                raise JobError("the DAW renders at the project's play rate anyway; leave out play_rate")
+                raise JobError("the DAW renders on the project's own time; leave out play_rate or renderer")
             path = opened.enter_context(_rendered_by_daw(path, patterns, mix, time_limit))
             patterns, mix, post_fader = (), False, False
         parts = (

@@ -18,7 +18,10 @@ FLOAT_WAV = "ZXZhdyAAAA=="
 """REAPER's words for WAV files with 32-bit floats."""
 MASTER, STEMS = 0, 2
 """What is rendered: the master's mix, or each selected track."""
-REPLACED = ("RENDER_FILE", "RENDER_PATTERN", "RENDER_FMT", "RENDER_RANGE", "RENDER_STEMS", "RENDER_1X")
+REPLACED = (
+    "RENDER_FILE", "RENDER_PATTERN", "RENDER_FMT", "RENDER_RANGE", "RENDER_STEMS", "RENDER_1X", "PLAYRATE"
+)  # fmt: skip
+"""The last one since REAPER renders at it, and stems must lie on the project's own time."""
 WHOLE_PROJECT = "1 0 0 0 1000"
 
 
@@ -53,6 +56,7 @@ def rendering_text(text: str, path: Path, out: Path, pattern: str, tracks: Seque
         "  RENDER_FMT 0 2 0",
         "  RENDER_1X 0",
         f"  RENDER_RANGE {WHOLE_PROJECT}",
+        "  PLAYRATE 1 0 0.25 4",
         f"  RENDER_STEMS {MASTER if tracks is None else STEMS}",
         "  <RENDER_CFG",
         f"    {FLOAT_WAV}",

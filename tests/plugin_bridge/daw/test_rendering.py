@@ -119,13 +119,18 @@ def test_stems_are_made_of_what_the_daw_renders(program, sound, tmp_path):
     assert not list((tmp_path / "out").glob("*.rpp"))
     with pytest.raises(JobError, match="leave out dry_run"):
         plugin_bridge.render(path, "blind-4", tmp_path / "out", dry_run=True, **options)
+    with pytest.raises(JobError, match="the DAW renders on the project's own time; leave out play_rate"):
+        plugin_bridge.bounce(path, tmp_path / "out", play_rate=True, **options)
 
 
 def test_what_reaper_renders_stands_in_the_copy(tmp_path):
-    text = project(track("Voice", strip="SEL 0"), track("Bass"), head='RENDER_FILE "elsewhere"')
+    head = 'RENDER_FILE "elsewhere"\nPLAYRATE 1.5 1 0.25 4'
+    text = project(track("Voice", strip="SEL 0"), track("Bass", item(extra="PLAYRATE 2 1 0")), head=head)
     made = rendering_text(text, tmp_path / "song.rpp", tmp_path, "$track", ["v*"])
     assert "elsewhere" not in made
     assert "RENDER_STEMS 2" in made
+    rates = [line.split()[1] for line in made.splitlines() if "PLAYRATE" in line]
+    assert rates == ["1", "2"]  # on the project's own time; what items have of their own stays
     assert [line.strip() for line in made.splitlines() if " SEL " in line] == ["SEL 1", "SEL 0"]
     assert "RENDER_STEMS 0" in rendering_text(text, tmp_path / "song.rpp", tmp_path, "mix", None)
 
