@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from plugin_bridge.audio.files import find_audio_files, search
+from plugin_bridge.audio.formats import SUFFIXES as AUDIO
 from plugin_bridge.errors import SessionError
 from plugin_bridge.naming import safe_name
 from plugin_bridge.sessions.aaf.reader import read_aaf
@@ -28,6 +29,11 @@ from plugin_bridge.sessions.unread import UNREAD
 
 STEMS_SUFFIX = "_stems"
 """Projects that this program wrote end in this and are not taken for the user's."""
+OTHER_FILES = {
+    ".zip": "unpack it first",
+    ".mid": "a MIDI file lies beside the audio files of a folder",
+}
+"""What to do with files that people give in place of sessions."""
 MOST_FOLDERS, MOST_NAMED = 100, 4
 """So many folders below one without audio are looked into, and so many of those with audio are named."""
 
@@ -196,7 +202,10 @@ def open_session(path: Path, *, media_roots: Sequence[Path] = ()) -> Session:
     if not path.is_file():
         raise SessionError(f"{path}: not a regular file")
     if row is None:
-        raise SessionError(f"{path}: not a session; give a {readable()} or a folder of audio files")
+        kind = path.suffix.lower()
+        other = OTHER_FILES.get(kind, "stembridge separate takes it as it is" if kind in AUDIO else "")
+        other = f"; {other}" if other else ""
+        raise SessionError(f"{path}: not a session{other}; give a {readable()} or a folder of audio files")
     if row.read is None:
         raise SessionError(f"{path}: not a session that can be read; {_instead(row)}")
     return row.read(path, media_roots)
@@ -242,12 +251,17 @@ def _refuse_without_audio(folder: Path) -> None:
     said = f"{folder}: no audio files and no {readable()} in this folder"
     for path, reason in found.left_out.items():
         said += f"; {path.name} {reason}"
+    rows = [(path, row) for path in (folder, *sorted(folder.iterdir())) if (row := format_of(path))]
+    unread = [row for _, row in rows if row.read is None]
+    if unread:  # what lies below are its recordings, and no exported tracks
+        raise SessionError(f"{said}; {_instead(unread[0])}")
+    if rows:
+        raise SessionError(f"{said}; {rows[0][0].name} is read if it is named itself")
     below = [path.name for path in _folders(folder) if search(path, recursive=False).files]
     if below:
         more = f" and {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
         said += f"; audio lies in {', '.join(below[:MOST_NAMED])}{more} below it: name that folder"
-    rows = [row for row in map(format_of, (folder, *sorted(folder.iterdir()))) if row]
-    raise SessionError(f"{said}; {_instead(rows[0])}" if rows else said)
+    raise SessionError(said)
 
 
 def _folders(folder: Path) -> list[Path]:

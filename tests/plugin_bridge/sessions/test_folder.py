@@ -291,3 +291,32 @@ def test_every_note_that_starts_also_ends(events):
     assert len(pairs.notes) == starts
     assert all(one.length >= 0 for one in pairs.notes)
     assert [one.start for one in pairs.notes] == sorted(one.start for one in pairs.notes)
+
+
+def test_the_recordings_of_a_project_that_nobody_reads_are_no_tracks(tmp_path):
+    write(tmp_path / "Audio Files" / "Kick_01.wav", noise(0.1))
+    (tmp_path / "song.ptx").write_bytes(b"x")
+    with pytest.raises(SessionError, match="export the tracks of your Pro Tools session") as error:
+        open_session(tmp_path)
+    assert "Audio Files" not in str(error.value)
+
+
+def test_a_backup_alone_is_named(tmp_path):
+    (tmp_path / "song.rpp-bak").write_text("<REAPER_PROJECT 0.1\n>\n", encoding="utf-8")
+    with pytest.raises(SessionError, match=r"song\.rpp-bak is read if it is named itself"):
+        open_session(tmp_path)
+    assert open_session(tmp_path / "song.rpp-bak").tracks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("stems.zip", "unpack it first"),
+        ("song.mid", "a MIDI file lies beside the audio files of a folder"),
+        ("song.wav", "stembridge separate takes it as it is"),
+    ],
+)
+def test_what_is_given_in_place_of_a_session_is_told_where_it_belongs(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SessionError, match=f"not a session; {advice}; give a REAPER project"):
+        open_session(tmp_path / name)
