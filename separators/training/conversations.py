@@ -26,6 +26,9 @@ CHANGE = 0.9
 """Probability that a turn is not by who talked before."""
 FADE = SAMPLE_RATE // 25
 """Gates open and close over 40 ms."""
+PAUSE_SECONDS = (0.15, 3.0)
+"""Pauses of one who goes on, evenly on a logarithmic scale."""
+MOST_PAUSES = 4
 
 
 def turn_gates(speakers: int, frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -46,6 +49,26 @@ def turn_gates(speakers: int, frames: int, rng: np.random.Generator) -> NDArray[
         if speakers > 1 and rng.random() < CHANGE:
             who = _other(who, speakers, rng)
     return _smoothed(gates)
+
+
+def with_pauses(voice: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """``voice`` ``(frames,)`` with a few silent pauses, where it is quiet; its end is cut off.
+
+    People stop in the middle of what they say, and editors and gates make silence of it. A network that
+    hears silence only between people takes everybody who stops for two.
+    """
+    frames = len(voice)
+    level = np.square(voice[: frames // FADE * FADE].reshape(-1, FADE)).mean(1)
+    quiet = np.flatnonzero(level <= np.quantile(level, 0.2)) * FADE + FADE // 2
+    count = min(int(rng.integers(1, MOST_PAUSES + 1)), len(quiet))
+    shortest, longest = np.log(PAUSE_SECONDS)
+    lengths = SAMPLE_RATE * np.exp(rng.uniform(shortest, longest, count))
+    lengths *= min(1.0, frames / 2 / lengths.sum())  # half of it is heard at least
+    parts, last = [], 0
+    for cut, length in zip(sorted(rng.choice(quiet, count, replace=False)), lengths, strict=True):
+        parts += [voice[last:cut], np.zeros(round(length), np.float32)]
+        last = cut
+    return np.concatenate([*parts, voice[last:]])[:frames]
 
 
 def _open(gate: NDArray[np.float32], start: int, length: int) -> None:

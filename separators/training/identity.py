@@ -31,7 +31,15 @@ BATCH = 24
 SECONDS = 6.0
 """Of a mixture: its first half holds the first phrase, its second half the other one."""
 MIXING = MixingSettings(
-    seconds=SECONDS, speakers=(2,), turns=0.0, partial=0.0, alone=0.0, close=0.5, room=0.3, equaliser_db=2.0
+    seconds=SECONDS,
+    speakers=(2,),
+    turns=0.0,
+    partial=0.0,
+    pauses=0.0,
+    alone=0.0,
+    close=0.5,
+    room=0.3,
+    equaliser_db=2.0,
 )
 PHRASE_SECONDS = (0.8, 3.0)
 LEAK_DB = (-45.0, -8.0)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separators.neural.network import SAMPLE_RATE
-from separators.training.conversations import turn_gates
+from separators.training.conversations import turn_gates, with_pauses
 from separators.training.corpus import Corpus, Utterance
 from separators.training.pitch import median_pitch
 
@@ -27,6 +27,8 @@ Array = NDArray[np.float32]
 ACTIVE_RANGE_DB = 30.0
 """Frames within this range of the loudest count as speech."""
 FRAME = SAMPLE_RATE // 50
+NOISE_DB = (-65.0, -30.0)
+"""Level of noise, against that of a voice."""
 LEAD_SECONDS = 0.3
 """Drawn before each segment, so that a room's reverberation has already built up."""
 
@@ -46,12 +48,14 @@ class MixingSettings:
     equaliser_db: float = 3.0
     room: float = 0.2
     band_limit: float = 0.35
-    noise: float = 0.25
+    noise: float = 0.4
     turns: float = 0.4
     """Probability that the voices take turns."""
     partial: float = 0.2
     """Probability that a voice is silent for a part of the segment where they do not."""
-    alone: float = 0.12
+    pauses: float = 0.4
+    """Probability that a voice stops now and then, whether others talk or not."""
+    alone: float = 0.15
     """Probability that all voices but one are silent throughout."""
     close: float = 0.3
     """Probability that the first two voices are brought to the same pitch, give or take three semitones."""
@@ -119,9 +123,7 @@ class Mixer:
             if self.backgrounds and rng.random() < settings.background:
                 row += self._background(len(row), rng)
         if rng.random() < settings.noise:
-            noise = torch.from_numpy(rng.standard_normal(mixture.shape, np.float32))
-            level = 10 ** (rng.uniform(-60, -30, (settings.batch, 1)) / 20)
-            mixture = mixture + noise * torch.from_numpy(level).float()
+            mixture = mixture + _noise(len(mixture), mixture.shape[1], rng)
         gain = torch.from_numpy(10 ** (rng.uniform(-6, 6, (settings.batch, 1)) / 20)).float()
         gain = gain / mixture.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
         return mixture * gain, sources * gain[:, None], who
@@ -162,7 +164,7 @@ class Mixer:
         audio = soxr.resample(best, speed * SAMPLE_RATE, SAMPLE_RATE, quality="LQ")[:frames]
         padded = np.zeros(frames, np.float32)
         padded[: len(audio)] = audio / active_level(audio)
-        return padded
+        return with_pauses(padded, rng) if rng.random() < self.settings.pauses else padded
 
     def _stretch(
         self, utterances: list[Utterance], wanted: int, rng: np.random.Generator
@@ -204,6 +206,18 @@ class Mixer:
                     spectra[b, k] *= torch.fft.rfft(torch.from_numpy(_room(decay, rng)), size)
         filtered: Array = torch.fft.irfft(spectra, size)[..., :frames].numpy()
         return filtered
+
+
+def _noise(count: int, frames: int, rng: np.random.Generator) -> Tensor:
+    """``(count, frames)`` of noise from white to brown, as rooms and microphones have, at random levels."""
+    spectra = torch.fft.rfft(torch.from_numpy(rng.standard_normal((count, frames), np.float32)))
+    hertz = np.fft.rfftfreq(frames, 1 / SAMPLE_RATE)
+    slopes = rng.uniform(0, 1, (count, 1))
+    shapes = np.maximum(hertz, 50.0) ** -slopes
+    shapes /= np.sqrt(np.square(shapes).mean(1, keepdims=True))
+    levels = 10 ** (rng.uniform(*NOISE_DB, (count, 1)) / 20)
+    noise: Tensor = torch.fft.irfft(spectra * torch.from_numpy((levels * shapes).astype(np.float32)), frames)
+    return noise
 
 
 def _silence_part(voices: Tensor, rng: np.random.Generator) -> None:

@@ -279,6 +279,7 @@ def validation_batches(
             noise=0.0,
             turns=0.0,
             partial=0.0,
+            pauses=0.0,
             alone=0.0,
             close=0.0,
             background=0.0,

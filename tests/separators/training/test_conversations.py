@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from separators.neural.network import SAMPLE_RATE
-from separators.training.conversations import FADE, GAP_SECONDS, TURN_SECONDS, turn_gates
+from separators.training.conversations import (
+    FADE,
+    GAP_SECONDS,
+    MOST_PAUSES,
+    PAUSE_SECONDS,
+    TURN_SECONDS,
+    turn_gates,
+    with_pauses,
+)
 
 SECONDS = 60
 
@@ -52,3 +60,20 @@ def test_turns_take_about_the_time_they_are_meant_to():
 def test_the_same_seed_gives_the_same_turns():
     assert np.array_equal(gates(3), gates(3))
     assert not np.array_equal(gates(3), gates(4))
+
+
+def test_pauses_cut_a_voice_where_it_is_quiet_and_leave_the_rest_as_it_is():
+    frames = 20 * SAMPLE_RATE
+    loud = np.arange(frames) // (SAMPLE_RATE // 2) % 2 == 0  # half of the time
+    voice = (np.where(loud, 1.0, 0.01) * np.random.default_rng(0).uniform(0.5, 1, frames)).astype(np.float32)
+    for seed in range(10):
+        made = with_pauses(voice, np.random.default_rng(seed))
+        assert made.shape == voice.shape
+        edges = np.flatnonzero(np.diff(np.pad((made == 0).astype(int), 1)))
+        lengths = (edges[1::2] - edges[::2]) / SAMPLE_RATE
+        assert 1 <= len(lengths) <= MOST_PAUSES
+        # Two cuts side by side may make one pause.
+        assert lengths.max() < MOST_PAUSES * PAUSE_SECONDS[1]
+        inside = edges[(edges > 0) & (edges < frames)]
+        assert np.abs(made[inside - 1]).max() < 0.02
+        assert np.array_equal(made[made != 0], voice[: np.count_nonzero(made)])

@@ -4,7 +4,7 @@ import soundfile
 import torch
 
 from separators.training.corpus import BACKGROUND, load
-from separators.training.mixing import Mixer, MixingSettings, active_level
+from separators.training.mixing import NOISE_DB, Mixer, MixingSettings, active_level
 from separators.training.pitch import median_pitch
 from tests.separators.training.synthetic_voices import RATE, write_corpus
 
@@ -15,6 +15,7 @@ PLAIN = {
     "noise": 0.0,
     "turns": 0.0,
     "partial": 0.0,
+    "pauses": 0.0,
     "alone": 0.0,
     "close": 0.0,
 }
@@ -91,6 +92,30 @@ def test_partial_voices_are_silent_for_a_while(corpus):
 def test_a_voice_may_be_alone(corpus):
     _, targets = draw(mixer(corpus, **PLAIN | {"alone": 1.0}), 7)
     assert (targets == 0).all(2).sum(1).tolist() == [1, 1, 1, 1]
+
+
+def test_voices_may_stop_now_and_then(corpus):
+    silent = []
+    for pauses in (0.0, 1.0):
+        made = Mixer(corpus, "train", MixingSettings(seconds=8.0, batch=4, **PLAIN | {"pauses": pauses}))
+        # The filters leave rounding where there was nothing.
+        silent.append((draw(made, 7)[1].abs() < 1e-5).float().mean(2))
+    assert silent[1].max() < 0.9
+    assert silent[1].mean() > silent[0].mean() + 0.05
+
+
+def test_noise_stays_between_its_levels_and_has_many_colours(corpus):
+    made = Mixer(corpus, "train", MixingSettings(seconds=4.0, batch=16, **PLAIN | {"noise": 1.0}))
+    mixture, targets = draw(made, 11)
+    noise = mixture - targets.sum(1)
+    levels = [active_level(voice.numpy()) for voice in targets[:, 0]]
+    decibels = 20 * np.log10(noise.square().mean(1).sqrt().numpy() / levels)
+    assert decibels.min() > NOISE_DB[0] - 1
+    assert decibels.max() < NOISE_DB[1] + 1
+    power = torch.fft.rfft(noise).abs().square()
+    low = power[:, : power.shape[1] // 8].sum(1) / power.sum(1)
+    assert low.min() < 0.4
+    assert low.max() > 0.8
 
 
 def test_voices_take_turns(corpus):
