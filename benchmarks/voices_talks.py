@@ -75,6 +75,14 @@ def sources(rows: list[dict], data: Path, music: Path) -> tuple[np.ndarray, np.n
     return voices, behind
 
 
+def room_noise(frames: int, decibels: float) -> np.ndarray:
+    """Noise ``(frames,)`` that falls by 3 dB an octave, ``decibels`` against the voices' level."""
+    rng = np.random.default_rng(frames)
+    spectrum = np.fft.rfft(rng.standard_normal(frames))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(frames, 1 / RATE), 50)), frames)
+    return (LEVEL * 10 ** (decibels / 20) / np.sqrt(np.square(noise).mean()) * noise).astype(np.float32)
+
+
 def level_db(part: np.ndarray, whole: np.ndarray) -> float:
     """Energy of ``part`` against that of ``whole``, in dB, at least -100."""
     return float(10 * np.log10(np.square(part).sum() / np.square(whole).sum() + 1e-10))
@@ -114,11 +122,16 @@ def main() -> None:
     parser.add_argument(
         "--same-person", action=argparse.BooleanOptionalAction, default=True, help="move phrases"
     )
+    parser.add_argument("--noise", type=float, metavar="DB", help="with a room's noise, against the voices")
+    parser.add_argument("--kinds", help="only those that begin so, with commas between")
     given = parser.parse_args()
     weights = dict(text.split("=", 1) for text in given.weights)
     print("| talks | method | wrong seconds (worst) | SI-SDRi | silent stem (worst) | background apart |")
     print("|---|---|---|---|---|---|")
+    kinds = tuple((given.kinds or "").split(","))
     for kind, talks in read_talks().items():
+        if not kind.startswith(kinds):
+            continue
         made = [sources(rows, given.data, given.music) for rows in talks.values()]
         for name in given.separators.split(","):
             settings = {"weights": weights.get(name, ""), "same_person": given.same_person}
@@ -126,6 +139,8 @@ def main() -> None:
             wrong, gains, silent, behind_gains = [], [], [], []
             for voices, behind in made:
                 mixture = voices.sum(0) + behind
+                if given.noise is not None:
+                    mixture = mixture + room_noise(len(mixture), given.noise)
                 stems = separator.separate(mixture[None], RATE).array[:, 0]
                 present = [voice.any() for voice in voices]
                 if all(present):

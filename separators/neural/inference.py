@@ -105,6 +105,8 @@ def voices_transform(
             moves = heard.talkers.moves(identity, np.concatenate([front, leading], 1), front.shape[1])
             move(leading, moves)
             move(stems, moves, sample_rate / SAMPLE_RATE)
+            for voices in (leading, stems):
+                heard.talkers.one_person.join(voices)
         reminder.learn(leading)
         heard.block, heard.voices = block[:, -overlap:].copy(), leading[:, -common:]
         return stems

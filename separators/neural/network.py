@@ -275,11 +275,9 @@ class Network(nn.Module):
             rows = raw[:, :, 0].transpose(1, 2)
             vectors = rows.reshape(*rows.shape[:2], BANDS, self.architecture.dimensions)
             return functional.normalize(vectors, dim=3).transpose(1, 2)
-        raw = raw[:, :, 0].contiguous()
-        batch, _, times = raw.shape
-        masks = torch.view_as_complex(
-            raw.view(batch, self.architecture.speakers, BINS, 2, times).transpose(3, 4).contiguous()
-        )
+        batch, _, _, times = raw.shape
+        parts = raw.reshape(batch, self.architecture.speakers, BINS, 2, times)
+        masks = torch.view_as_complex(parts.transpose(3, 4).contiguous())
         rest = 1 - masks.sum(1, keepdim=True)
         if self.architecture.background:
             return torch.cat([masks, rest], 1)

@@ -35,13 +35,14 @@ class VoiceSeparator(NetworkSeparator):
     )
 
     same_person: bool = parameter(
-        default=True, help="Whether each phrase is moved to the stem of the voice that it is most like."
+        default=True,
+        help="Whether each phrase goes to the stem of the voice it is most like, and torn voices are joined.",
     )
 
     head: ClassVar[str] = "masks"
     """What the network must put out; see :class:`separators.neural.network.Architecture`."""
     fit_seconds = 12.0
-    block_seconds = 20.0
+    block_seconds = 30.0
     overlap_seconds = 1.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:

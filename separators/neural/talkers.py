@@ -4,6 +4,7 @@ A network that separates voices keeps them apart where they talk at once, but no
 phrase of one person on the stem of another whose voice is alike. So the phrases in which one talks alone are
 compared (:mod:`.identity`) with each other and with those of the blocks before, as in diarization: each
 belongs to the voice whose phrases it is most like, and is moved to its stem where it lies on another one.
+Stems whose phrases are all alike are one person's (:mod:`.one_person`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from separators.base import Audio
 from separators.neural.identity import Identity, levels
 from separators.neural.network import HOP
+from separators.neural.one_person import OnePerson
 
 ALONE = 0.8
 """Who has at least this part of a moment's energy talks alone."""
@@ -78,6 +80,7 @@ class Talkers:
         self.known = np.zeros((voices, dimensions), np.float32)
         """Sum of each voice's vectors, times the hops of their phrases."""
         self.hops = np.zeros(voices)
+        self.one_person = OnePerson(voices)
         self.level = 0.0
         """Power of speech in the loudest block so far: what is far below is nobody's."""
 
@@ -98,6 +101,8 @@ class Talkers:
         labels = np.array([phrase.stem for phrase in alone])
         owners, movable = self._owners(vectors, hops, labels)
         self._remember(vectors, hops, owners)
+        if self.one_person.gone:
+            return []
         places = {p: (p.stem, int(owner)) for p, owner in zip(alone, owners, strict=True) if owner != p.stem}
         # Where everybody alone is in place, so are two at once.
         for phrase in long if places else ():
@@ -130,7 +135,9 @@ class Talkers:
         owners, voices = max(found, key=lambda one: one[2])[:2]
         if not self.hops.any():
             owners, voices = _least_moved(owners, voices, labels, hops)
-        apart = self._apart(vectors, hops, owners)
+        more, compared = self._apart(vectors, hops, owners)
+        self.one_person.hear(more, compared, self.hops + np.bincount(owners, hops, len(voices)))
+        apart = more / np.maximum(compared, 1)
         heard = np.minimum(*(np.bincount(whose, hops, len(voices)) for whose in (labels, owners))) + self.hops
         # Nothing goes to the stem of somebody whom the network has not heard: who talks alone stays whole.
         movable = (apart >= LIKELY) & (heard >= ENOUGH) & (heard >= ENOUGH)[:, None]
@@ -151,10 +158,11 @@ class Talkers:
             owners = nearest
         return owners, voices, float(hops @ likeness.max(1))
 
-    def _apart(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> Audio:
+    def _apart(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> tuple[Audio, Audio]:
         """How much more like the others of their own voice its phrases are than like another voice's.
 
-        As cosines ``(voices, voices)``, over the phrases of both, each of which is left out of its own voice.
+        As cosines times hops, and the hops, ``(voices, voices)``: sums over the phrases of both, each of
+        which is left out of its own voice.
         """
         numbers = np.arange(len(self.known))
         sums = self._sums(vectors, hops, owners)
@@ -163,9 +171,8 @@ class Talkers:
         likeness[np.arange(len(owners)), owners] = (vectors * _unit(others)).sum(1)
         more = (likeness[np.arange(len(owners)), owners][:, None] - likeness) * hops[:, None]
         total = np.stack([more[owners == number].sum(0) for number in numbers])
-        count = np.bincount(owners, hops, len(numbers))
-        found: Audio = (total + total.T) / np.maximum(count + count[:, None], 1)
-        return found
+        count = np.bincount(owners, hops, len(numbers)).astype(np.float32)
+        return total + total.T, count + count[:, None]
 
     def _sums(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> Audio:
         """What would be :attr:`known` with phrases of these ``owners``."""
@@ -174,6 +181,12 @@ class Talkers:
         return found
 
     def _remember(self, vectors: Audio, hops: Audio, owners: NDArray[np.int64]) -> None:
+        whose = self.one_person.owners
+        for voice in self.one_person.gone:
+            self.known[whose[voice]] += self.known[voice]
+            self.hops[whose[voice]] += self.hops[voice]
+            self.known[voice], self.hops[voice] = 0, 0
+        owners = whose[owners]
         self.known = self._sums(vectors, hops, owners)
         self.hops = self.hops + np.bincount(owners, hops, len(self.known))
         kept = np.minimum(1, REMEMBERED / np.maximum(self.hops, 1))
