@@ -26,7 +26,7 @@ frequencies (nothing, as BS.775 has it), back left and right, between front and 
 def stereo_gains(channels: int, channel_mask: int = 0) -> NDArray[np.float32] | None:
     """``(2, channels)``; None where it is not known which loudspeakers the channels are for.
 
-    >>> stereo_gains(6).round(2).tolist()
+    >>> stereo_gains(6).astype(float).round(2).tolist()
     [[1.0, 0.0, 0.71, 0.0, 0.71, 0.0], [0.0, 1.0, 0.71, 0.0, 0.0, 0.71]]
     """
     mask = channel_mask or USUAL_LOUDSPEAKERS.get(channels, 0)

@@ -440,9 +440,6 @@ class Session:
     markers: list[Marker] = field(default_factory=list)
     start: float = 0.0
     """The DAW's clock at this timeline's 0, seconds; a file at 0 carries this as its time stamp."""
-    play_rate: float = 1.0
-    """How much faster the DAW plays all of it; see :mod:`plugin_bridge.sessions.play_rate`."""
-    play_rate_keeps_pitch: bool = False
     master_volume: float = 1.0
     master_pan: float = 0.0
     master_pan_mode: PanMode = PanMode.BALANCE
@@ -458,6 +455,9 @@ class Session:
     master_envelopes: list[Envelope] = field(default_factory=list)
     master_chain: list[PluginState] = field(default_factory=list)
     vcas: list[Vca] = field(default_factory=list)
+    play_rate: float = 1.0
+    """How much faster the DAW plays all of it; see :mod:`plugin_bridge.sessions.play_rate`."""
+    play_rate_keeps_pitch: bool = False
     notes: list[str] = field(default_factory=list)
     """One line for everything that reading decided and that is no fault: media found elsewhere, by track."""
     not_honoured: list[str] = field(default_factory=list)

@@ -132,7 +132,7 @@ def test_shorter_segments_of_songs_give_the_same_stems(monkeypatch):
 def test_voices_stay_on_their_stems_when_the_processor_takes_over(monkeypatch):
     """What was heard on the GPU is remembered: the same as if all had been done on the processor."""
     rate = 16_000
-    mixture, said = noise(50, channels=1), []
+    mixture, said = noise(70, channels=1), []  # three blocks
     separator = separators.create("pit", device="cpu")
     on_cpu = separator.separate(mixture, rate)
     full = iter([False, False, True])
