@@ -77,10 +77,12 @@ def sources(rows: list[dict], data: Path, music: Path) -> tuple[np.ndarray, np.n
 
 def room_noise(frames: int, decibels: float) -> np.ndarray:
     """Noise ``(frames,)`` that falls by 3 dB an octave, ``decibels`` against the voices' level."""
-    rng = np.random.default_rng(frames)
-    spectrum = np.fft.rfft(rng.standard_normal(frames))
-    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(frames, 1 / RATE), 50)), frames)
-    return (LEVEL * 10 ** (decibels / 20) / np.sqrt(np.square(noise).mean()) * noise).astype(np.float32)
+    import torch
+
+    from separators.training.mixing import coloured
+
+    white = torch.from_numpy(np.random.default_rng(frames).standard_normal((1, frames), np.float32))
+    return LEVEL * 10 ** (decibels / 20) * coloured(white, np.array([[0.5]]))[0].numpy()
 
 
 def level_db(part: np.ndarray, whole: np.ndarray) -> float:

@@ -21,7 +21,7 @@ KNOWN, ENOUGH = 192, 960
 
 Who talks at the same time as another has few phrases of his own, of which nothing can be told."""
 REMEMBERED = 3750
-"""Hops that count at most of the blocks before, a minute."""
+"""Hops of the blocks before that count at most, a minute; of each voice, where voices are remembered."""
 
 
 class OnePerson:

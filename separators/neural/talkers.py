@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from separators.base import Audio
 from separators.neural.identity import Identity, levels
 from separators.neural.network import HOP
-from separators.neural.one_person import OnePerson
+from separators.neural.one_person import REMEMBERED, OnePerson
 
 ALONE = 0.8
 """Who has at least this part of a moment's energy talks alone."""
@@ -44,8 +44,6 @@ LIKELY = 0.1
 """So much more like each other than like those of another voice, as a cosine, must the phrases of a voice be.
 
 Else both may be one person, and nothing is moved between them."""
-REMEMBERED = 3750
-"""Hops of the blocks before that count at most, a minute of each voice."""
 FADE = 320
 """Frames at 16 kHz, 20 ms, over which stems change places."""
 ROUNDS = 20
@@ -126,7 +124,10 @@ class Talkers:
     def _owners(
         self, vectors: Audio, hops: Audio, labels: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Whose each phrase is, by k-means from several beginnings; between which voices phrases may move."""
+        """Whose each phrase is, by k-means from several beginnings; between which voices phrases may move.
+
+        What this says of whether two are one person, :attr:`one_person` hears.
+        """
         beginnings = [labels]
         if len(self.known) == 2 and len(labels) > 1:
             parts = _halves(vectors, hops)

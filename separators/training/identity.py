@@ -22,7 +22,7 @@ from separators.neural import identity
 from separators.neural.identity import BANDS, Identity
 from separators.neural.network import SAMPLE_RATE
 from separators.training.corpus import load
-from separators.training.mixing import Mixer, MixingSettings
+from separators.training.mixing import ALL_TALK, Mixer
 from separators.training.recipes import Prepared
 from separators.training.trainer import Report
 
@@ -30,17 +30,7 @@ BATCH = 24
 """Mixtures of two voices in a step."""
 SECONDS = 6.0
 """Of a mixture: its first half holds the first phrase, its second half the other one."""
-MIXING = MixingSettings(
-    seconds=SECONDS,
-    speakers=(2,),
-    turns=0.0,
-    partial=0.0,
-    pauses=0.0,
-    alone=0.0,
-    close=0.5,
-    room=0.3,
-    equaliser_db=2.0,
-)
+MIXING = replace(ALL_TALK, seconds=SECONDS, speakers=(2,), close=0.5, room=0.3, equaliser_db=2.0)
 PHRASE_SECONDS = (0.8, 3.0)
 LEAK_DB = (-45.0, -8.0)
 """How loud the other voice and what is behind them are in a phrase."""

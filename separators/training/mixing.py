@@ -69,6 +69,10 @@ class MixingSettings:
     """How much more often speakers of a source (a manifest's column) are drawn."""
 
 
+ALL_TALK = MixingSettings(turns=0.0, partial=0.0, pauses=0.0, alone=0.0)
+"""Everybody talks all the time."""
+
+
 class Mixer:
     """Draws batches ``(mixture (batch, frames), targets (batch, speakers, frames))``."""
 
@@ -210,13 +214,22 @@ class Mixer:
 
 def _noise(count: int, frames: int, rng: np.random.Generator) -> Tensor:
     """``(count, frames)`` of noise from white to brown, as rooms and microphones have, at random levels."""
-    spectra = torch.fft.rfft(torch.from_numpy(rng.standard_normal((count, frames), np.float32)))
-    hertz = np.fft.rfftfreq(frames, 1 / SAMPLE_RATE)
-    slopes = rng.uniform(0, 1, (count, 1))
-    shapes = np.maximum(hertz, 50.0) ** -slopes
+    white = torch.from_numpy(rng.standard_normal((count, frames), np.float32))
+    noise = coloured(white, rng.uniform(0, 1, (count, 1)))
+    return noise * torch.from_numpy(10 ** (rng.uniform(*NOISE_DB, (count, 1)) / 20)).float()
+
+
+def coloured(white: Tensor, slopes: NDArray[np.float64]) -> Tensor:
+    """``white`` noise ``(count, frames)`` at 16 kHz whose amplitudes fall with frequency, by ``slopes``.
+
+    Of ``(count, 1)`` slopes 0 leaves it white, 0.5 makes it pink, 1 brown, down to 50 Hz. Its level stays.
+    """
+    frames = white.shape[1]
+    shapes = np.maximum(np.fft.rfftfreq(frames, 1 / SAMPLE_RATE), 50.0) ** -slopes
     shapes /= np.sqrt(np.square(shapes).mean(1, keepdims=True))
-    levels = 10 ** (rng.uniform(*NOISE_DB, (count, 1)) / 20)
-    noise: Tensor = torch.fft.irfft(spectra * torch.from_numpy((levels * shapes).astype(np.float32)), frames)
+    noise: Tensor = torch.fft.irfft(
+        torch.fft.rfft(white) * torch.from_numpy(shapes.astype(np.float32)), frames
+    )
     return noise
 
 

@@ -27,7 +27,7 @@ from separators.training.losses import (
     separation,
     si_sdr,
 )
-from separators.training.mixing import Mixer, MixingSettings
+from separators.training.mixing import ALL_TALK, Mixer, MixingSettings
 from separators.training.recipes import Prepared
 from separators.training.trainer import Report
 
@@ -269,7 +269,8 @@ def validation_batches(
     """Fixed mixtures of two validation speakers, unprocessed but for the settings ``changed``."""
     split = "valid" if len(corpus.speakers("valid")) >= 2 else "train"
     plain = replace(
-        MixingSettings(
+        replace(
+            ALL_TALK,
             seconds=VALIDATION_SECONDS,
             batch=6,
             speeds=(1.0, 1.0),
@@ -277,10 +278,6 @@ def validation_batches(
             room=0.0,
             band_limit=0.0,
             noise=0.0,
-            turns=0.0,
-            partial=0.0,
-            pauses=0.0,
-            alone=0.0,
             close=0.0,
             background=0.0,
             pairs=pairs,
