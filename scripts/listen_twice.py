@@ -3,6 +3,7 @@
     python scripts/listen_twice.py pit.safetensors --out start.safetensors
 
 The second pass begins as a copy of the first, deaf to what that made of the mixture: the masks are the same.
+With ``--behind danet.safetensors`` the second pass is the one of those weights, which listen twice already.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path)
+    parser.add_argument("--behind", type=Path, metavar="FILE", help="weights whose first pass is replaced")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    weights.save(listening_twice(weights.load(options.file)), options.out, weights.notes(options.file))
+    first = weights.load(options.file)
+    if options.behind is None:
+        network, notes = listening_twice(first), weights.notes(options.file)
+    else:
+        network, notes = behind(first, weights.load(options.behind)), weights.notes(options.behind)
+    weights.save(network, options.out, notes)
 
 
 def listening_twice(first: Network) -> Network:
@@ -36,6 +43,13 @@ def listening_twice(first: Network) -> Network:
     for scale in (network.feature_mean, network.feature_std):  # parts of a mixture are scaled as that is
         scale[heard:] = scale[:BINS].repeat((len(scale) - heard) // BINS, 1)
     return network.eval()
+
+
+def behind(first: Network, network: Network) -> Network:
+    """``network``, which has two passes, with ``first`` in place of its first."""
+    assert network.first is not None
+    network.first.load_state_dict(first.state_dict())
+    return network
 
 
 if __name__ == "__main__":

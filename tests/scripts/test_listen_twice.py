@@ -31,3 +31,33 @@ def test_the_second_pass_begins_with_the_masks_of_the_first(tmp_path, windows):
     audio = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 9000), np.float32))
     assert torch.allclose(twice(audio), once(audio), atol=SAME)
     assert torch.equal(twice.first(audio), once(audio))
+
+
+def test_a_second_pass_gets_another_first(tmp_path):
+    torch.manual_seed(0)
+    first, network = (
+        Network(Architecture(**SMALL)),
+        Network(Architecture(**SMALL, head="embeddings", passes=2)),
+    )
+    second = {name: value for name, value in network.state_dict().items() if not name.startswith("first.")}
+    for name, made in (("pit", first), ("danet", network)):
+        weights.save(made, tmp_path / f"{name}.safetensors", {"history": [name]})
+    command = [
+        sys.executable,
+        SCRIPT,
+        "pit.safetensors",
+        "--behind",
+        "danet.safetensors",
+        "--out",
+        "new.safetensors",
+    ]
+    subprocess.run(command, check=True, timeout=120, cwd=tmp_path)
+    new = weights.load(tmp_path / "new.safetensors")
+    assert weights.notes(tmp_path / "new.safetensors") == {"history": ["danet"]}
+    state = new.state_dict()
+    stored = weights.load(tmp_path / "danet.safetensors").state_dict()
+    assert all(torch.equal(state[name], stored[name]) for name in second)
+    assert all(
+        torch.equal(value, weights.load(tmp_path / "pit.safetensors").state_dict()[name])
+        for name, value in new.first.state_dict().items()
+    )
