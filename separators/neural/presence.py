@@ -1,7 +1,7 @@
 """Tells when a stem sounds at all: a network that separates leaves a little of what is not there.
 
 A small convolution network hears the mixture and what was taken for the stem, each as levels in mel bands,
-a few seconds around every moment. A stem that it is sure about not to be there is silenced. Singing is told
+six seconds around every moment. A stem that it is sure about not to be there is silenced. Singing is told
 from instruments like that (after Schlueter, Grill 2015); what a stem was taken for helps.
 """
 
@@ -23,7 +23,7 @@ from separators.neural import limits, mel
 from separators.neural import weights as files
 from separators.neural.network import power
 
-FORMAT = "stembridge-presence-1"
+FORMAT = "stembridge-presence-2"
 NAME = "wave-u-net-presence"
 STEMS = ("vocals", "drums")
 SAMPLE_RATE = 44_100
@@ -35,8 +35,12 @@ MOMENT = 4
 """Hops from one answer to the next: 0.19 s."""
 SPAN = 7
 """Moments to each side, 1.3 s, in which a stem must be absent too: nobody's first syllable is cut off."""
-ABSENT, PRESENT = 0.1, 0.25
+SURE = {"vocals": (0.08, 0.25), "drums": (0.3, 0.5)}
 """At most this sure that a stem sounds, it is silenced; from here on it is left as it is."""
+DILATIONS = (1, 2, 4, 8, 16)
+"""Of the convolutions over moments, which hear 31 of them to each side."""
+DROPOUT = 0.2
+"""Of what these convolutions hear, in training."""
 PIECE = 64
 """Hops whose spectra are worked out at once, 3 s."""
 FLOOR_DB = -60.0
@@ -54,7 +58,7 @@ class Presence(nn.Module):
         self.second = nn.Conv2d(few, 2 * few, 3, padding=1)
         self.third = nn.Conv2d(2 * few, channels, (BANDS // 16, 3), padding=(0, 1))
         self.later = nn.ModuleList(
-            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation) for dilation in (1, 2, 4)
+            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation) for dilation in DILATIONS
         )
         self.output = nn.Conv1d(channels, 1, 1)
 
@@ -74,7 +78,8 @@ class Presence(nn.Module):
         heard = functional.max_pool2d(functional.leaky_relu(self.second(heard), 0.1), (4, 2))
         hidden = functional.leaky_relu(self.third(heard), 0.1)[:, :, 0]
         for convolution in self.later:
-            hidden = hidden + functional.leaky_relu(convolution(hidden), 0.1)
+            kept = functional.dropout(functional.leaky_relu(hidden, 0.1), DROPOUT, self.training)
+            hidden = hidden + convolution(kept)
         return self.output(hidden)[:, 0]  # type: ignore[no-any-return]
 
 
@@ -133,7 +138,8 @@ def gains(network: Presence, mixture: Mixture, stem: Audio, name: str) -> Audio:
         both = functional.pad(both, (0, -both.shape[-1] % MOMENT), value=FLOOR_DB / 20)
         sure = network(both[None], torch.tensor([STEMS.index(name)]).to(device)).sigmoid()
         near = functional.max_pool1d(sure[None], 2 * SPAN + 1, 1, SPAN)[0, 0].cpu().numpy()
-    found = np.clip((near - ABSENT) / (PRESENT - ABSENT), 0, 1)
+    absent, present = SURE[name]
+    found = np.clip((near - absent) / (present - absent), 0, 1)
     middles = (np.arange(len(found)) + 0.5) * (MOMENT * HOP) - HOP / 2
     return np.interp(np.arange(stem.shape[-1]), middles, found).astype(np.float32)
 

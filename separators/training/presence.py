@@ -32,7 +32,7 @@ from separators.training.trainer import Report
 
 SECONDS = 10
 """Of a mixture."""
-MIXTURES, VALIDATED = 1000, 400
+MIXTURES, VALIDATED = 2000, 400
 """For training and for validation."""
 MIXING = MixingSettings(
     batch=1,
@@ -136,7 +136,7 @@ class PresenceTask:
                 sure = network(torch.stack([heard[:, 0], heard[:, 1 + number]], 1), which)
             losses.append(_entropy(sure, sounds).item())
             near = functional.max_pool1d(sure.sigmoid()[:, None], 2 * SPAN + 1, 1, SPAN)[:, 0]
-            silenced = (near < presence.ABSENT).float()
+            silenced = (near < presence.SURE[stem][0]).float()
             for name, moments in (("lost", sounds == 1), ("caught", sounds == 0)):
                 found[f"{stem}_{name}"] = 100 * float(silenced[moments].mean()) if moments.any() else 0.0
         return {"score": -float(np.mean(losses)), **found}
