@@ -26,6 +26,8 @@ CHANGE = 0.9
 """Probability that a turn is not by who talked before."""
 FADE = SAMPLE_RATE // 25
 """Gates open and close over 40 ms."""
+QUIET = 0.5
+"""Probability that one who goes on stops where it is quiet; else anywhere, as turns end."""
 PAUSE_SECONDS = (0.15, 3.0)
 """Pauses of one who goes on, evenly on a logarithmic scale."""
 MOST_PAUSES = 4
@@ -52,23 +54,28 @@ def turn_gates(speakers: int, frames: int, rng: np.random.Generator) -> NDArray[
 
 
 def with_pauses(voice: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """``voice`` ``(frames,)`` with a few silent pauses, where it is quiet; its end is cut off.
+    """``voice`` ``(frames,)`` with a few silent pauses; its end is cut off.
 
     People stop in the middle of what they say, and editors and gates make silence of it. A network that
-    hears silence only between people takes everybody who stops for two.
+    hears silence only between people takes everybody who stops for two, and one that hears words cut off
+    only between people everybody who was cut.
     """
     frames = len(voice)
     level = np.square(voice[: frames // FADE * FADE].reshape(-1, FADE)).mean(1)
-    quiet = np.flatnonzero(level <= np.quantile(level, 0.2)) * FADE + FADE // 2
-    count = min(int(rng.integers(1, MOST_PAUSES + 1)), len(quiet))
+    places = level <= np.quantile(level, 0.2) if rng.random() < QUIET else level >= 0
+    cuts = np.flatnonzero(places) * FADE + FADE // 2
+    count = min(int(rng.integers(1, MOST_PAUSES + 1)), len(cuts))
     shortest, longest = np.log(PAUSE_SECONDS)
     lengths = SAMPLE_RATE * np.exp(rng.uniform(shortest, longest, count))
     lengths *= min(1.0, frames / 2 / lengths.sum())  # half of it is heard at least
-    parts, last = [], 0
-    for cut, length in zip(sorted(rng.choice(quiet, count, replace=False)), lengths, strict=True):
+    parts, last, start = [], 0, 0
+    gate, reach = np.ones((1, frames), np.float32), FADE // 2 + 1  # what is smoothed reaches so far
+    for cut, length in zip(sorted(rng.choice(cuts, count, replace=False)), lengths, strict=True):
         parts += [voice[last:cut], np.zeros(round(length), np.float32)]
-        last = cut
-    return np.concatenate([*parts, voice[last:]])[:frames]
+        start += cut - last
+        gate[0, max(0, start - reach) : start + round(length) + reach] = 0
+        last, start = cut, start + round(length)
+    return np.concatenate([*parts, voice[last:]])[:frames] * _smoothed(gate)[0]
 
 
 def _open(gate: NDArray[np.float32], start: int, length: int) -> None:

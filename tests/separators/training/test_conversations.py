@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from separators.neural.network import SAMPLE_RATE
+from separators.training import conversations
 from separators.training.conversations import (
     FADE,
     GAP_SECONDS,
@@ -62,18 +63,33 @@ def test_the_same_seed_gives_the_same_turns():
     assert not np.array_equal(gates(3), gates(4))
 
 
-def test_pauses_cut_a_voice_where_it_is_quiet_and_leave_the_rest_as_it_is():
+@pytest.mark.parametrize("quiet", [0.0, 1.0])
+def test_pauses_cut_a_voice_and_leave_the_rest_as_it_is(quiet, monkeypatch):
+    monkeypatch.setattr(conversations, "QUIET", quiet)
     frames = 20 * SAMPLE_RATE
     loud = np.arange(frames) // (SAMPLE_RATE // 2) % 2 == 0  # half of the time
-    voice = (np.where(loud, 1.0, 0.01) * np.random.default_rng(0).uniform(0.5, 1, frames)).astype(np.float32)
+    numbers = 1 + np.random.default_rng(0).permutation(frames)
+    # Every frame of it is known by its value.
+    voice = np.where(loud, frames + numbers, numbers / 128).astype(np.float32)
+    position = dict(zip(voice.tolist(), range(frames), strict=True))
+    before = []
     for seed in range(10):
         made = with_pauses(voice, np.random.default_rng(seed))
         assert made.shape == voice.shape
-        edges = np.flatnonzero(np.diff(np.pad((made == 0).astype(int), 1)))
-        lengths = (edges[1::2] - edges[::2]) / SAMPLE_RATE
-        assert 1 <= len(lengths) <= MOST_PAUSES
+        silent = np.flatnonzero(np.diff(np.pad((made == 0).astype(int), 1)))
+        starts, ends = silent[::2], silent[1::2]
+        pauses = ends - starts > FADE
+        assert 1 <= pauses.sum() <= MOST_PAUSES
         # Two cuts side by side may make one pause.
-        assert lengths.max() < MOST_PAUSES * PAUSE_SECONDS[1]
-        inside = edges[(edges > 0) & (edges < frames)]
-        assert np.abs(made[inside - 1]).max() < 0.02
-        assert np.array_equal(made[made != 0], voice[: np.count_nonzero(made)])
+        assert (ends - starts).max() / SAMPLE_RATE < MOST_PAUSES * PAUSE_SECONDS[1]
+        before += [made[start - FADE] for start in starts[pauses] if start > FADE]
+        kept = [position[value] for value in made.tolist() if value in position]
+        assert np.mean(np.diff(kept) == 1) > 0.99  # what is faded may be like another frame
+        assert np.count_nonzero(made) - len(kept) <= 2 * FADE * MOST_PAUSES
+    assert (np.max(before) < frames) == (quiet == 1)
+
+
+def test_pauses_begin_and_end_without_clicks():
+    voice = np.ones(10 * SAMPLE_RATE, np.float32)
+    made = with_pauses(voice, np.random.default_rng(0))
+    assert np.abs(np.diff(made)).max() <= 1.01 / FADE
