@@ -15,8 +15,8 @@ from separators.base import Audio
 from separators.neural.network import HOP
 from separators.neural.tracking import Agreement, best_order
 
-FRAMES = 375 * HOP
-"""Length of a reminder at 16 kHz: 6 s, a whole number of the network's frames."""
+FRAMES = 250 * HOP
+"""Length of a reminder at 16 kHz: 4 s, a whole number of the network's frames."""
 TRUSTED = 0.75
 """A reminder is kept while at least this part of it is separated as before when it is heard again."""
 BETTER = 1.5
