@@ -75,7 +75,8 @@ def with_pauses(voice: NDArray[np.float32], rng: np.random.Generator) -> NDArray
         start += cut - last
         gate[0, max(0, start - reach) : start + round(length) + reach] = 0
         last, start = cut, start + round(length)
-    return np.concatenate([*parts, voice[last:]])[:frames] * _smoothed(gate)[0]
+    stopping: NDArray[np.float32] = np.concatenate([*parts, voice[last:]])[:frames] * _smoothed(gate)[0]
+    return stopping
 
 
 def _open(gate: NDArray[np.float32], start: int, length: int) -> None:
