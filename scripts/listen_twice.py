@@ -27,10 +27,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     first = weights.load(options.file)
+    if first.first is not None or first.architecture.head != "masks":
+        parser.error(f"{options.file} must listen once and give masks, to be a first pass")
     if options.behind is None:
         network, notes = listening_twice(first), weights.notes(options.file)
     else:
-        network, notes = behind(first, weights.load(options.behind)), weights.notes(options.behind)
+        second = weights.load(options.behind)
+        if second.first is None or second.first.architecture != first.architecture:
+            parser.error(f"{options.behind} must listen twice, to a first pass of the size of {options.file}")
+        network, notes = behind(first, second), weights.notes(options.behind)
     weights.save(network, options.out, notes)
 
 

@@ -61,3 +61,24 @@ def test_a_second_pass_gets_another_first(tmp_path):
         torch.equal(value, weights.load(tmp_path / "pit.safetensors").state_dict()[name])
         for name, value in new.first.state_dict().items()
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "behind", "complaint"),
+    [
+        ({"passes": 2}, None, "pit.safetensors must listen once"),
+        ({"head": "embeddings"}, None, "pit.safetensors must listen once"),
+        ({}, {}, "second.safetensors must listen twice"),
+        ({}, {"passes": 2, "channels": 24}, "second.safetensors must listen twice"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(tmp_path, first, behind, complaint):
+    weights.save(Network(Architecture(**SMALL | first)), tmp_path / "pit.safetensors", {})
+    command = [sys.executable, SCRIPT, "pit.safetensors", "--out", "new.safetensors"]
+    if behind is not None:
+        weights.save(Network(Architecture(**SMALL | behind)), tmp_path / "second.safetensors", {})
+        command += ["--behind", "second.safetensors"]
+    done = subprocess.run(command, timeout=120, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "new.safetensors").exists()
