@@ -33,7 +33,9 @@ def main() -> None:
         network, notes = listening_twice(first), weights.notes(options.file)
     else:
         second = weights.load(options.behind)
-        if second.first is None or second.first.architecture != first.architecture:
+        # How many dimensions embeddings have is of no concern to a first pass, which has masks.
+        alike = replace(second.architecture, head="masks", passes=1, dimensions=first.architecture.dimensions)
+        if second.first is None or alike != first.architecture:
             parser.error(f"{options.behind} must listen twice, to a first pass of the size of {options.file}")
         network, notes = behind(first, second), weights.notes(options.behind)
     weights.save(network, options.out, notes)

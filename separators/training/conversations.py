@@ -68,13 +68,14 @@ def with_pauses(voice: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     shortest, longest = np.log(PAUSE_SECONDS)
     lengths = SAMPLE_RATE * np.exp(rng.uniform(shortest, longest, count))
     lengths *= min(1.0, frames / 2 / lengths.sum())  # half of it is heard at least
+    silences = np.rint(lengths).astype(int).tolist()
     parts, last, start = [], 0, 0
     gate, reach = np.ones((1, frames), np.float32), FADE // 2 + 1  # what is smoothed reaches so far
-    for cut, length in zip(sorted(rng.choice(cuts, count, replace=False)), lengths, strict=True):
-        parts += [voice[last:cut], np.zeros(round(length), np.float32)]
+    for cut, silence in zip(sorted(rng.choice(cuts, count, replace=False)), silences, strict=True):
+        parts += [voice[last:cut], np.zeros(silence, np.float32)]
         start += cut - last
-        gate[0, max(0, start - reach) : start + round(length) + reach] = 0
-        last, start = cut, start + round(length)
+        gate[0, max(0, start - reach) : start + silence + reach] = 0
+        last, start = cut, start + silence
     stopping: NDArray[np.float32] = np.concatenate([*parts, voice[last:]])[:frames] * _smoothed(gate)[0]
     return stopping
 

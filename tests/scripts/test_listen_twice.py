@@ -37,7 +37,7 @@ def test_a_second_pass_gets_another_first(tmp_path):
     torch.manual_seed(0)
     first, network = (
         Network(Architecture(**SMALL)),
-        Network(Architecture(**SMALL, head="embeddings", passes=2)),
+        Network(Architecture(**SMALL, head="embeddings", dimensions=4, passes=2)),
     )
     second = {name: value for name, value in network.state_dict().items() if not name.startswith("first.")}
     for name, made in (("pit", first), ("danet", network)):
