@@ -1,9 +1,11 @@
-"""Makes of weights for voices a network that listens twice, to be trained on.
+"""Makes of weights for voices or for songs a network that listens twice, to be trained on.
 
     python scripts/listen_twice.py pit.safetensors --out start.safetensors
+    python scripts/listen_twice.py wave-u-net.safetensors --out start.safetensors
 
 The second pass begins as a copy of the first, deaf to what that made of the mixture: the masks are the same.
-With ``--behind danet.safetensors`` the second pass is the one of those weights, which listen twice already.
+With ``--behind danet.safetensors`` (voices) the second pass is the one of those weights, which listen twice
+already.
 """
 
 from __future__ import annotations
@@ -12,8 +14,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from separators.neural import weights
+import torch
+from safetensors import safe_open
+
+from separators.neural import wave_u_net, weights
 from separators.neural.network import BINS, Network
+from separators.neural.wave_u_net_network import FourierWaveUNet
 from separators.training.voices import grow
 
 
@@ -26,6 +32,18 @@ def main() -> None:
     parser.add_argument("--behind", type=Path, metavar="FILE", help="weights whose first pass is replaced")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    with safe_open(options.file, "pt") as file:
+        of_songs = (file.metadata() or {}).get("format") == wave_u_net.FORMAT
+    if of_songs:
+        song_network = wave_u_net.load(options.file)
+        if song_network.architecture != replace(song_network.architecture, layout="fourier", passes=1):
+            parser.error(f"{options.file} must listen once, in the layout fourier, to be a first pass")
+        if options.behind is not None:
+            parser.error("--behind is for voices")
+        assert isinstance(song_network, FourierWaveUNet)
+        twice = songs_heard_twice(song_network)
+        wave_u_net.save(twice, options.out, weights.notes(options.file))
+        return
     first = weights.load(options.file)
     if first.first is not None or first.architecture.head != "masks":
         parser.error(f"{options.file} must listen once and give masks, to be a first pass")
@@ -49,6 +67,21 @@ def listening_twice(first: Network) -> Network:
     heard = len(first.feature_mean)
     for scale in (network.feature_mean, network.feature_std):  # parts of a mixture are scaled as that is
         scale[heard:] = scale[:BINS].repeat((len(scale) - heard) // BINS, 1)
+    return network.eval()
+
+
+def songs_heard_twice(first: FourierWaveUNet) -> FourierWaveUNet:
+    """A network of two passes that finds the stems of ``first``, which has one."""
+    network = FourierWaveUNet(replace(first.architecture, passes=2))
+    known = first.state_dict()
+    known |= {f"first.{name}": value for name, value in known.items()}
+    state = network.state_dict()
+    for name, value in state.items():
+        if value.shape != known[name].shape:  # it hears the mixture before the stems of the first pass
+            grown = torch.zeros_like(value)
+            grown[:, : known[name].shape[1]] = known[name]
+            known[name] = grown
+    network.load_state_dict(known)
     return network.eval()
 
 

@@ -18,26 +18,29 @@ from separators.neural.allocator import keep_block_memory
 from separators.neural.placement import NetworkSeparator, moved
 from separators.neural.precision import bfloat16_is_fast
 from separators.neural.stereo import stereo_transform
-from separators.neural.wave_u_net_network import Architecture, build
+from separators.neural.wave_u_net_network import Architecture, FourierWaveUNet, build
 from separators.neural.wave_u_net_network import WaveUNet as Network
 from separators.parameters import parameter
 from separators.registry import BUILT_IN
 
 FORMAT = "stembridge-wave-u-net-1"
-VOICES, INSTRUMENTS = "wave-u-net-2", "wave-u-net"
-"""The trained weights that take the vocals out of a song, and those that take apart what they leave."""
+TWICE, BASS = "wave-u-net-2", "wave-u-net"
+"""The trained weights that find vocals and drums, and those that find the bass in what the vocals leave."""
+BASS_HERTZ = 2_500.0
+"""What finds the bass hears no higher: 0.05 dB less of it, for two fifths of the time."""
 LISTENER = (presence.NAME, "", presence.load)
 """What hears whether vocals and drums are there."""
-SEGMENT_SECONDS = 14.0
+SEGMENT_SECONDS = 15.0
 """The most that the network is asked for at once: shorter segments take less memory, but of each the network
-hears its context besides. A block with its overlap is six of them."""
+hears its context besides. A block with its overlap is eight of them."""
 
 
 class WaveUNet(NetworkSeparator):
     """Four stems of a song, or vocals and accompaniment, by trained Wave-U-Nets.
 
-    One network takes the vocals out; for four stems a second one finds drums and bass in what is left, and
-    the drums are the mean of what both hear. A third, small one tells when vocals or drums are not there.
+    One network finds vocals and drums, and listens twice: the second time it hears what it found the first;
+    the stems are the means of both. For four stems another finds the bass in what the vocals leave. A small
+    one tells when vocals or drums are not there.
     Weights that are given do all of it at once. Two channels are heard as a stereo pair; of more
     channels, each two form a pair and an odd last one is mono. The networks work at 44.1 kHz; at
     higher rates everything above 22 kHz belongs to the last stem.
@@ -62,11 +65,11 @@ class WaveUNet(NetworkSeparator):
     )
 
     fit_seconds = 1.0
-    block_seconds = 70.0
-    # The cross-fade uses the middle half, so each side keeps a quarter (3.2 s) of context, as much as
+    block_seconds = 100.0
+    # The cross-fade uses the middle half, so each side keeps a quarter (4.8 s) of context, as much as
     # the shipped networks hear one after the other: what they separate does not depend on where blocks were
-    # cut. The network that tells whether a stem sounds hears twice as far, and learned from pieces of 10 s.
-    overlap_seconds = 13.0
+    # cut. The network that tells whether a stem sounds hears a little farther (pieces of 10 s).
+    overlap_seconds = 19.0
 
     def stem_names(self, channels: int) -> tuple[str, ...]:
         """``vocals, drums, bass, other`` or ``vocals, accompaniment``."""
@@ -112,14 +115,12 @@ class WaveUNet(NetworkSeparator):
         def estimate(audio: Audio) -> Audio:
             if self.weights:
                 return run(networks[0], audio, slice(estimated))
-            vocals, drums = run(networks[0], audio, slice(2))
+            found = run(networks[0], audio, slice(min(2, estimated)))
             mixture = presence.Mixture(audio)
-            vocals = heard(mixture, vocals, "vocals")
-            if self.stems == 2:
-                return vocals[None]
-            instruments = run(networks[1], audio - vocals, slice(1, estimated))
-            instruments[0] = heard(mixture, (instruments[0] + drums) / 2, "drums")
-            return np.concatenate([vocals[None], instruments])
+            stems = [heard(mixture, stem, name) for stem, name in zip(found, presence.STEMS, strict=False)]
+            if self.stems == 4:
+                stems += list(run(networks[1], audio - stems[0], slice(2, 3)))
+            return np.stack(stems)
 
         architecture = networks[0].architecture
         return stereo_transform(
@@ -136,14 +137,25 @@ class WaveUNet(NetworkSeparator):
         """Those that run one after the other; the first finds the vocals."""
         if self.weights:
             return [files.trained(self.name, self.weights, load)]
-        names = (VOICES,) if self.stems == 2 else (VOICES, INSTRUMENTS)
-        return [files.trained(name, "", load) for name in names]
+        found = [files.trained(TWICE, "", load)]
+        return found if self.stems == 2 else [*found, files.trained(BASS, "", load_below)]
 
 
 def load(path: Path) -> Network:
     """The network in the weights file ``path``, laid out in memory for the fastest convolutions."""
-    network = files.read(path, FORMAT, lambda values: build(Architecture.from_dict(values)))
+    return laid_out(files.read(path, FORMAT, lambda values: build(Architecture.from_dict(values))))
+
+
+def laid_out(network: Network) -> Network:
+    """``network`` with its weights in the order in which convolutions are fastest."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_below(path: Path) -> Network:
+    """The network in ``path`` as far as it is needed to find a bass; see :meth:`FourierWaveUNet.below`."""
+    network = load(path)
+    assert isinstance(network, FourierWaveUNet)
+    return laid_out(network.below(BASS_HERTZ))
 
 
 def save(network: Network, path: Path, notes: Mapping[str, Any]) -> None:

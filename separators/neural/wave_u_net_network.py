@@ -18,7 +18,7 @@ One class, two layouts (:class:`Architecture`):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -62,6 +62,8 @@ class Architecture:
     """Fourier: in time, of the residual blocks of every level but the lowest, on both ways."""
     bottom_dilations: tuple[int, ...] = (1, 2)
     """Fourier: of the residual blocks of the lowest level."""
+    passes: int = 1
+    """Fourier: 2 if a second network hears, beside the mixture, the stems that one like it found there."""
 
     @classmethod
     def paper(cls, levels: int = 12, growth: int = 24, **values: Any) -> Architecture:
@@ -112,6 +114,7 @@ class Architecture:
         limits.whole("resolution", self.resolution, 1, 16384)
         limits.wholes("dilations", self.dilations, 1, 256, most=16)
         limits.wholes("bottom_dilations", self.bottom_dilations, 1, 256, most=16)
+        limits.whole("passes", self.passes, 1, 2 if self.layout == "fourier" else 1)
         levels = len(self.strides)
         if len(self.kernels) != 2 or levels < 2 or prod(self.strides) > LONGEST_STRIDE:
             raise ValueError(f"strides {self.strides} and kernels {self.kernels} make no network")
@@ -235,7 +238,11 @@ class PaperWaveUNet(WaveUNet):
 
 
 class FourierWaveUNet(WaveUNet):
-    """Levels of convolutions over bands and time below a bank of Fourier filters."""
+    """Levels of convolutions over bands and time below a bank of Fourier filters.
+
+    With two passes it stands behind the network ``first``, and hears how loud the mixture and each of that
+    network's stems are. Its stems are the means of what both find.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
@@ -251,7 +258,12 @@ class FourierWaveUNet(WaveUNet):
         self.bands = len(self.sizes)
         self.padding = -self.bands % 2 ** len(strides)
         heights = [(self.bands + self.padding) >> level for level in range(1, len(strides) + 1)]
-        inputs = (audio, *channels)
+        self.first: FourierWaveUNet | None = None
+        heard = audio
+        if architecture.passes == 2:
+            self.first = FourierWaveUNet(replace(architecture, passes=1))
+            heard = audio * (1 + stems)
+        inputs = (heard, *channels)
         self.down = nn.ModuleList(
             nn.Conv2d(inputs[level], channels[level], **step(stride)) for level, stride in enumerate(strides)
         )
@@ -270,7 +282,7 @@ class FourierWaveUNet(WaveUNet):
         self.shares = nn.ConvTranspose2d(channels[0], stems * audio, **step(strides[0]))
         # The finest level: bands one by one, at the filters' rate.
         self.detail = nn.Sequential(
-            nn.Conv2d(audio, DETAIL, kernel, padding=kernel // 2),
+            nn.Conv2d(heard, DETAIL, kernel, padding=kernel // 2),
             nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(DETAIL, stems * audio, kernel, padding=kernel // 2),
         )
@@ -280,7 +292,7 @@ class FourierWaveUNet(WaveUNet):
 
     def estimate(self, mixture: Tensor, wanted: int | None, which: slice = ALL) -> Tensor:
         """See :meth:`WaveUNet.estimate`."""
-        batch, channels, frames = mixture.shape
+        frames = mixture.shape[-1]
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
         # Padded so that every frame lies under as many windows as any other.
         lead = window - stride
@@ -288,14 +300,40 @@ class FourierWaveUNet(WaveUNet):
         times = -(-((frames - 1 + lead) // stride + 1) // grid) * grid
         padded = functional.pad(mixture, (lead, times * stride - frames))
         spectrum = torch.fft.rfft(padded.float().unfold(-1, window, stride) * self.window, norm="ortho")
-        loudness = self._loudness(spectrum)
+        wanted = frames if wanted is None else wanted
+        margin = (frames - wanted) // 2
+        shares, first = self._shares(self._power(spectrum), margin, wanted)
+        spectrum = spectrum[:, :, first : first + shares.shape[4]]
+        # (batch, stems, channels, times, bands)
+        shares = shares[:, :-1][:, which].transpose(3, 4).contiguous()
+        audio = torch.stack([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
+        start = lead + margin - first * stride
+        return audio[..., start : start + wanted]
+
+    def _shares(self, power: Tensor, margin: int, wanted: int) -> tuple[Tensor, int]:
+        """Shares ``(batch, stems, channels, bands, times)`` that sum to 1, and the first of their times.
+
+        ``power`` is that of the bands, ``(batch, channels, bands, times)``; ``margin`` frames before and
+        after the ``wanted`` ones are of use as context alone.
+        """
+        batch, channels, bands, _ = power.shape
+        window, stride = self.architecture.kernels[0], self.architecture.strides[0]
+        skipped, parts = 0, None
+        if self.first is not None:
+            # What lies further outside is not heard in the wanted frames.
+            spare = max(0, (margin - self.reach) // self.total_stride * self.total_stride)
+            margin -= spare
+            parts, skipped = self.first._shares(power, spare, wanted + 2 * margin)
+            grid = self.total_stride // stride
+            power = power[..., skipped : skipped + -(-parts.shape[4] // grid) * grid]
+            parts = functional.pad(parts, (0, power.shape[3] - parts.shape[4]))
+            power = torch.cat([power, (parts.square() * power[:, None]).flatten(1, 2)], 1)
+        loudness = self._loudness(power)
         hidden, kept = loudness, []
         for down, places, blocks in zip(self.down, self.places, (*self.kept, self.bottom), strict=True):
             hidden = blocks(down(hidden) + places)
             kept.append(hidden)
         # The nearer to the output, the less is needed around the wanted frames.
-        wanted = frames if wanted is None else wanted
-        margin = (frames - wanted) // 2
         spares = [(max(0, (margin - reach) // rate * rate), rate) for reach, rate in self._ways_up]
         spare, rate = spares.pop()
         hidden = _trimmed(kept.pop(), spare // rate)
@@ -304,24 +342,41 @@ class FourierWaveUNet(WaveUNet):
             spare, rate = spares.pop()
             hidden = _trimmed(up(hidden), (spare - dropped) // rate)
             hidden = merge(hidden + _trimmed(kept.pop(), spare // rate))
+        lead = window - stride
         first, last = margin // stride, -(-(margin + wanted + lead) // stride)
         spare //= stride
         shares = self.shares(functional.leaky_relu(self.norm(hidden), SLOPE, inplace=True))
         shares = shares[..., first - spare : last - spare]
         spare = max(0, first - 2 * (self.architecture.kernels[1] // 2))
         shares = shares + self.detail(_trimmed(loudness, spare))[..., first - spare : last - spare]
-        shares = shares[:, :, : self.bands].float()
-        spectrum = spectrum[:, :, first:last]
-        # (batch, stems, channels, times, bands)
-        shares = shares.reshape(batch, -1, channels, *shares.shape[2:]).softmax(1)[:, :-1][:, which]
-        shares = shares.transpose(3, 4).contiguous()
-        audio = torch.stack([self._audio(share, spectrum) for share in shares.unbind(1)], 1)
-        start = lead + margin - first * stride
-        return audio[..., start : start + wanted]
+        shares = shares[:, :, :bands].float()
+        shares = shares.reshape(batch, -1, channels, *shares.shape[2:]).softmax(1)
+        if parts is not None:
+            shares = (shares + parts[..., first:last]) / 2
+        return shares, skipped + first
+
+    def below(self, hertz: float) -> FourierWaveUNet:
+        """A network like this, of one pass, that hears nothing above ``hertz``: less work, for low stems.
+
+        It finds them below there only. Its bands are as many as the lowest level can halve.
+        """
+        low = FourierWaveUNet(self.architecture)
+        low.load_state_dict(self.state_dict())
+        bins = int(hertz / self.architecture.sample_rate * self.architecture.kernels[0])
+        grid = 2 ** len(self.down)
+        low.bands = int(self.band[bins]) // grid * grid
+        low.padding = 0
+        low.band = self.band[self.band < low.bands]
+        low.sizes = self.sizes[: low.bands]
+        low.places = nn.ParameterList(
+            places[:, : low.bands >> level] for level, places in enumerate(self.places, 1)
+        )
+        return low.requires_grad_(False).eval()
 
     def _audio(self, share: Tensor, spectrum: Tensor) -> Tensor:
         """``(batch, channels, frames)`` of a share of the bands ``(batch, channels, times, bands)``."""
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
+        spectrum = spectrum[..., : len(self.band)]
         # index_select gives the same; in its last axis it is several times slower.
         found = share.gather(3, self.band.expand(spectrum.shape))
         # By parts: products of real and complex numbers are made as of complex ones, which takes longer.
@@ -329,16 +384,26 @@ class FourierWaveUNet(WaveUNet):
         pieces = torch.fft.irfft(found, window, norm="ortho") * (self.window * (2 * stride / window))
         return overlap_add(pieces, stride)
 
-    def _loudness(self, spectrum: Tensor) -> Tensor:
-        """``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``, around 0."""
+    def _power(self, spectrum: Tensor) -> Tensor:
+        """Of the bands: ``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``."""
+        spectrum = spectrum[..., : len(self.band)]
         power = spectrum.real.square() + spectrum.imag.square()
         banded = power.new_zeros(*power.shape[:-1], self.bands).index_add(3, self.band, power) / self.sizes
-        loudness = (torch.log((banded + 1e-12).sqrt() + QUIET) + 3) / 2.5
-        return functional.pad(loudness.transpose(2, 3), (0, 0, 0, self.padding))
+        return banded.transpose(2, 3)
+
+    def _loudness(self, power: Tensor) -> Tensor:
+        """Of bands, around 0, with the bands that fill up the lowest level."""
+        loudness = (torch.log((power + 1e-12).sqrt() + QUIET) + 3) / 2.5
+        return functional.pad(loudness, (0, 0, 0, self.padding))
 
     @property
     def context(self) -> int:
         """How many frames to either side an output depends on; a multiple of the total stride."""
+        return self.architecture.passes * self.reach
+
+    @property
+    def reach(self) -> int:
+        """That of one pass."""
         wing = (self.architecture.kernels[1] - 1) // 2
         bottom = wing * sum(self.architecture.bottom_dilations) * self.total_stride
         up = self._ways_up[-1][0]  # the way down reaches as far

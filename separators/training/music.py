@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from separators.evaluation import si_sdr
 from separators.neural import wave_u_net
-from separators.neural.wave_u_net_network import Architecture, WaveUNet, build
+from separators.neural.wave_u_net_network import Architecture, FourierWaveUNet, WaveUNet, build
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of
 from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, MusicError, Recording, Songs, load
@@ -192,6 +192,8 @@ def prepare(
     songs = weighted(load(data, work, report), source_weights)
     torch.manual_seed(seed)
     network = build(Architecture()) if start is None else wave_u_net.load(start).requires_grad_(True)
+    if isinstance(network, FourierWaveUNet) and network.first is not None:
+        network.first.requires_grad_(False)  # the second pass learns from what it hears of the first
     minutes: dict[str, float] = {}
     for recording in songs.recordings:
         if recording.split == "train":

@@ -2,17 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from separators.neural import weights
+from separators.neural import wave_u_net, wave_u_net_network, weights
 from separators.neural.network import Architecture, Network
+from separators.neural.wave_u_net_network import build
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "listen_twice.py"
 SAME = 1e-5
+SONGS = wave_u_net_network.Architecture(
+    channels=(12, 16), strides=(32, 1, 2), kernels=(128, 3), resolution=8, bottom_dilations=(1,)
+)
 SMALL = {"channels": 12, "dilations": (1, 2), "attention": (1,), "background": True}
 
 
@@ -29,6 +34,23 @@ def test_the_second_pass_begins_with_the_masks_of_the_first(tmp_path, windows):
     assert twice.architecture.passes == 2
     assert weights.notes(tmp_path / "twice.safetensors") == {"history": [{"steps": 7}]}
     audio = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 9000), np.float32))
+    assert torch.allclose(twice(audio), once(audio), atol=SAME)
+    assert torch.equal(twice.first(audio), once(audio))
+
+
+def test_a_second_pass_on_songs_begins_with_the_stems_of_the_first(tmp_path):
+    torch.manual_seed(0)
+    first = build(SONGS)
+    with torch.no_grad():
+        for value in first.shares.parameters():
+            value.normal_(0, 0.1)
+    wave_u_net.save(first, tmp_path / "once.safetensors", {"steps": 7})
+    command = [sys.executable, SCRIPT, tmp_path / "once.safetensors", "--out", tmp_path / "twice.safetensors"]
+    subprocess.run(command, check=True, timeout=120)
+    once, twice = (wave_u_net.load(tmp_path / f"{name}.safetensors") for name in ("once", "twice"))
+    assert twice.architecture == replace(SONGS, passes=2)
+    assert weights.notes(tmp_path / "twice.safetensors") == {"steps": 7}
+    audio = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 2, 9000), np.float32))
     assert torch.allclose(twice(audio), once(audio), atol=SAME)
     assert torch.equal(twice.first(audio), once(audio))
 
@@ -78,6 +100,23 @@ def test_weights_that_do_not_fit_are_named(tmp_path, first, behind, complaint):
     if behind is not None:
         weights.save(Network(Architecture(**SMALL | behind)), tmp_path / "second.safetensors", {})
         command += ["--behind", "second.safetensors"]
+    done = subprocess.run(command, timeout=120, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "complaint"),
+    [
+        (replace(SONGS, passes=2), (), "songs.safetensors must listen once"),
+        (wave_u_net_network.Architecture.paper(levels=4, growth=6), (), "in the layout fourier"),
+        (SONGS, ("--behind", "second.safetensors"), "--behind is for voices"),
+    ],
+)
+def test_weights_for_songs_that_do_not_fit_are_named(tmp_path, architecture, options, complaint):
+    wave_u_net.save(build(architecture), tmp_path / "songs.safetensors", {})
+    command = [sys.executable, SCRIPT, "songs.safetensors", "--out", "new.safetensors", *options]
     done = subprocess.run(command, timeout=120, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert complaint in done.stderr.splitlines()[-1]
