@@ -26,7 +26,7 @@ SAME = 1e-4
 LINE_DB = -80.0
 """Allowed level of lines at the rate of segments or blocks, relative to the stem."""
 
-LEVEL_DB = -20.0
+LEVEL_DB = -40.0
 """Allowed difference where a network hears the same at another level, relative to the stem."""
 GAINED_DB = 2.0
 """SI-SDR improvement of a plain synthetic band, well below what the weights reach."""
@@ -298,14 +298,15 @@ def test_shipped_weights_have_a_card_and_overlap_enough():
 
 @shipped
 def test_four_stems_have_the_vocals_of_two_and_the_bass_of_what_they_leave():
-    mixture = noise(2, RATE)
-    # Noise is nobody's voice, and no drums.
+    # A low rumble: what finds the bass hears no more of it where it hears up to the highest band.
+    low = np.fft.rfft(noise(2, RATE)) / (1 + np.square(np.arange(RATE // 2 + 1) / 60))
+    mixture = np.fft.irfft(low).astype(np.float32)
     two, four = (WaveUNet(stems=stems, mute_absent=False).separate(mixture, RATE) for stems in (2, 4))
     assert np.array_equal(four["vocals"], two["vocals"])
     twice = WaveUNet(weights=str(FOLDER / f"{TWICE}.safetensors")).separate(mixture, RATE)
     left = WaveUNet(weights=str(FOLDER / f"{BASS}.safetensors")).separate(two["accompaniment"], RATE)
     assert np.array_equal(four["drums"], twice["drums"])
-    # Alone, what is left is heard at another level, and up to the highest band.
+    # Alone, what is left is heard at another level.
     difference_db = 20 * np.log10(np.linalg.norm(four["bass"] - left["bass"]) / np.linalg.norm(left["bass"]))
     assert difference_db < LEVEL_DB
 
