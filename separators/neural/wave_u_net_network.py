@@ -300,6 +300,7 @@ class FourierWaveUNet(WaveUNet):
         times = -(-((frames - 1 + lead) // stride + 1) // grid) * grid
         padded = functional.pad(mixture, (lead, times * stride - frames))
         spectrum = torch.fft.rfft(padded.float().unfold(-1, window, stride) * self.window, norm="ortho")
+        spectrum = spectrum[..., : len(self.band)]
         wanted = frames if wanted is None else wanted
         margin = (frames - wanted) // 2
         shares, first = self._shares(self._power(spectrum), margin, wanted)
@@ -376,7 +377,6 @@ class FourierWaveUNet(WaveUNet):
     def _audio(self, share: Tensor, spectrum: Tensor) -> Tensor:
         """``(batch, channels, frames)`` of a share of the bands ``(batch, channels, times, bands)``."""
         window, stride = self.architecture.kernels[0], self.architecture.strides[0]
-        spectrum = spectrum[..., : len(self.band)]
         # index_select gives the same; in its last axis it is several times slower.
         found = share.gather(3, self.band.expand(spectrum.shape))
         # By parts: products of real and complex numbers are made as of complex ones, which takes longer.
@@ -386,7 +386,6 @@ class FourierWaveUNet(WaveUNet):
 
     def _power(self, spectrum: Tensor) -> Tensor:
         """Of the bands: ``(batch, channels, times, bins)`` -> ``(batch, channels, bands, times)``."""
-        spectrum = spectrum[..., : len(self.band)]
         power = spectrum.real.square() + spectrum.imag.square()
         banded = power.new_zeros(*power.shape[:-1], self.bands).index_add(3, self.band, power) / self.sizes
         return banded.transpose(2, 3)

@@ -148,7 +148,7 @@ def _entropy(logits: Tensor, sounds: Tensor) -> Tensor:
 
 
 def make(songs: Songs, split: str, count: int, seed: int, report: Report) -> Examples:
-    """``count`` mixtures of ``songs``, heard by the shipped Wave-U-Net for vocals."""
+    """``count`` mixtures of ``songs``, heard by the shipped Wave-U-Net for vocals and drums."""
     mixer = Mixer(songs, split, MIXING)
     network = trained(wave_u_net.TWICE, "", wave_u_net.load)
     rng = np.random.default_rng(seed)
