@@ -25,6 +25,7 @@ from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
 from separators.neural.pauses import Masks, masks_without_pauses
 from separators.neural.reminder import Reminder, active_level
 from separators.neural.talkers import Talkers, move
+from separators.neural.torn import join, joins
 from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
@@ -63,13 +64,15 @@ def voices_transform(
 
     In front of the first block the ``sample`` of the whole audio is heard, in front of all others a
     reminder. With ``background`` a last stem has what is no voice; else that stays with the voices.
-    With ``identity`` and ``heard.talkers`` each phrase comes on the stem of who says it.
+    With ``identity`` and ``heard.talkers`` each phrase comes on the stem of who says it, torn moments on one.
     """
     keep_block_memory()
     overlap = round(overlap_seconds * sample_rate / GRID) * GRID
     common = round(overlap * SAMPLE_RATE / sample_rate)
     heard = heard or Heard()
     reminder = heard.reminder
+    # Masks of two voices that could not be told apart are copies, too, which those by clusters are not.
+    clusters = network.architecture.head == "embeddings"
 
     def front_of(block: Audio) -> Audio:
         if heard.block is not None:
@@ -99,10 +102,15 @@ def voices_transform(
         order = best_order(alike)
         leading = separated.leading[order]
         stems = np.concatenate([separated.stems[order], separated.stems[len(order) :]])
+        # The sample in front of the first block has phrases of everybody.
+        front = separated.front[order] if heard.block is None else separated.front[:, :0]
+        known, new = np.concatenate([front, leading], 1), front.shape[1]
         if heard.talkers and identity:
-            # The sample in front of the first block has phrases of everybody.
-            front = separated.front[order] if heard.block is None else separated.front[:, :0]
-            moves = heard.talkers.moves(identity, np.concatenate([front, leading], 1), front.shape[1])
+            torn = joins(known) if clusters else []
+            join(known, torn)
+            join(stems, torn, new, sample_rate / SAMPLE_RATE)
+            leading = known[:, new:]
+            moves = heard.talkers.moves(identity, known, new)
             move(leading, moves)
             move(stems, moves, sample_rate / SAMPLE_RATE)
             for voices in (leading, stems):

@@ -202,11 +202,19 @@ def speech_level(power: NDArray[np.float64]) -> float:
 
 def power_around(stems: Audio) -> NDArray[np.float64]:
     """Of ``stems`` ``(voices, frames)`` at 16 kHz around each hop, ``(voices, hops)``."""
-    hops = stems.shape[1] // HOP
+    return around(np.square(stems))
+
+
+def around(values: Audio) -> NDArray[np.float64]:
+    """Means of ``values`` ``(..., frames)`` at 16 kHz around each hop, ``(..., hops)``.
+
+    None of less than 0.2 s.
+    """
+    hops = values.shape[-1] // HOP
     if hops < SMOOTH:
-        return np.zeros((len(stems), 0))
-    power = np.square(stems[:, : hops * HOP].reshape(len(stems), hops, HOP)).mean(2, dtype=np.float64)
-    return np.stack([np.convolve(one, np.ones(SMOOTH) / SMOOTH, "same") for one in power])
+        return np.zeros((*values.shape[:-1], 0))
+    means = values[..., : hops * HOP].reshape(*values.shape[:-1], hops, HOP).mean(-1, dtype=np.float64)
+    return np.apply_along_axis(np.convolve, -1, means, np.ones(SMOOTH) / SMOOTH, "same")
 
 
 def phrases(power: NDArray[np.float64], level: float) -> list[Phrase]:
@@ -297,17 +305,25 @@ def _least_moved(
 
 def move(stems: Audio, moves: list[Move], scale: float = 1.0) -> None:
     """Make ``moves`` in the ``stems`` ``(voices, ..., frames)``, at ``scale`` times 16 kHz, in place."""
-    frames = stems.shape[-1]
     for start, end, one, other in moves:
-        first, last = round(start * scale), min(frames, round(end * scale))
-        fade = min(round(FADE * scale), (last - first) // 2)
-        share = np.ones(last - first, np.float32)
-        if fade:
-            ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
-            if first:
-                share[:fade] = ramp
-            if last < frames:
-                share[-fade:] = ramp[::-1]
-        across = share * (stems[other, ..., first:last] - stems[one, ..., first:last])
-        stems[one, ..., first:last] += across
-        stems[other, ..., first:last] -= across
+        where, share = faded(start, end, stems.shape[-1], scale)
+        across = share * (stems[other, ..., where] - stems[one, ..., where])
+        stems[one, ..., where] += across
+        stems[other, ..., where] -= across
+
+
+def faded(start: int, end: int, frames: int, scale: float) -> tuple[slice, Audio]:
+    """What lies from ``start`` to ``end``, at 16 kHz, in ``frames`` at ``scale`` times that, and its fades.
+
+    Without a fade where it reaches the beginning or the end.
+    """
+    first, last = max(0, round(start * scale)), max(0, min(frames, round(end * scale)))
+    fade = min(round(FADE * scale), (last - first) // 2)
+    share = np.ones(max(0, last - first), np.float32)
+    if fade > 0:
+        ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
+        if first:
+            share[:fade] = ramp
+        if last < frames:
+            share[-fade:] = ramp[::-1]
+    return slice(first, first + len(share)), share
