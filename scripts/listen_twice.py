@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from separators.neural import wave_u_net, weights
 from separators.neural.network import BINS, Network
-from separators.neural.wave_u_net_network import FourierWaveUNet
+from separators.neural.wave_u_net_fourier import FourierWaveUNet
 from separators.training.voices import grow
 
 

@@ -18,8 +18,10 @@ from separators.neural.allocator import keep_block_memory
 from separators.neural.placement import NetworkSeparator, moved
 from separators.neural.precision import bfloat16_is_fast
 from separators.neural.stereo import stereo_transform
-from separators.neural.wave_u_net_network import Architecture, FourierWaveUNet, build
-from separators.neural.wave_u_net_network import WaveUNet as Network
+from separators.neural.wave_u_net_architecture import Architecture
+from separators.neural.wave_u_net_architecture import WaveUNet as Network
+from separators.neural.wave_u_net_fourier import FourierWaveUNet
+from separators.neural.wave_u_net_network import build
 from separators.parameters import parameter
 from separators.registry import BUILT_IN
 

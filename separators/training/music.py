@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from separators.evaluation import si_sdr
 from separators.neural import wave_u_net
-from separators.neural.wave_u_net_network import Architecture, FourierWaveUNet, WaveUNet, build
+from separators.neural.wave_u_net_architecture import Architecture, WaveUNet
+from separators.neural.wave_u_net_fourier import FourierWaveUNet
+from separators.neural.wave_u_net_network import build
 from separators.training.recipes import Prepared
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, groups_of
 from separators.training.songs import GROUPS, SAMPLE_RATE, STEMS, MusicError, Recording, Songs, load

@@ -23,7 +23,7 @@ from plugin_bridge.rendering.tracks import MixSource
 from plugin_bridge.sessions import open_session
 from separators.neural import wave_u_net, weights
 from separators.neural.network import Architecture, Network
-from separators.neural.wave_u_net_network import Architecture as WaveArchitecture
+from separators.neural.wave_u_net_architecture import Architecture as WaveArchitecture
 from separators.neural.wave_u_net_network import build
 from separators.neural.weights import WeightsError
 from separators.nmf import dictionary

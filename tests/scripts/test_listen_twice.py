@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from separators.neural import wave_u_net, wave_u_net_network, weights
+from separators.neural import wave_u_net, wave_u_net_architecture, weights
 from separators.neural.network import Architecture, Network
 from separators.neural.wave_u_net_network import build
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "listen_twice.py"
 SAME = 1e-5
-SONGS = wave_u_net_network.Architecture(
+SONGS = wave_u_net_architecture.Architecture(
     channels=(12, 16), strides=(32, 1, 2), kernels=(128, 3), resolution=8, bottom_dilations=(1,)
 )
 SMALL = {"channels": 12, "dilations": (1, 2), "attention": (1,), "background": True}
@@ -110,7 +110,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, first, behind, complaint):
     ("architecture", "options", "complaint"),
     [
         (replace(SONGS, passes=2), (), "songs.safetensors must listen once"),
-        (wave_u_net_network.Architecture.paper(levels=4, growth=6), (), "in the layout fourier"),
+        (wave_u_net_architecture.Architecture.paper(levels=4, growth=6), (), "in the layout fourier"),
         (SONGS, ("--behind", "second.safetensors"), "--behind is for voices"),
     ],
 )

@@ -22,7 +22,7 @@ from plugin_bridge.errors import JobError
 from plugin_bridge.jobs.progress import Event, Reporter, reporter
 from plugin_bridge.learning.multitracks import song_corpus, track_stem
 from plugin_bridge.sessions import find_sessions
-from separators.neural.wave_u_net_network import Architecture
+from separators.neural.wave_u_net_architecture import Architecture
 from separators.training import music
 from separators.training.recipes import RECIPES
 from separators.training.song_mixing import MixingSettings

@@ -9,13 +9,9 @@ from safetensors.torch import save_file
 
 from separators.evaluation import si_sdr
 from separators.neural.wave_u_net import BASS, TWICE, WaveUNet, load, save, separate_segments
-from separators.neural.wave_u_net_network import (
-    Architecture,
-    ChannelNorm,
-    bands,
-    build,
-    overlap_add,
-)
+from separators.neural.wave_u_net_architecture import Architecture
+from separators.neural.wave_u_net_fourier import ChannelNorm, bands, overlap_add
+from separators.neural.wave_u_net_network import build
 from separators.neural.weights import FOLDER, WeightsError
 
 RATE = 44_100

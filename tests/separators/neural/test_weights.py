@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from separators import PIT, DeepClustering, WaveUNet
 from separators.neural import wave_u_net, weights
 from separators.neural.network import Architecture, Network
-from separators.neural.wave_u_net_network import Architecture as WaveArchitecture
+from separators.neural.wave_u_net_architecture import Architecture as WaveArchitecture
 from separators.neural.wave_u_net_network import build
 
 VOICES = Architecture(channels=12, dilations=(1, 2), attention=(1,), long_window=0, short_window=0)

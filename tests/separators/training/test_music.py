@@ -8,7 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from separators.neural.wave_u_net_network import Architecture, build
+from separators.neural.wave_u_net_architecture import Architecture
+from separators.neural.wave_u_net_network import build
 from separators.training.music import MusicTask, groups_of, separation_loss
 from separators.training.recipes import train
 from separators.training.song_mixing import Batch, Mixer, MixingSettings, _Drawer
