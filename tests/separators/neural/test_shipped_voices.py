@@ -11,7 +11,10 @@ import soxr
 
 from separators import create
 from separators.evaluation import si_sdr
+from separators.neural import inference
+from separators.neural.network import HOP
 from separators.neural.talkers import Move, Talkers
+from separators.neural.torn import Join
 from separators.streaming import ArraySource, fitting_sample
 
 VOICES = Path(__file__).parent / "voices"
@@ -67,6 +70,30 @@ def test_phrases_are_moved_in_the_stems_of_any_rate(truth, rate, background, mon
     np.testing.assert_allclose(moved[[0, 1], :, inside], left[[1, 0], :, inside], atol=1e-5)
     np.testing.assert_allclose(moved[..., outside], left[..., outside], atol=1e-6)
     np.testing.assert_allclose(moved[2:], left[2:], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "same_person", "joined"),
+    [("danet", True, True), ("deep-clustering", True, True), ("danet", False, False), ("pit", True, False)],
+)
+def test_torn_moments_are_joined_at_any_rate_where_clusters_make_masks(
+    truth, name, same_person, joined, monkeypatch
+):
+    rate = 44_100
+    mixture = soxr.resample(truth.sum(0), 16_000, rate).astype(np.float32)[None]
+    monkeypatch.setattr(Talkers, "moves", lambda *_: [])
+    monkeypatch.setattr(inference, "joins", lambda _: [])
+    left = create(name, same_person=same_person).separate(mixture, rate).array
+    start, end = 16_000 // HOP, 32_000 // HOP
+    monkeypatch.setattr(inference, "joins", lambda _: [Join(start, end, 1, 0)])
+    stems = create(name, same_person=same_person).separate(mixture, rate).array
+    inside = slice(round(1.03 * rate), round(1.95 * rate))
+    expected = left.copy()
+    if joined:
+        expected[:, :, inside] = np.stack([0 * left[0], left.sum(0)])[..., inside]
+    np.testing.assert_allclose(stems[..., inside], expected[..., inside], atol=1e-5)
+    np.testing.assert_allclose(stems[..., : round(0.99 * rate)], left[..., : round(0.99 * rate)], atol=1e-6)
+    np.testing.assert_allclose(stems.sum(0), left.sum(0), atol=1e-5)
 
 
 def test_threads_share_one_network(truth):
