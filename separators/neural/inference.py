@@ -102,10 +102,10 @@ def voices_transform(
         order = best_order(alike)
         leading = separated.leading[order]
         stems = np.concatenate([separated.stems[order], separated.stems[len(order) :]])
-        # The sample in front of the first block has phrases of everybody.
-        front = separated.front[order] if heard.block is None else separated.front[:, :0]
-        known, new = np.concatenate([front, leading], 1), front.shape[1]
         if heard.talkers and identity:
+            # The sample in front of the first block has phrases of everybody.
+            front = separated.front[order] if heard.block is None else separated.front[:, :0]
+            known, new = np.concatenate([front, leading], 1), front.shape[1]
             torn = joins(known) if clusters else []
             join(known, torn)
             join(stems, torn, new, sample_rate / SAMPLE_RATE)
