@@ -142,13 +142,13 @@ def summary(rows: list) -> dict[str, float]:
     return result
 
 
-def separated_by(name: str, weights: str) -> Callable:
+def separated_by(name: str, weights: str, fast: bool = False) -> Callable:
     """A method that separates the mixture, without knowing the sources."""
     from separators import create
 
     def method(truth: np.ndarray, mixture: np.ndarray, rate: int) -> np.ndarray:
         count = {} if name == "pit" else {"speakers": len(truth)}
-        return create(name, weights=weights, **count).separate(mixture, rate).array
+        return create(name, weights=weights, fast=fast, **count).separate(mixture, rate).array
 
     return method
 
@@ -163,7 +163,7 @@ def ceilings() -> dict[str, Callable]:
     }
 
 
-def speed(name: str, weights: str) -> dict[str, float]:
+def speed(name: str, weights: str, fast: bool = False) -> dict[str, float]:
     """Processor seconds per second of an interview, and of noise, in stereo at 44.1 kHz; peak memory in MB.
 
     Of noise the network hears less: there is nobody to be reminded of.
@@ -173,7 +173,7 @@ def speed(name: str, weights: str) -> dict[str, float]:
     torch.set_num_threads(1)
     from separators import create
 
-    separator = create(name, weights=weights)
+    separator = create(name, weights=weights, fast=fast)
     before = 0
     seconds = []
     for mixture in (interview(), noise()):
@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th mixture only")
     parser.add_argument("--no-ceilings", action="store_true")
     parser.add_argument("--no-sdr", action="store_true", help="leave out BSS Eval's SDR, which is slow")
+    parser.add_argument("--fast", action="store_true", help="compute in bfloat16")
     parser.add_argument("--speed", action="store_true", help="measure speed and memory instead")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -249,7 +250,7 @@ def main() -> None:
 
     if given.speed:
         # Peak memory is a process' own: one each.
-        figures = {name: alone(speed, name, weights.get(name, "")) for name in names}
+        figures = {name: alone(speed, name, weights.get(name, ""), given.fast) for name in names}
         for name, row in figures.items():
             factor = row["real_time_factor"]
             print(
@@ -263,7 +264,7 @@ def main() -> None:
         parser.error("--data is needed")
 
     mixtures = read_list(MIXTURES)
-    methods = {name: separated_by(name, weights.get(name, "")) for name in names}
+    methods = {name: separated_by(name, weights.get(name, ""), given.fast) for name in names}
     if not given.no_ceilings:
         methods |= ceilings()
     results = {}

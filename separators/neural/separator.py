@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from separators.base import Audio, Transform
 from separators.neural import identity as identities
@@ -16,6 +17,7 @@ from separators.neural.network import Network
 from separators.neural.pauses import Masks
 from separators.neural.pieces import in_pieces
 from separators.neural.placement import NetworkSeparator, moved
+from separators.neural.precision import bfloat16_is_fast
 from separators.neural.talkers import Talkers
 from separators.neural.weights import WeightsError, given, network, trained
 from separators.parameters import parameter
@@ -37,6 +39,11 @@ class VoiceSeparator(NetworkSeparator):
     same_person: bool = parameter(
         default=True,
         help="Whether each phrase goes to the stem of the voice it is most like, and torn voices are joined.",
+    )
+
+    fast: bool = parameter(
+        default=False,
+        help="Compute in bfloat16 where the device can: faster, with rounding noise far below what is left.",
     )
 
     head: ClassVar[str] = "masks"
@@ -89,9 +96,10 @@ class VoiceSeparator(NetworkSeparator):
         @cache
         def on(device: torch.device) -> Transform:
             placed = moved(separates, device)
+            masks = self.masks(placed)
             return voices_transform(
                 placed,
-                self.masks(placed),
+                rounded(masks, device) if self.fast and bfloat16_is_fast(device) else masks,
                 sample,
                 sample_rate,
                 self.block_seconds,
@@ -107,3 +115,13 @@ class VoiceSeparator(NetworkSeparator):
             return placement.run(lambda device, parts: in_pieces(on(device), block, parts, overlap))
 
         return transform
+
+
+def rounded(masks: Masks, device: torch.device) -> Masks:
+    """``masks`` worked out in bfloat16 on ``device``."""
+
+    def faster(audio: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return masks(audio)
+
+    return faster

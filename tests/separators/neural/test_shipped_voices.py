@@ -13,6 +13,7 @@ from separators import create
 from separators.evaluation import si_sdr
 from separators.neural import inference
 from separators.neural.network import HOP
+from separators.neural.precision import bfloat16_is_fast
 from separators.neural.talkers import Move, Talkers
 from separators.neural.torn import Join
 from separators.streaming import ArraySource, fitting_sample
@@ -21,6 +22,10 @@ VOICES = Path(__file__).parent / "voices"
 NAMES = ("pit", "danet", "deep-clustering")
 GAINED_DB = 2.0
 """SI-SDR improvement, well below what the weights reach here; an untrained network has none."""
+ROUNDED_DB = -20.0
+"""Of rounding noise against the stems, which are some 10 dB from the voices themselves."""
+LOST_DB = 0.1
+"""SI-SDR that rounding may cost."""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,18 @@ def test_torn_moments_are_joined_at_any_rate_where_clusters_make_masks(
     np.testing.assert_allclose(stems[..., inside], expected[..., inside], atol=1e-5)
     np.testing.assert_allclose(stems[..., : round(0.99 * rate)], left[..., : round(0.99 * rate)], atol=1e-6)
     np.testing.assert_allclose(stems.sum(0), left.sum(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fast_costs_nothing_that_is_heard(truth, name):
+    mixture = truth.sum(0)
+    stems, fast = (create(name, fast=fast).separate(mixture, 16_000).array[:, 0] for fast in (False, True))
+    change = np.square(fast - stems).sum() / np.square(stems).sum()
+    assert 10 * np.log10(change + 1e-12) < ROUNDED_DB
+    assert improvement(fast, truth)[0] > improvement(stems, truth)[0] - LOST_DB
+    np.testing.assert_allclose(fast.sum(0), mixture[0] if mixture.ndim > 1 else mixture, atol=1e-5)
+    if bfloat16_is_fast():
+        assert change > 0
 
 
 def test_threads_share_one_network(truth):
