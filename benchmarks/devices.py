@@ -28,9 +28,9 @@ from separators.training.trainer import Settings
 
 AGREES_DB = -60.0
 NETWORKS = {
-    "pit": (16_000, {}),
-    "danet": (16_000, {}),
-    "deep-clustering": (16_000, {}),
+    "pit": (16_000, {"fast": False}),
+    "danet": (16_000, {"fast": False}),
+    "deep-clustering": (16_000, {"fast": False}),
     "wave-u-net": (44_100, {"fast": False}),
 }
 """Each with the rate of what it is made for, and in full precision."""

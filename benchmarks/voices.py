@@ -142,7 +142,7 @@ def summary(rows: list) -> dict[str, float]:
     return result
 
 
-def separated_by(name: str, weights: str, fast: bool = False) -> Callable:
+def separated_by(name: str, weights: str, fast: bool = True) -> Callable:
     """A method that separates the mixture, without knowing the sources."""
     from separators import create
 
@@ -163,7 +163,7 @@ def ceilings() -> dict[str, Callable]:
     }
 
 
-def speed(name: str, weights: str, fast: bool = False) -> dict[str, float]:
+def speed(name: str, weights: str, fast: bool = True) -> dict[str, float]:
     """Processor seconds per second of an interview, and of noise, in stereo at 44.1 kHz; peak memory in MB.
 
     Of noise the network hears less: there is nobody to be reminded of.
@@ -241,7 +241,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th mixture only")
     parser.add_argument("--no-ceilings", action="store_true")
     parser.add_argument("--no-sdr", action="store_true", help="leave out BSS Eval's SDR, which is slow")
-    parser.add_argument("--fast", action="store_true", help="compute in bfloat16")
+    parser.add_argument(
+        "--fast", action=argparse.BooleanOptionalAction, default=True, help="compute in bfloat16 where it can"
+    )
     parser.add_argument("--speed", action="store_true", help="measure speed and memory instead")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -33,7 +33,9 @@ PREPARES = (
 )  # fmt: skip
 """What may happen on the processor: tensors are made of arrays and copied, and nothing is worked out."""
 HEAVY = re.compile("conv|mm|matmul|linear|attention|norm|fft|lstm")
-SHIPPED = {"pit": {}, "danet": {}, "deep-clustering": {"speakers": "auto"}, "wave-u-net": {"fast": False}}
+FULL = {"fast": False}
+"""In full precision, of which every device has the same."""
+SHIPPED = {"pit": FULL, "danet": FULL, "deep-clustering": {**FULL, "speakers": "auto"}, "wave-u-net": FULL}
 MODELS = {
     name: forms[0]
     for name, forms in tiny_models.SEPARATORS.items()
@@ -133,7 +135,7 @@ def test_voices_stay_on_their_stems_when_the_processor_takes_over(monkeypatch):
     """What was heard on the GPU is remembered: the same as if all had been done on the processor."""
     rate = 16_000
     mixture, said = noise(70, channels=1), []  # three blocks
-    separator = separators.create("pit", device="cpu")
+    separator = separators.create("pit", **FULL, device="cpu")
     on_cpu = separator.separate(mixture, rate)
     full = iter([False, False, True])
     run = placement.Placement.run
