@@ -210,11 +210,18 @@ def around(values: Audio) -> NDArray[np.float64]:
 
     None of less than 0.2 s.
     """
-    hops = values.shape[-1] // HOP
-    if hops < SMOOTH:
-        return np.zeros((*values.shape[:-1], 0))
-    means = values[..., : hops * HOP].reshape(*values.shape[:-1], hops, HOP).mean(-1, dtype=np.float64)
+    means = by_hop(values)
+    if means.shape[-1] < SMOOTH:
+        return means[..., :0]
     return np.apply_along_axis(np.convolve, -1, means, np.ones(SMOOTH) / SMOOTH, "same")
+
+
+def by_hop(values: Audio) -> NDArray[np.float64]:
+    """Means of ``values`` ``(..., frames)`` at 16 kHz in each hop, ``(..., hops)``."""
+    hops = values.shape[-1] // HOP
+    whole = values[..., : hops * HOP].reshape(*values.shape[:-1], hops, HOP)
+    means: NDArray[np.float64] = whole.mean(-1, dtype=np.float64)
+    return means
 
 
 def phrases(power: NDArray[np.float64], level: float) -> list[Phrase]:

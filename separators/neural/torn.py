@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from separators.base import Audio
 from separators.neural.network import HOP
-from separators.neural.talkers import AUDIBLE_DB, around, faded, speech_level
+from separators.neural.talkers import AUDIBLE_DB, around, by_hop, faded, power_around, speech_level
 
 COPIES = 0.75
 """Stems whose waves have at least this correlation are copies of each other."""
@@ -50,8 +50,7 @@ class Join(NamedTuple):
 
 def joins(stems: Audio) -> list[Join]:
     """What is to be put together in the ``stems`` ``(voices, frames)`` at 16 kHz."""
-    hops = stems.shape[1] // HOP
-    power = around(np.square(stems))
+    power = power_around(stems)
     if not power.size:
         return []
     total = power.sum(0)
@@ -66,7 +65,7 @@ def joins(stems: Audio) -> list[Join]:
         for one, other in combinations(range(len(stems)), 2)
     }
     whole = np.convolve(np.any(list(torn.values()), 0), np.ones(2 * BESIDE + 1), "same") < 0.5
-    energy = whole * np.square(stems[:, : hops * HOP].reshape(len(stems), hops, HOP)).mean(2)
+    energy = whole * by_hop(np.square(stems))
     alone = energy * (energy >= ALONE * energy.sum(0))
     found = []
     for (one, other), where in torn.items():
@@ -82,16 +81,16 @@ def joins(stems: Audio) -> list[Join]:
 
 def _runs(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """From where to where something is true without a break."""
-    changes = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    changes = np.flatnonzero(np.diff(np.pad(where.astype(np.int8), 1)))
     return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
 
 
-def _heard_near(energy: Audio, start: int, end: int) -> Audio:
+def _heard_near(energy: NDArray[np.float64], start: int, end: int) -> NDArray[np.float64]:
     """Of ``energy`` ``(voices, hops)`` what is around the hops from ``start`` to ``end``, ``(voices,)``."""
     first, last = max(0, start - FAR), min(energy.shape[1], end + FAR)
     hop = np.arange(first, last)
     away = np.maximum(np.maximum(start - hop, hop - end + 1), 0)
-    heard: Audio = energy[:, first:last] @ np.exp(-away / NEAR)
+    heard: NDArray[np.float64] = energy[:, first:last] @ np.exp(-away / NEAR)
     return heard
 
 

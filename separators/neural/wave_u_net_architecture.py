@@ -157,10 +157,7 @@ class WaveUNet(nn.Module):
     @property
     def total_stride(self) -> int:
         """Input frames for each frame of the lowest rate."""
-        total = 1
-        for stride in self.architecture.strides:
-            total *= stride
-        return total
+        return prod(self.architecture.strides)
 
 
 def centre(x: Tensor, frames: int) -> Tensor:
