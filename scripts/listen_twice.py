@@ -14,7 +14,6 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 
 from separators.neural import wave_u_net, weights
@@ -73,15 +72,12 @@ def listening_twice(first: Network) -> Network:
 def songs_heard_twice(first: FourierWaveUNet) -> FourierWaveUNet:
     """A network of two passes that finds the stems of ``first``, which has one."""
     network = FourierWaveUNet(replace(first.architecture, passes=2))
-    known = first.state_dict()
-    known |= {f"first.{name}": value for name, value in known.items()}
+    assert network.first is not None
+    network.first.load_state_dict(first.state_dict())
     state = network.state_dict()
-    for name, value in state.items():
-        if value.shape != known[name].shape:  # it hears the mixture before the stems of the first pass
-            grown = torch.zeros_like(value)
-            grown[:, : known[name].shape[1]] = known[name]
-            known[name] = grown
-    network.load_state_dict(known)
+    for name, value in first.state_dict().items():
+        # It hears the mixture before the stems of the first pass, which count nothing.
+        state[name].zero_()[tuple(slice(size) for size in value.shape)] = value
     return network.eval()
 
 
