@@ -20,14 +20,15 @@ like it, with masks, made of it the first time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from separators.neural import limits
+from separators.neural.stored_architecture import StoredArchitecture
 
 SAMPLE_RATE = 16_000
 """The rate the networks work at, in hertz."""
@@ -47,7 +48,7 @@ FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(StoredArchitecture):
     """Size and head of a network; stored in its weights file."""
 
     head: str = "masks"
@@ -68,38 +69,24 @@ class Architecture:
     passes: int = 1
     """How often it listens, 1 or 2."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+    BEFORE: ClassVar[Mapping[str, Any]] = {"stride": 1}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The inverse of :meth:`to_dict`; unknown keys are ignored. Raises ValueError for what cannot be."""
-        known = {field.name for field in fields(cls)}
-        kept: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in values.items()
-            if key in known
-        }
-        # Files that do not know of strides hold networks that were trained without.
-        made = cls(**{"stride": 1, **kept})
-        limits.one_of("head", made.head, ("masks", "embeddings"))
-        limits.whole("channels", made.channels, 1, 8192)
-        limits.wholes("dilations", made.dilations, 1, 1024)
-        limits.whole("speakers", made.speakers, 1, 16)
-        limits.whole("dimensions", made.dimensions, 1, 256)
-        limits.wholes("attention", made.attention, 1, 64)
-        limits.whole("stride", made.stride, 1, 16)
-        limits.whole("passes", made.passes, 1, 2)
-        if not isinstance(made.background, bool):
-            raise ValueError(f"background must be true or false, not {made.background!r:.40}")
-        for name, window in (("long_window", made.long_window), ("short_window", made.short_window)):
+    def check(self) -> None:
+        """Raise ValueError unless a network can be made of this and run."""
+        limits.one_of("head", self.head, ("masks", "embeddings"))
+        limits.whole("channels", self.channels, 1, 8192)
+        limits.wholes("dilations", self.dilations, 1, 1024)
+        limits.whole("speakers", self.speakers, 1, 16)
+        limits.whole("dimensions", self.dimensions, 1, 256)
+        limits.wholes("attention", self.attention, 1, 64)
+        limits.whole("stride", self.stride, 1, 16)
+        limits.whole("passes", self.passes, 1, 2)
+        if not isinstance(self.background, bool):
+            raise ValueError(f"background must be true or false, not {self.background!r:.40}")
+        for name, window in (("long_window", self.long_window), ("short_window", self.short_window)):
             limits.whole(name, window, 0, 8192)
-        if made.attention and made.channels % HEADS:
-            raise ValueError(f"channels must be a multiple of {HEADS} for attention, not {made.channels}")
-        return made
+        if self.attention and self.channels % HEADS:
+            raise ValueError(f"channels must be a multiple of {HEADS} for attention, not {self.channels}")
 
 
 class Block(nn.Module):

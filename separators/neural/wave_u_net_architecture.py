@@ -7,8 +7,7 @@ the last are estimated, the last is the difference to the mixture, so stems sum 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from separators.neural import limits
+from separators.neural.stored_architecture import StoredArchitecture
 
 LONGEST_STRIDE = 1 << 20
 """Frames for each of the lowest level that a network can have at most."""
@@ -25,7 +25,7 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(StoredArchitecture):
     """Size and layout of a network; stored in its weights file."""
 
     layout: str = "fourier"
@@ -61,25 +61,6 @@ class Architecture:
             "bottom_dilations": (),
         }
         return cls(**sizes | values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
-        """The inverse of :meth:`to_dict`; unknown keys are ignored. Raises ValueError for what cannot be."""
-        known = {field.name for field in fields(cls)}
-        kept: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, (list, tuple)) else value
-            for key, value in values.items()
-            if key in known
-        }
-        made = cls(**kept)
-        made.check()
-        return made
 
     def check(self) -> None:
         """Raise ValueError unless a network can be made of this and run."""
