@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from separators.atomic import whole_file, write_atomically
 from separators.errors import SeparatorError
 from separators.neural.network import SAMPLE_RATE
+from separators.training.decoded import decoded
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff", ".mp3"}
 BACKGROUND = "background"
@@ -79,18 +79,16 @@ def load(folder: Path, cache: Path, report: Callable[[str], None] = print) -> Co
     fewer than two speakers remain for training.
     """
     listed = _from_manifest(folder) if (folder / "manifest.csv").is_file() else _from_folders(folder)
-    key = hashlib.sha256(repr([(str(folder.resolve()), u, _stamp(folder / u.path)) for u in listed]).encode())
-    index, data = (cache / f"corpus-{key.hexdigest()[:16]}{end}" for end in (".json", ".int16"))
-    if not index.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        _decode(folder, listed, index, data, report)
-    utterances = [Utterance(**row) for row in json.loads(index.read_text())]
+    rows, samples = decoded(
+        "corpus", folder, listed, cache, lambda out: _decode(folder, listed, out, report), report
+    )
+    utterances = [Utterance(**row) for row in rows]
     if len({u.speaker for u in utterances if u.split == "train"}) < 2:
         raise CorpusError(
             f"{folder} holds fewer than 2 speakers to train on; put each speaker's recordings "
             "into a folder of their own, or name them in manifest.csv"
         )
-    return Corpus(utterances, np.memmap(data, np.int16, "r"))
+    return Corpus(utterances, samples)
 
 
 def _from_manifest(folder: Path) -> list[Utterance]:
@@ -138,33 +136,24 @@ def _splits(speakers: set[str]) -> dict[str, str]:
     return {name: "valid" if index < held_out else "train" for index, name in enumerate(ordered)}
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
-
-
 def _decode(
-    folder: Path, listed: list[Utterance], index: Path, data: Path, report: Callable[[str], None]
-) -> None:
+    folder: Path, listed: list[Utterance], out: BinaryIO, report: Callable[[str], None]
+) -> list[Utterance]:
     kept: list[Utterance] = []
     position = 0
-    with whole_file(data) as out:
-        for utterance in listed:
-            try:
-                audio, rate = soundfile.read(folder / utterance.path, dtype="float32", always_2d=True)
-            except (OSError, soundfile.LibsndfileError) as error:
-                report(f"left out {utterance.path}: {error}")
-                continue
-            mono = soxr.resample(audio.mean(1), rate, SAMPLE_RATE)
-            peak = float(np.abs(mono).max(initial=0.0))
-            if len(mono) < SHORTEST_SECONDS * SAMPLE_RATE or not 0 < peak < np.inf:
-                report(f"left out {utterance.path}: silent, damaged or shorter than {SHORTEST_SECONDS:g} s")
-                continue
-            # Mixing sets the level anew; a full-scale peak keeps 16 bits quiet enough.
-            out.write(np.rint(mono * (32767 / peak)).astype(np.int16).tobytes())
-            kept.append(Utterance(**asdict(utterance) | {"start": position, "frames": len(mono)}))
-            position += len(mono)
-    write_atomically(index, json.dumps([asdict(utterance) for utterance in kept]).encode())
+    for utterance in listed:
+        try:
+            audio, rate = soundfile.read(folder / utterance.path, dtype="float32", always_2d=True)
+        except (OSError, soundfile.LibsndfileError) as error:
+            report(f"left out {utterance.path}: {error}")
+            continue
+        mono = soxr.resample(audio.mean(1), rate, SAMPLE_RATE)
+        peak = float(np.abs(mono).max(initial=0.0))
+        if len(mono) < SHORTEST_SECONDS * SAMPLE_RATE or not 0 < peak < np.inf:
+            report(f"left out {utterance.path}: silent, damaged or shorter than {SHORTEST_SECONDS:g} s")
+            continue
+        # Mixing sets the level anew; a full-scale peak keeps 16 bits quiet enough.
+        out.write(np.rint(mono * (32767 / peak)).astype(np.int16).tobytes())
+        kept.append(replace(utterance, start=position, frames=len(mono)))
+        position += len(mono)
+    return kept

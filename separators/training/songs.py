@@ -10,20 +10,19 @@ sessions is a corpus too.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from separators.atomic import whole_file, write_atomically
 from separators.errors import SeparatorError
+from separators.training.decoded import decoded
 from separators.training.trainer import Report
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -125,18 +124,16 @@ def load(folder: Path, cache: Path, report: Report = print) -> Songs:
     """
     manifest = folder / "manifest.csv"
     listed = _from_manifest(manifest) if manifest.is_file() else _from_folders(folder, report)
-    key = hashlib.sha256(repr([(str(folder.resolve()), r, _stamp(folder / r.path)) for r in listed]).encode())
-    index, data = (cache / f"songs-{key.hexdigest()[:16]}{end}" for end in (".json", ".int16"))
-    if not index.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        _decode(folder, listed, index, data, report)
-    recordings = [Recording(**row) for row in json.loads(index.read_text())]
+    rows, samples = decoded(
+        "songs", folder, listed, cache, lambda out: _decode(folder, listed, out, report), report
+    )
+    recordings = [Recording(**row) for row in rows]
     if len({stem for r in recordings if r.split == "train" for stem in GROUPS[r.stem]}) < 2:
         raise MusicError(
             f"{folder}: training needs recordings of at least two stems ({', '.join(STEMS)}), "
             f"found {len(recordings)} usable files; name files after their stems, one folder per song"
         )
-    return Songs(recordings, np.memmap(data, np.int16, mode="r"))
+    return Songs(recordings, samples)
 
 
 def _from_manifest(path: Path) -> list[Recording]:
@@ -188,14 +185,6 @@ def splits(songs: Iterable[str]) -> dict[str, str]:
     return {name: "valid" if name in valid else "train" for name in names}
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
-
-
 def _read(path: Path, recording: Recording) -> tuple[NDArray[np.float32], int]:
     with soundfile.SoundFile(path) as file:
         rate = file.samplerate
@@ -204,29 +193,26 @@ def _read(path: Path, recording: Recording) -> tuple[NDArray[np.float32], int]:
         return file.read(frames, dtype="float32", always_2d=True), rate
 
 
-def _decode(folder: Path, listed: list[Recording], index: Path, data: Path, report: Report) -> None:
+def _decode(folder: Path, listed: list[Recording], out: BinaryIO, report: Report) -> list[Recording]:
     kept: list[Recording] = []
     position = 0
-    with whole_file(data) as file:
-        for recording in listed:
-            try:
-                audio, rate = _read(folder / recording.path, recording)
-            except (OSError, soundfile.SoundFileError) as error:
-                report(f"{folder / recording.path}: {error}, left out")
-                continue
-            audio = audio[:, :2]
-            if rate != SAMPLE_RATE:
-                audio = soxr.resample(audio, rate, SAMPLE_RATE)
-            peak = float(np.abs(audio).max(initial=0.0))
-            if len(audio) < SHORTEST_SECONDS * SAMPLE_RATE or not 1e-4 < peak < np.inf:
-                what = f"silent, damaged or shorter than {SHORTEST_SECONDS:g} s"
-                report(f"{folder / recording.path}: {what}, left out")
-                continue
-            audio = audio * (10 ** (recording.gain_db / 20) / max(1.0, peak * 10 ** (recording.gain_db / 20)))
-            file.write((audio * 32767).round().astype("<i2").tobytes())
-            frames, channels = audio.shape
-            kept.append(
-                Recording(**asdict(recording) | {"start": position, "frames": frames, "channels": channels})
-            )
-            position += frames * channels
-    write_atomically(index, json.dumps([asdict(recording) for recording in kept]).encode())
+    for recording in listed:
+        try:
+            audio, rate = _read(folder / recording.path, recording)
+        except (OSError, soundfile.SoundFileError) as error:
+            report(f"{folder / recording.path}: {error}, left out")
+            continue
+        audio = audio[:, :2]
+        if rate != SAMPLE_RATE:
+            audio = soxr.resample(audio, rate, SAMPLE_RATE)
+        peak = float(np.abs(audio).max(initial=0.0))
+        if len(audio) < SHORTEST_SECONDS * SAMPLE_RATE or not 1e-4 < peak < np.inf:
+            what = f"silent, damaged or shorter than {SHORTEST_SECONDS:g} s"
+            report(f"{folder / recording.path}: {what}, left out")
+            continue
+        audio = audio * (10 ** (recording.gain_db / 20) / max(1.0, peak * 10 ** (recording.gain_db / 20)))
+        out.write((audio * 32767).round().astype("<i2").tobytes())
+        frames, channels = audio.shape
+        kept.append(replace(recording, start=position, frames=frames, channels=channels))
+        position += frames * channels
+    return kept

@@ -48,6 +48,19 @@ def test_the_copy_is_used_until_a_file_changes(tmp_path):
     assert len(load(data, tmp_path / "cache").utterances) == 3
 
 
+def test_copies_that_are_left_in_the_cache_are_told_of_once(tmp_path):
+    data, lines = write_corpus(tmp_path / "data"), []
+    load(data, tmp_path / "cache", lines.append)
+    assert lines == []
+    file = next(data.rglob("*.wav"))
+    file.write_bytes(file.read_bytes() + b"\0\0")
+    for _ in range(2):
+        load(data, tmp_path / "cache", lines.append)
+    (line,) = lines
+    assert line.startswith(f"decoded copies of other or older recordings in {tmp_path / 'cache'}: 1, 0.0 GB")
+    assert len(list((tmp_path / "cache").glob("*.int16"))) == 2
+
+
 def test_manifest_names_splits_and_sexes(tmp_path):
     data = write_corpus(tmp_path / "data", speakers=3, recordings=1)
     rows = ["path,speaker,split,sex,source"]
