@@ -16,8 +16,8 @@ ONE = 0.12
 """By less, as a cosine, are one person's phrases on two stems more like those of their own."""
 CLEARLY_TWO = 0.25
 """In a block, as much tells that there are two whatever was heard before."""
-KNOWN, ENOUGH = 192, 960
-"""Hops of phrases by which each of two voices, 3 s, and both, 15 s, are known well enough to be one.
+KNOWN, ENOUGH = 96, 320
+"""Hops of phrases by which each of two voices, 1.5 s, and both, 5 s, are known well enough to be one.
 
 Who talks at the same time as another has few phrases of his own, of which nothing can be told."""
 REMEMBERED = 3750

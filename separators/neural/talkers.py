@@ -44,6 +44,10 @@ LIKELY = 0.1
 """So much more like each other than like those of another voice, as a cosine, must the phrases of a voice be.
 
 Else both may be one person, and nothing is moved between them."""
+TWO = 0.27
+"""By so much, as a cosine, are two people's phrases on one stem more like those of their own half."""
+EACH, BOTH = 160, 750
+"""Hops of phrases that halves must have for that, 2.5 s each and 12 s together."""
 FADE = 320
 """Frames at 16 kHz, 20 ms, over which stems change places."""
 ROUNDS = 20
@@ -92,12 +96,15 @@ class Talkers:
         found = phrases(power, self.level)
         long = [phrase for phrase in found if phrase.end - phrase.start >= SHORTEST]
         alone = [phrase for phrase in long if phrase.other is None]
-        if not alone or len({phrase.stem for phrase in alone} | {*np.flatnonzero(self.hops)}) < 2:
-            return []  # nobody else is there, or was
+        if not alone:
+            return []
         vectors = _vectors(network, stems, [(phrase, phrase.stem) for phrase in alone])
         hops = np.array([phrase.end - phrase.start for phrase in alone], float)
         labels = np.array([phrase.stem for phrase in alone])
-        owners, movable = self._owners(vectors, hops, labels)
+        if len({*labels} | {*np.flatnonzero(self.hops)}) > 1:
+            owners, movable = self._owners(vectors, hops, labels)
+        else:
+            owners, movable = self._halves(vectors, hops, labels)
         self._remember(vectors, hops, owners)
         if self.one_person.gone:
             return []
@@ -143,6 +150,33 @@ class Talkers:
         # Nothing goes to the stem of somebody whom the network has not heard: who talks alone stays whole.
         movable = (apart >= LIKELY) & (heard >= ENOUGH) & (heard >= ENOUGH)[:, None]
         return np.where(movable[labels, owners], owners, labels), movable
+
+    def _halves(
+        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """As :meth:`_owners`, where all phrases so far are on one stem.
+
+        They stay there, unless they are clearly those of two people: then the network has put both on it.
+        """
+        voices = len(self.known)
+        movable = np.zeros((voices, voices), bool)
+        if len(labels) < 2 or hops.sum() < BOTH:
+            return labels, movable
+        stem, other = labels[0], int(labels[0] == 0)
+        parts = _halves(vectors, hops)
+        nowhere = np.full_like(labels, -1)
+        found = [
+            self._settled(vectors, hops, nowhere, np.where(part, stem, other)) for part in (parts, 1 - parts)
+        ]
+        owners = max(found, key=lambda one: one[2])[0]
+        if not self.hops.any() and hops @ (owners == stem) < hops @ (owners == other):
+            owners = np.where(owners == stem, other, stem)  # who says more stays
+        more, compared = self._apart(vectors, hops, owners)
+        least = min(hops @ (owners == stem), hops @ (owners == other))
+        if least < EACH or more[stem, other] < TWO * compared[stem, other]:
+            return labels, movable
+        movable[stem, other] = True
+        return owners, movable
 
     def _settled(
         self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], owners: NDArray[np.int64]

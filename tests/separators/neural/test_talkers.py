@@ -97,7 +97,7 @@ def test_each_voice_comes_on_one_stem(more, data):
     voices = data.draw(st.permutations("aaabbb" + more))
     wrong = data.draw(st.sets(st.integers(0, len(voices) - 1)))
     first = [(voice == "a") != (number in wrong) for number, voice in enumerate(voices)]
-    assume(2 <= sum(first) <= len(voices) - 2)  # where one stem has all, nothing is moved
+    assume(2 <= sum(first) <= len(voices) - 2)  # where one stem has all of so little, nothing is moved
     right = said("".join(voices), seconds=1.0)
     found = put_right(swapped(right, wrong, seconds=1.0))
     np.testing.assert_allclose(found.sum(0), right.sum(0), atol=SAME)
@@ -109,6 +109,35 @@ def test_who_talks_alone_stays_whole():
     assert np.array_equal(put_right(right), right)
     torn = swapped(right, [1, 2, 5])  # by phrases of one voice nobody is known from somebody else
     assert np.array_equal(put_right(torn), torn)
+
+
+def on_one_stem(stems):
+    return np.stack([stems.sum(0), np.zeros_like(stems[0])])
+
+
+@given(st.text("ab", max_size=4).flatmap(lambda more: st.permutations("aaaaabbbb" + more)))
+def test_two_people_on_one_stem_come_apart(voices):
+    right = said("".join(voices))
+    together = on_one_stem(right)
+    found = put_right(together)
+    np.testing.assert_allclose(found.sum(0), right.sum(0), atol=SAME)
+    assert min(off_side(found, right), off_side(found[::-1], right)) < 1e-3
+    more = max(right, key=lambda stem: np.square(stem).sum())
+    assert np.abs(found[0] - more).max() < SAME or voices.count("a") == voices.count("b")  # it stays
+
+
+@pytest.mark.parametrize("text", ["ababab", "aaaaaaaaaab", "aaaaaaaaaaa"])
+def test_one_stem_stays_whole_if_little_tells_of_two_people(text):
+    together = on_one_stem(said(text))
+    assert np.array_equal(put_right(together), together)
+
+
+def test_who_comes_later_leaves_the_stem_of_who_is_known():
+    talkers = Talkers(2, Ear.dimensions)
+    first = on_one_stem(said("aaa"))
+    assert np.array_equal(put_right(first, talkers), first)
+    right = said("babbabbab")
+    np.testing.assert_allclose(put_right(on_one_stem(right), talkers), right, atol=SAME)
 
 
 def test_voices_are_known_in_the_next_block():
