@@ -311,7 +311,7 @@ def _vectors(network: Identity, stems: Audio, said: list[tuple[Phrase, int]]) ->
             torch.from_numpy(stems[stem, phrase.start * HOP : phrase.end * HOP]) for phrase, stem in said
         ]
         heard = [levels(part.to(network.device)).T for part in parts]
-        hops = torch.tensor([len(one) for one in heard], device=network.device)
+        hops = torch.tensor([len(one) for one in heard]).to(network.device)
         # Phrases of about the same length are worked out at once, which takes half the time.
         made = []
         order = hops.argsort()
