@@ -21,7 +21,7 @@ from separators.forks import network_runs
 from separators.neural.allocator import keep_block_memory
 from separators.neural.background import shared_background
 from separators.neural.identity import Identity
-from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network
+from separators.neural.network import HOP, LINEAR_BINS, SAMPLE_RATE, Network, power
 from separators.neural.pauses import Masks, masks_without_pauses
 from separators.neural.reminder import Reminder, active_level
 from separators.neural.talkers import Talkers, move
@@ -30,6 +30,8 @@ from separators.neural.tracking import agreement, best_order
 from separators.streaming import GRID
 
 NOTHING: Audio = np.zeros(0, np.float32)
+ONLY_VOICES = 1.5e-2
+"""Where less than this part of the energy is background there is no music that could be taken for people."""
 QUIET_MID = 1e-2
 """Channels whose mean holds less than this part of their energy are judged by the loudest one."""
 
@@ -110,7 +112,7 @@ def voices_transform(
             join(known, torn)
             join(stems, torn, new, sample_rate / SAMPLE_RATE)
             leading = known[:, new:]
-            moves = heard.talkers.moves(identity, known, new)
+            moves = heard.talkers.moves(identity, known, new, separated.background < ONLY_VOICES)
             move(leading, moves)
             move(stems, moves, sample_rate / SAMPLE_RATE)
             for voices in (leading, stems):
@@ -131,6 +133,8 @@ class Separated(NamedTuple):
     """The voices ``(voices, frames)`` of the block's leading signal, at 16 kHz."""
     front: Audio
     """The voices ``(voices, frames)`` of what was heard in front of the block, at 16 kHz."""
+    background: float
+    """The part of the block's energy that is no voice's, as far as the network knows of such."""
 
 
 def separate_block(
@@ -159,9 +163,12 @@ def separate_block(
         spectrum = network.spectrogram(torch.from_numpy(low).to(device))
         voices = len(mask) - network.architecture.background
         own = mask[..., times:]
-        if network.architecture.background and not background:
-            channels = torch.from_numpy(weights).to(device)[:, None, None]
-            own = shared_background(own, (channels * spectrum).sum(0))
+        behind = 0.0
+        if network.architecture.background:
+            mixture = (torch.from_numpy(weights).to(device)[:, None, None] * spectrum).sum(0)
+            behind = float(power(own[-1] * mixture).sum() / power(mixture).sum().clamp_min(1e-20))
+            if not background:
+                own = shared_background(own, mixture)
         # Masks and shares sum to one: the last stem is what the others leave.
         spectra = own[:-1, None] * spectrum
         stems_low = network.audio(spectra, low.shape[-1]).cpu().numpy()
@@ -181,7 +188,7 @@ def separate_block(
         stems[-1] -= stem
     leading_stems = weights @ stems_low
     leading_stems = np.concatenate([leading_stems, (leading - leading_stems.sum(0))[None]])
-    return Separated(stems, leading_stems[:voices], front_stems)
+    return Separated(stems, leading_stems[:voices], front_stems, behind)
 
 
 def _low(audio: Audio, sample_rate: int) -> Audio:

@@ -86,10 +86,11 @@ class Talkers:
         self.level = 0.0
         """Power of speech in the loudest block so far: what is far below is nobody's."""
 
-    def moves(self, network: Identity, stems: Audio, new: int = 0) -> list[Move]:
+    def moves(self, network: Identity, stems: Audio, new: int = 0, only_voices: bool = True) -> list[Move]:
         """What to move in the ``stems`` ``(voices, frames)`` at 16 kHz, in order of time.
 
-        Of their frames those before ``new`` are heard only, and their moves are left out.
+        Of their frames those before ``new`` are heard only, and their moves are left out. Unless they hold
+        ``only_voices`` what lies on one stem stays there.
         """
         power = power_around(stems)
         self.level = max(self.level, speech_level(power))
@@ -103,6 +104,8 @@ class Talkers:
         labels = np.array([phrase.stem for phrase in alone])
         if len({*labels} | {*np.flatnonzero(self.hops)}) > 1:
             owners, movable = self._owners(vectors, hops, labels)
+        elif not only_voices:
+            return []
         else:
             owners, movable = self._halves(vectors, hops, labels)
         self._remember(vectors, hops, owners)

@@ -133,7 +133,7 @@ def test_blocks_whose_outputs_are_swapped_are_put_in_order(network, monkeypatch)
         part = truth[:, start : start + SAMPLE_RATE + 16_384]
         calls.append(start)
         part = part[::-1] if len(calls) % 2 == 0 else part
-        return Separated(part[:, None].copy(), part.copy(), np.zeros((2, 0), np.float32))
+        return Separated(part[:, None].copy(), part.copy(), np.zeros((2, 0), np.float32), 0.0)
 
     monkeypatch.setattr(inference, "separate_block", swapping)
     transform = voices_transform(network, network, truth[:1, :1], SAMPLE_RATE, 20, 1.024)

@@ -132,6 +132,12 @@ def test_one_stem_stays_whole_if_little_tells_of_two_people(text):
     assert np.array_equal(put_right(together), together)
 
 
+def test_music_is_not_taken_for_two_people():
+    together = on_one_stem(said("aabababbab"))
+    assert Talkers(2, Ear.dimensions).moves(Ear(), together, only_voices=False) == []
+    assert Talkers(2, Ear.dimensions).moves(Ear(), together) != []
+
+
 def test_who_comes_later_leaves_the_stem_of_who_is_known():
     talkers = Talkers(2, Ear.dimensions)
     first = on_one_stem(said("aaa"))
