@@ -102,12 +102,7 @@ class Talkers:
         vectors = _vectors(network, stems, [(phrase, phrase.stem) for phrase in alone])
         hops = np.array([phrase.end - phrase.start for phrase in alone], float)
         labels = np.array([phrase.stem for phrase in alone])
-        if len({*labels} | {*np.flatnonzero(self.hops)}) > 1:
-            owners, movable = self._owners(vectors, hops, labels)
-        elif not only_voices:
-            return []
-        else:
-            owners, movable = self._halves(vectors, hops, labels)
+        owners, movable = self._owners(vectors, hops, labels, only_voices)
         self._remember(vectors, hops, owners)
         if self.one_person.gone:
             return []
@@ -132,7 +127,7 @@ class Talkers:
         return made
 
     def _owners(
-        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64]
+        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], only_voices: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Whose each phrase is, by k-means from several beginnings; between which voices phrases may move.
 
@@ -147,39 +142,17 @@ class Talkers:
         if not self.hops.any():
             owners, voices = _least_moved(owners, voices, labels, hops)
         more, compared = self._apart(vectors, hops, owners)
-        self.one_person.hear(more, compared, self.hops + np.bincount(owners, hops, len(voices)))
         apart = more / np.maximum(compared, 1)
-        heard = np.minimum(*(np.bincount(whose, hops, len(voices)) for whose in (labels, owners))) + self.hops
+        on_stem, said = (np.bincount(whose, hops, len(voices)) for whose in (labels, owners))
+        heard = np.minimum(on_stem, said) + self.hops
         # Nothing goes to the stem of somebody whom the network has not heard: who talks alone stays whole.
         movable = (apart >= LIKELY) & (heard >= ENOUGH) & (heard >= ENOUGH)[:, None]
+        if only_voices:  # but where it has clearly put two people on one stem
+            enough = (said >= EACH) & (said >= EACH)[:, None] & (said + said[:, None] >= BOTH)
+            movable |= (apart >= TWO) & enough
+        if movable.any() or np.count_nonzero(on_stem + self.hops) > 1:
+            self.one_person.hear(more, compared, self.hops + said)
         return np.where(movable[labels, owners], owners, labels), movable
-
-    def _halves(
-        self, vectors: Audio, hops: Audio, labels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """As :meth:`_owners`, where all phrases so far are on one stem.
-
-        They stay there, unless they are clearly those of two people: then the network has put both on it.
-        """
-        voices = len(self.known)
-        movable = np.zeros((voices, voices), bool)
-        if len(labels) < 2 or hops.sum() < BOTH:
-            return labels, movable
-        stem, other = labels[0], int(labels[0] == 0)
-        parts = _halves(vectors, hops)
-        nowhere = np.full_like(labels, -1)
-        found = [
-            self._settled(vectors, hops, nowhere, np.where(part, stem, other)) for part in (parts, 1 - parts)
-        ]
-        owners = max(found, key=lambda one: one[2])[0]
-        if not self.hops.any() and hops @ (owners == stem) < hops @ (owners == other):
-            owners = np.where(owners == stem, other, stem)  # who says more stays
-        more, compared = self._apart(vectors, hops, owners)
-        least = min(hops @ (owners == stem), hops @ (owners == other))
-        if least < EACH or more[stem, other] < TWO * compared[stem, other]:
-            return labels, movable
-        movable[stem, other] = True
-        return owners, movable
 
     def _settled(
         self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], owners: NDArray[np.int64]
