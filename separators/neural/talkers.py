@@ -48,6 +48,8 @@ TWO = 0.27
 """By so much, as a cosine, are two people's phrases on one stem more like those of their own half."""
 EACH, BOTH = 160, 750
 """Hops of phrases that halves must have for that, 2.5 s each and 12 s together."""
+COPIES = 0.75
+"""Stems whose waves have at least this correlation are copies of each other."""
 FADE = 320
 """Frames at 16 kHz, 20 ms, over which stems change places."""
 ROUNDS = 20
@@ -65,14 +67,20 @@ class Phrase(NamedTuple):
     stem: int
     other: int | None = None
 
+    @property
+    def stems(self) -> list[int]:
+        """The one or two it is on."""
+        return [self.stem] if self.other is None else [self.stem, self.other]
+
 
 class Move(NamedTuple):
-    """Two stems that change places from a frame to another, at 16 kHz."""
+    """Two stems that change places from a frame to another, at 16 kHz; or what is on one joins the other."""
 
     start: int
     end: int
     stem: int
     other: int
+    joined: bool = False
 
 
 class Talkers:
@@ -96,26 +104,18 @@ class Talkers:
         self.level = max(self.level, speech_level(power))
         found = phrases(power, self.level)
         long = [phrase for phrase in found if phrase.end - phrase.start >= SHORTEST]
-        alone = [phrase for phrase in long if phrase.other is None]
-        if not alone:
+        # What is the same on two stems is one person's, whom the network tore.
+        said = [phrase for phrase in long if phrase.other is None or _copies(stems, phrase)]
+        if not said:
             return []
-        vectors = _vectors(network, stems, [(phrase, phrase.stem) for phrase in alone])
-        hops = np.array([phrase.end - phrase.start for phrase in alone], float)
-        labels = np.array([phrase.stem for phrase in alone])
+        vectors = _vectors(network, [_whole(stems, phrase) for phrase in said])
+        hops = np.array([phrase.end - phrase.start for phrase in said], float)
+        labels = np.array([NOBODY if phrase.other is not None else phrase.stem for phrase in said])
         owners, movable = self._owners(vectors, hops, labels, only_voices)
         self._remember(vectors, hops, owners)
         if self.one_person.gone:
             return []
-        places = {p: (p.stem, int(owner)) for p, owner in zip(alone, owners, strict=True) if owner != p.stem}
-        # Where everybody alone is in place, so are two at once.
-        for phrase in long if places else ():
-            if phrase.other is not None and movable[phrase.stem, phrase.other]:
-                both = [phrase.stem, phrase.other]
-                likeness = (
-                    _vectors(network, stems, [(phrase, stem) for stem in both]) @ _unit(self.known[both]).T
-                )
-                if np.trace(likeness[::-1]) > np.trace(likeness) + 2 * _kept(phrase.end - phrase.start):
-                    places[phrase] = (phrase.stem, phrase.other)
+        places = self._places(network, stems, long, dict(zip(said, owners.tolist(), strict=True)), movable)
         made = []
         for before, phrase, after in zip([None, *found], found, [*found[1:], None], strict=False):
             if phrase in places:
@@ -125,6 +125,33 @@ class Talkers:
                 if end > new:
                     made.append(Move(max(start - new, 0), end - new, *places[phrase]))
         return made
+
+    def _places(
+        self,
+        network: Identity,
+        stems: Audio,
+        long: list[Phrase],
+        owners: dict[Phrase, int],
+        movable: NDArray[np.bool_],
+    ) -> dict[Phrase, tuple[int, int, bool]]:
+        """Phrases that are not on their stems: between which two to move, and whether to join both there."""
+        places = {
+            phrase: (phrase.stem, owner, False)
+            for phrase, owner in owners.items()
+            if phrase.other is None and owner != phrase.stem
+        }
+        # Where everybody alone is in place, so are two at once.
+        for phrase in long if places else ():
+            if phrase not in owners and movable[tuple(phrase.stems)]:
+                parts = [_part(stems[stem], phrase) for stem in phrase.stems]
+                likeness = _vectors(network, parts) @ _unit(self.known[phrase.stems]).T
+                if np.trace(likeness[::-1]) > np.trace(likeness) + 2 * _kept(phrase.end - phrase.start):
+                    one, other = phrase.stems
+                    places[phrase] = (one, other, False)
+        for phrase, owner in owners.items():
+            if phrase.other is not None and owner in phrase.stems:
+                places[phrase] = (sum(phrase.stems) - owner, owner, True)
+        return places
 
     def _owners(
         self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], only_voices: bool
@@ -143,7 +170,9 @@ class Talkers:
             owners, voices = _least_moved(owners, voices, labels, hops)
         more, compared = self._apart(vectors, hops, owners)
         apart = more / np.maximum(compared, 1)
-        on_stem, said = (np.bincount(whose, hops, len(voices)) for whose in (labels, owners))
+        alone = labels != NOBODY
+        on_stem = np.bincount(labels[alone], hops[alone], len(voices))
+        said = np.bincount(owners, hops, len(voices))
         heard = np.minimum(on_stem, said) + self.hops
         # Nothing goes to the stem of somebody whom the network has not heard: who talks alone stays whole.
         movable = (apart >= LIKELY) & (heard >= ENOUGH) & (heard >= ENOUGH)[:, None]
@@ -152,7 +181,9 @@ class Talkers:
             movable |= (apart >= TWO) & enough
         if movable.any() or np.count_nonzero(on_stem + self.hops) > 1:
             self.one_person.hear(more, compared, self.hops + said)
-        return np.where(movable[labels, owners], owners, labels), movable
+        # Of a torn phrase it must be known whose it is.
+        torn = np.where((movable.sum(0) > 0)[owners], owners, NOBODY)
+        return np.where(alone, np.where(movable[labels, owners], owners, labels), torn), movable
 
     def _settled(
         self, vectors: Audio, hops: Audio, labels: NDArray[np.int64], owners: NDArray[np.int64]
@@ -197,9 +228,10 @@ class Talkers:
             self.known[whose[voice]] += self.known[voice]
             self.hops[whose[voice]] += self.hops[voice]
             self.known[voice], self.hops[voice] = 0, 0
-        owners = whose[owners]
-        self.known = self._sums(vectors, hops, owners)
-        self.hops = self.hops + np.bincount(owners, hops, len(self.known))
+        known = owners != NOBODY
+        owners = whose[owners[known]]
+        self.known = self._sums(vectors[known], hops[known], owners)
+        self.hops = self.hops + np.bincount(owners, hops[known], len(self.known))
         kept = np.minimum(1, REMEMBERED / np.maximum(self.hops, 1))
         self.known, self.hops = self.known * kept[:, None], self.hops * kept
 
@@ -280,13 +312,25 @@ def _kept(hops: float | Audio) -> Any:
     return KEPT * np.square(LONGEST / hops)
 
 
-def _vectors(network: Identity, stems: Audio, said: list[tuple[Phrase, int]]) -> Audio:
-    """Of phrases on stems, ``(phrases, dimensions)``."""
+def _part(stem: Audio, phrase: Phrase) -> Audio:
+    return stem[phrase.start * HOP : phrase.end * HOP]
+
+
+def _whole(stems: Audio, phrase: Phrase) -> Audio:
+    """All that is said in ``phrase``, of ``stems`` ``(voices, frames)``."""
+    return _part(stems[phrase.stems].sum(0), phrase)
+
+
+def _copies(stems: Audio, phrase: Phrase) -> bool:
+    """Whether both stems of ``phrase`` hold the same wave."""
+    one, other = (_part(stems[stem], phrase).astype(float) for stem in phrase.stems)
+    return bool(one @ other >= COPIES * np.sqrt((one @ one) * (other @ other)))
+
+
+def _vectors(network: Identity, parts: list[Audio]) -> Audio:
+    """Of ``parts`` of voices at 16 kHz, ``(parts, dimensions)``."""
     with torch.inference_mode():
-        parts = [
-            torch.from_numpy(stems[stem, phrase.start * HOP : phrase.end * HOP]) for phrase, stem in said
-        ]
-        heard = [levels(part.to(network.device)).T for part in parts]
+        heard = [levels(torch.from_numpy(part).to(network.device)).T for part in parts]
         hops = torch.tensor([len(one) for one in heard]).to(network.device)
         # Phrases of about the same length are worked out at once, which takes half the time.
         made = []
@@ -322,9 +366,11 @@ def _least_moved(
 
 def move(stems: Audio, moves: list[Move], scale: float = 1.0) -> None:
     """Make ``moves`` in the ``stems`` ``(voices, ..., frames)``, at ``scale`` times 16 kHz, in place."""
-    for start, end, one, other in moves:
+    for start, end, one, other, joined in moves:
         where, share = faded(start, end, stems.shape[-1], scale)
-        across = share * (stems[other, ..., where] - stems[one, ..., where])
+        across = -share * stems[one, ..., where]
+        if not joined:
+            across += share * stems[other, ..., where]
         stems[one, ..., where] += across
         stems[other, ..., where] -= across
 

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from separators.base import Audio
 from separators.neural.network import HOP
-from separators.neural.talkers import AUDIBLE_DB, around, by_hop, faded, power_around, speech_level
+from separators.neural.talkers import AUDIBLE_DB, COPIES, around, by_hop, faded, power_around, speech_level
 
-COPIES = 0.75
-"""Stems whose waves have at least this correlation are copies of each other."""
 HEARD = 0.05
 """The quieter copy has at least this part of the energy of both; else there is nothing to mend."""
 SHORTEST = 6

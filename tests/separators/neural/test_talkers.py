@@ -132,6 +132,37 @@ def test_one_stem_stays_whole_if_little_tells_of_two_people(text):
     assert np.array_equal(put_right(together), together)
 
 
+def torn(stems, phrases, share=0.5, pause=0.3, seconds=1.5):
+    """``stems`` with ``share`` of these phrases on the first and the rest on the second."""
+    length = round(seconds * SAMPLE_RATE) + round(pause * SAMPLE_RATE)
+    out = stems.copy()
+    for number in phrases:
+        place = slice(number * length, (number + 1) * length)
+        whole = out[:2, place].sum(0)
+        out[0, place], out[1, place] = share * whole, (1 - share) * whole
+    return out
+
+
+@given(st.sets(st.sampled_from([0, 1, 4, 5, 7])), st.floats(0.35, 0.65))
+def test_a_phrase_that_was_torn_comes_on_the_stem_of_who_says_it(phrases, share):
+    right = said("abababba")
+    np.testing.assert_allclose(put_right(torn(right, phrases, share)), right, atol=SAME)
+
+
+def test_if_all_was_torn_two_people_come_apart_and_one_stays_as_it_is():
+    right = said("aabbabaabb")
+    found = put_right(torn(right, range(10)))
+    np.testing.assert_allclose(found.sum(0), right.sum(0), atol=SAME)
+    assert min(off_side(found, right), off_side(found[::-1], right)) < 1e-3
+    alone = torn(said("aaaaaaaaaa"), range(10))
+    assert np.array_equal(put_right(alone), alone)
+
+
+def test_of_three_voices_the_third_has_nothing_of_what_was_torn():
+    right = said("abcabcabcabc", stems=3)
+    np.testing.assert_allclose(put_right(torn(right, [3, 7])), right, atol=SAME)
+
+
 def test_music_is_not_taken_for_two_people():
     together = on_one_stem(said("aabababbab"))
     assert Talkers(2, Ear.dimensions).moves(Ear(), together, only_voices=False) == []
