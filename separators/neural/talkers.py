@@ -47,7 +47,9 @@ Else both may be one person, and nothing is moved between them."""
 TWO = 0.27
 """By so much, as a cosine, are two people's phrases on one stem more like those of their own half."""
 EACH, BOTH = 160, 750
-"""Hops of phrases that halves must have for that, 2.5 s each and 12 s together."""
+"""Hops of phrases that halves must have for that, 2.5 s each and 12 s together.
+
+As many that were torn tell of one person whether or not anything lies on one stem alone."""
 COPIES = 0.75
 """Stems whose waves have at least this correlation are copies of each other."""
 FADE = 320
@@ -179,10 +181,13 @@ class Talkers:
         if only_voices:  # but where it has clearly put two people on one stem
             enough = (said >= EACH) & (said >= EACH)[:, None] & (said + said[:, None] >= BOTH)
             movable |= (apart >= TWO) & enough
-        if movable.any() or np.count_nonzero(on_stem + self.hops) > 1:
+        all_torn = only_voices and hops[~alone].sum() >= BOTH
+        if movable.any() or all_torn or np.count_nonzero(on_stem + self.hops) > 1:
             self.one_person.hear(more, compared, self.hops + said)
         # Of a torn phrase it must be known whose it is.
-        torn = np.where((movable.sum(0) > 0)[owners], owners, NOBODY)
+        one = self.one_person.owners
+        clear = (movable.sum(0) > 0) | (np.bincount(one, minlength=len(one))[one] > 1)
+        torn = np.where(clear[owners], owners, NOBODY)
         return np.where(alone, np.where(movable[labels, owners], owners, labels), torn), movable
 
     def _settled(

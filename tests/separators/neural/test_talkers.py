@@ -149,13 +149,21 @@ def test_a_phrase_that_was_torn_comes_on_the_stem_of_who_says_it(phrases, share)
     np.testing.assert_allclose(put_right(torn(right, phrases, share)), right, atol=SAME)
 
 
-def test_if_all_was_torn_two_people_come_apart_and_one_stays_as_it_is():
+def test_if_all_was_torn_two_people_come_apart():
     right = said("aabbabaabb")
     found = put_right(torn(right, range(10)))
     np.testing.assert_allclose(found.sum(0), right.sum(0), atol=SAME)
     assert min(off_side(found, right), off_side(found[::-1], right)) < 1e-3
-    alone = torn(said("aaaaaaaaaa"), range(10))
-    assert np.array_equal(put_right(alone), alone)
+
+
+def test_one_who_was_torn_all_the_time_is_one_person():
+    talkers = Talkers(2, Ear.dimensions)
+    some = torn(said("aaaa"), range(4))
+    assert np.array_equal(put_right(some, talkers), some)
+    assert talkers.one_person.gone == []
+    put_right(torn(said("aaaaaaaaaa"), range(10)), talkers)
+    (gone,) = talkers.one_person.gone
+    assert talkers.hops[gone] == 0 < talkers.hops[1 - gone]  # and known in the next block
 
 
 def test_of_three_voices_the_third_has_nothing_of_what_was_torn():
