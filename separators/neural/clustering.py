@@ -36,6 +36,17 @@ def kmeans(
         return _kmeans(points, weights, clusters, seed, anchors)
 
 
+def settled(points: Tensor, weights: Tensor, start: Tensor) -> Tensor:
+    """The cluster ``(...)`` of each point ``(..., dimensions)`` where k-means settles from ``start``.
+
+    ``weights`` are ``(...)``, ``start`` are centroids ``(clusters, dimensions)``.
+    """
+    with _in_full(points):
+        flat = points.reshape(-1, points.shape[-1])
+        centroids = _settle(flat, weights.flatten(), start, points.new_zeros(()))[0]
+        return (flat @ torch.nn.functional.normalize(centroids, dim=1).T).argmax(1).view(weights.shape)
+
+
 def _in_full(values: Tensor) -> torch.autocast:
     """No half precision on the device of ``values``."""
     return torch.autocast(values.device.type, enabled=False)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from separators.errors import ParameterError
 from separators.neural import weights
-from separators.neural.clustering import attractor_masks, band_loudness, kmeans
+from separators.neural.clustering import attractor_masks, band_loudness, kmeans, settled
 from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, power, unpool_bands
 from separators.training.corpus import Corpus
 from separators.training.corpus import load as load_corpus
@@ -141,8 +141,8 @@ class DANetTask(VoiceTask):
         embeddings = network(mixture)
         weights = self._assignment(network, batch)
         voices = targets.shape[1]
-        ideal = attractors(_join_pairs(embeddings, 2), _join_pairs(weights[:, :voices], 3))
-        masks = attractor_masks(embeddings, ideal.repeat_interleave(2, 0), network.architecture.background)
+        found = self._attractors(_join_pairs(embeddings, 2), _join_pairs(weights, 3), voices)
+        masks = attractor_masks(embeddings, found.repeat_interleave(2, 0), network.architecture.background)
         estimates = _masked(network, spectrum, masks, mixture.shape[-1])
         loss = -separation(estimates[:, :voices], targets, mixture[:, None]).mean()
         if network.architecture.background:
@@ -176,6 +176,11 @@ class DANetTask(VoiceTask):
             joined += improvement(*whole).tolist()
         return super().validate(network) | {"joined": _mean(joined)}
 
+    def _attractors(self, embeddings: Tensor, weights: Tensor, voices: int) -> Tensor:
+        """``(batch, voices, dimensions)`` for what :func:`clustering_loss` takes: the ideal ones."""
+        found: Tensor = attractors(embeddings, weights[:, :voices])
+        return found
+
     def _assignment(self, network: Network, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Of each voice, and of the background behind them, the bands where it is the loudest."""
         mixture, targets = batch
@@ -186,12 +191,23 @@ class DANetTask(VoiceTask):
 
 
 class DeepClusteringTask(DANetTask):
-    """Embeddings that cluster by voice (Hershey et al. 2016), by the affinity loss."""
+    """Embeddings that cluster by voice (Hershey et al. 2016), end to end (Isik et al. 2016).
 
-    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The affinity loss, weighted by loudness, over pairs of mixtures of the same speakers."""
-        network = cast(Network, network)
-        return clustering_loss(network, network(batch[0]), self._assignment(network, batch))
+    As DANet's, but the voices behind the masks of k-means, as it will be heard: gradients flow through the
+    centroids, what belongs to which of them is given.
+    """
+
+    def _attractors(self, embeddings: Tensor, weights: Tensor, voices: int) -> Tensor:
+        """k-means' centroids where it settles from the ideal attractors."""
+        ideal = super()._attractors(embeddings, weights, voices)
+        with torch.no_grad():
+            loudness = weights.sum(1)
+            if weights.shape[1] > voices:  # what is taken for background counts less, as in `band_loudness`
+                loudness = loudness * (1 - embeddings[..., -1].clamp(0, 1))
+            labels = torch.stack([settled(*row) for row in zip(embeddings, loudness, ideal, strict=True)])
+            chosen = nn.functional.one_hot(labels, voices).movedim(-1, 1) * loudness[:, None]
+        found: Tensor = attractors(embeddings, chosen)
+        return found
 
 
 def clustering_loss(network: Network, embeddings: Tensor, weights: Tensor) -> Tensor:
@@ -402,7 +418,7 @@ def prepare(
     head = "masks" if name == "pit" else "embeddings"
     # Attractors of three voices are learnt beside those of two; the outputs of PIT are always two.
     mixing = MixingSettings(
-        speakers=(2,) if name == "pit" else (2, 2, 3),
+        speakers=(2,) if name == "pit" else (2, 3),
         pairs=name != "pit",
         source_weights=dict(source_weights),
     )

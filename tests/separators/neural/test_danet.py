@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from separators.errors import ParameterError
 from separators.neural import weights
 from separators.neural.clustered import ClusteredMasks
-from separators.neural.clustering import attractor_masks, band_loudness, kmeans
+from separators.neural.clustering import attractor_masks, band_loudness, kmeans, settled
 from separators.neural.danet import DANet
 from separators.neural.network import (
     BANDS,
@@ -50,6 +50,20 @@ def test_kmeans_finds_known_clusters(clusters):
     cosine = torch.nn.functional.normalize(found, dim=1) @ torch.from_numpy(CENTRES[:clusters]).float().T
     assert sorted(cosine.argmax(1).tolist()) == list(range(clusters))
     assert cosine.max(1).values.min() > 0.99
+
+
+@pytest.mark.parametrize("clusters", [2, 3])
+def test_kmeans_settles_where_every_point_is_in_the_cluster_of_the_nearest_mean(clusters):
+    points = on_sphere(CENTRES[:clusters], 300, 0.4, 3)
+    mass = torch.rand(len(points), generator=torch.Generator().manual_seed(1))
+    start = torch.from_numpy(CENTRES[:clusters]).float().flip(0)
+    labels = settled(points.view(clusters, 300, -1), mass.view(clusters, 300), start).flatten()
+    means = torch.stack(
+        [(points * mass[:, None])[labels == n].sum(0) / mass[labels == n].sum() for n in range(clusters)]
+    )
+    unit = torch.nn.functional.normalize(means, dim=1)
+    assert torch.equal(labels, (points @ unit.T).argmax(1))
+    assert (unit * start).sum(1).min() > 0.9  # in the order of the start
 
 
 def test_kmeans_fits_as_well_as_scikit_learn():

@@ -4,6 +4,7 @@ import torch
 
 from separators.errors import ParameterError
 from separators.neural import weights
+from separators.neural.clustering import kmeans
 from separators.neural.danet import DANet
 from separators.neural.deep_clustering import DeepClustering
 from separators.neural.network import Architecture, Network
@@ -62,6 +63,25 @@ def test_a_few_steps_lower_the_loss(data, tmp_path, name):
     trainer.run()
     after = task.loss(task.network, fixed).item()
     assert after < before - 0.05
+
+
+def test_deep_clustering_learns_through_the_centroids_that_k_means_finds(data, tmp_path):
+    corpus = load(data, tmp_path)
+    mixing = MixingSettings(seconds=1.0, pairs=True, turns=0.0, alone=0.0)
+    network = voices.new_network(Architecture(head="embeddings", background=True, **SMALL), corpus, mixing, 0)
+    task = voices.DeepClusteringTask(corpus, mixing, network)
+    mixture, targets = task.batch(np.random.default_rng(0))
+    embeddings = network(mixture).detach().requires_grad_(True)
+    assignment = task._assignment(network, (mixture, targets))
+    found = task._attractors(embeddings, assignment, 2)
+    ideal = voices.DANetTask._attractors(task, embeddings, assignment, 2)
+    for points, weights_of, centroids in zip(embeddings.detach(), assignment, found.detach(), strict=True):
+        loudness = weights_of.sum(0) * (1 - points[..., -1].clamp(0, 1))
+        again = kmeans(points, loudness, 2, 0, centroids)
+        assert torch.nn.functional.cosine_similarity(again, centroids).min() > 0.999  # they stay
+    assert (found - ideal).abs().max() > 0.01  # the untrained do not cluster by voice
+    found.square().sum().backward()
+    assert embeddings.grad.abs().max() > 0
 
 
 def test_a_killed_run_goes_on(data, tmp_path):
