@@ -30,8 +30,8 @@ METHODS = {
     ),
     "deep-clustering": (
         "Deep Clustering",
-        "An embedding of every time-frequency band (Hershey et al. 2016), trained by the affinity loss and end "
-        "to end (Isik et al. 2016): by the SI-SDR of soft masks from the centroids of k-means.",
+        "An embedding of every time-frequency band (Hershey et al. 2016), trained by the affinity loss and "
+        "end to end (Isik et al. 2016): by the SI-SDR of soft masks from the centroids of k-means.",
     ),
 }
 DATA = [
