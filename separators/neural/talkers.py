@@ -4,9 +4,8 @@ A network that separates voices keeps them apart where they talk at once, but no
 phrase of one person on the stem of another whose voice is alike. So the phrases in which one talks alone are
 compared (:mod:`.identity`) with each other and with those of the blocks before, as in diarization: each
 belongs to the voice whose phrases it is most like, and is moved to its stem where it lies on another one.
-So is a phrase of one voice that was torn, half of it on either stem, and of two people whom the network has put
-on one stem, if their phrases are clearly unlike, one comes on the other stem.
-Stems whose phrases are all alike are one person's (:mod:`.one_person`).
+So is a phrase of one voice that was torn, half of it on either stem. Where the network has put two people on
+one stem, and their phrases are clearly unlike, one of them comes on the other stem. Stems whose phrases are all alike are one person's (:mod:`.one_person`).
 """
 
 from __future__ import annotations
