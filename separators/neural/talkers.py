@@ -5,7 +5,8 @@ phrase of one person on the stem of another whose voice is alike. So the phrases
 compared (:mod:`.identity`) with each other and with those of the blocks before, as in diarization: each
 belongs to the voice whose phrases it is most like, and is moved to its stem where it lies on another one.
 So is a phrase of one voice that was torn, half of it on either stem. Where the network has put two people on
-one stem, and their phrases are clearly unlike, one of them comes on the other stem. Stems whose phrases are all alike are one person's (:mod:`.one_person`).
+one stem, and their phrases are clearly unlike, one of them comes on the other stem. Stems whose
+phrases are all alike are one person's (:mod:`.one_person`).
 """
 
 from __future__ import annotations
