@@ -136,4 +136,9 @@ def band_loudness(spectrum: Tensor, embeddings: Tensor | None = None) -> Tensor:
     energy = pool_bands(power(spectrum))
     limit = energy.amax((1, 2), keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
     loudness = torch.where(energy > limit, energy, 0.0).sqrt()
-    return loudness if embeddings is None else loudness * (1 - embeddings[..., -1].clamp(0, 1))
+    return loudness if embeddings is None else of_voices(loudness, embeddings)
+
+
+def of_voices(loudness: Tensor, embeddings: Tensor) -> Tensor:
+    """``loudness`` of bands, less where their ``embeddings`` say that they are background."""
+    return loudness * (1 - embeddings[..., -1].clamp(0, 1))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from separators.errors import ParameterError
 from separators.neural import weights
-from separators.neural.clustering import attractor_masks, band_loudness, kmeans, settled
+from separators.neural.clustering import attractor_masks, band_loudness, kmeans, of_voices, settled
 from separators.neural.network import BANDS, BINS, Architecture, Network, pool_bands, power, unpool_bands
 from separators.training.corpus import Corpus
 from separators.training.corpus import load as load_corpus
@@ -202,8 +202,8 @@ class DeepClusteringTask(DANetTask):
         ideal = super()._attractors(embeddings, weights, voices)
         with torch.no_grad():
             loudness = weights.sum(1)
-            if weights.shape[1] > voices:  # what is taken for background counts less, as in `band_loudness`
-                loudness = loudness * (1 - embeddings[..., -1].clamp(0, 1))
+            if weights.shape[1] > voices:
+                loudness = of_voices(loudness, embeddings)
             labels = torch.stack([settled(*row) for row in zip(embeddings, loudness, ideal, strict=True)])
             chosen = nn.functional.one_hot(labels, voices).movedim(-1, 1) * loudness[:, None]
         found: Tensor = attractors(embeddings, chosen)
